@@ -1,0 +1,43 @@
+"""Sizes and timers of wire version 1 that both ends must agree on. docs/protocol.md is generated from this page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SYNC: Final = b"FK"
+WIRE_VERSION: Final = 1
+
+HEADER_SIZE: Final = 16
+CRC_SIZE: Final = 4
+TAG_SIZE: Final = 16
+
+MAX_BODY_SIZE: Final = 4096
+"""Largest body, tag included. The largest message of version 1 is far smaller; batches of records will need it."""
+
+MAX_FIRST_BODY_SIZE: Final = 76
+"""Largest body before authentication (a 96-byte frame): a stranger makes the host buffer no more than that."""
+
+MAX_DISCARDED_BYTES: Final = 8192
+"""Noise a session survives (two frames' worth). Past it the line is unusable: close and start again."""
+
+MAX_SESSION_FRAMES: Final = 2**20
+"""Frames per direction and session; then a new handshake makes new keys (reliability.md 5.5)."""
+
+HANDSHAKE_TIMEOUT_S: Final = 5.0
+FRAME_TIMEOUT_S: Final = 3.0
+"""From the first byte of a frame to its last."""
+HEARTBEAT_S: Final = 30.0
+"""A terminal that has sent nothing for this long sends an echo test."""
+IDLE_TIMEOUT_S: Final = 90.0
+"""Three heartbeats missed: the host takes the terminal for dead and closes."""
+
+ANSWER_TIMEOUT_S: Final = 3.0
+MAX_RESENDS: Final = 2
+UNKNOWN_AFTER_S: Final = 10.0
+"""A sale still unanswered this long after its first sending is reversed."""
+
+RECONNECT_MIN_S: Final = 0.5
+RECONNECT_MAX_S: Final = 20.0
+
+MAX_AMOUNT_FEN: Final = 999_999_999
+"""9,999,999.99 yuan: what a 16-column LCD can show. The host's own limits are far lower."""

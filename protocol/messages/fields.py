@@ -1,0 +1,269 @@
+"""The building blocks of message bodies: what a field looks like on the wire and which values it may hold.
+
+Every body of wire version 1 has a fixed size. That keeps a C implementation to one struct per message, and it is what
+lets `protocol.flat` turn construct's description into a packer that refuses any other size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, ClassVar, Final
+
+import construct as c
+import msgspec
+
+from protocol.errors import LocalProtocolError, Reason, RemoteProtocolError
+from protocol.flat import FlatPacker
+from protocol.framing import Flag
+from protocol.limits import HEADER_SIZE
+from protocol.state import Kind, Role
+
+SENDERS: Final = {
+    Kind.HELLO: Role.TERMINAL,
+    Kind.CHALLENGE: Role.HOST,
+    Kind.AUTH: Role.TERMINAL,
+    Kind.READY: Role.HOST,
+    Kind.REQUEST: Role.TERMINAL,
+    Kind.ANSWER: Role.HOST,
+    Kind.PUSH: Role.HOST,
+    Kind.SIGN_OFF: Role.TERMINAL,
+    Kind.SIGNED_OFF: Role.HOST,
+}
+
+UNSEALED_KINDS: Final = frozenset({Kind.HELLO, Kind.CHALLENGE, Kind.AUTH})
+"""The only frames that travel in clear: there are no session keys yet. READY is the first sealed frame."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all messages. Subclasses say what they are on the wire through their `Layout`."""
+
+    layout: ClassVar[Layout]
+
+
+class Field:
+    """One field of a body: its construct type and the values it may hold.
+
+    `accepts` tells whether a value may be sent or taken; `expected` says the same in words. `to_wire` / `from_wire` turn the message's
+    value into the construct type's and back; None where the two are the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: c.Construct[Any, Any],
+        note: str,
+        *,
+        expected: str,
+        accepts: Callable[[Any], bool],
+        to_wire: Callable[[Any], Any] | None = None,
+        from_wire: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.size = kind.sizeof()
+        self.note = note
+        self.expected = expected
+        self.accepts = accepts
+        self.to_wire = to_wire
+        self.from_wire = from_wire
+
+
+_UNSIGNED: Final = {1: c.Int8ub, 2: c.Int16ub, 3: c.Int24ub, 4: c.Int32ub, 8: c.Int64ub}
+
+
+def unsigned(name: str, size: int, note: str, *, low: int = 0, high: int | None = None) -> Field:
+    """Big-endian unsigned integer of `size` bytes within low..high (default: all it can hold)."""
+    top = (1 << 8 * size) - 1 if high is None else high
+    return Field(
+        name,
+        _UNSIGNED[size],
+        note,
+        expected=f"{low}..{top}",
+        accepts=lambda value: type(value) is int and low <= value <= top,
+    )
+
+
+def signed64(name: str, note: str) -> Field:
+    """Big-endian two's complement integer of 8 bytes."""
+    return Field(
+        name,
+        c.Int64sb,
+        note,
+        expected="a signed 64-bit integer",
+        accepts=lambda value: type(value) is int and -(1 << 63) <= value < 1 << 63,
+    )
+
+
+def choice(name: str, values: type[IntEnum], note: str) -> Field:
+    """One byte holding a value of an enumeration; any other value is refused, never passed on as a number."""
+    known = {int(value): value for value in values}
+    words = ", ".join(f"{value.value} {value.name.lower()}" for value in values)
+    return Field(
+        name,
+        c.Int8ub,
+        note,
+        expected=words,
+        accepts=lambda value: value in known,
+        to_wire=int,
+        from_wire=known.__getitem__,
+    )
+
+
+def octets(name: str, size: int, note: str) -> Field:
+    """Exactly `size` bytes."""
+    return Field(
+        name,
+        c.Bytes(size),
+        note,
+        expected=f"{size} bytes",
+        accepts=lambda value: isinstance(value, bytes) and len(value) == size,
+    )
+
+
+def code2(name: str, note: str) -> Field:
+    """Two ASCII characters 0-9 A-Z, as ISO 8583 field 39. Unknown codes are legal: a terminal shows "failed"."""
+    return Field(
+        name,
+        c.Bytes(2),
+        note,
+        expected="two characters 0-9 A-Z",
+        accepts=lambda value: (
+            isinstance(value, str)
+            and len(value) == 2
+            and value.isascii()
+            and value.isalnum()
+            and value == value.upper()
+        ),
+        to_wire=lambda value: value.encode("ascii"),
+        from_wire=lambda raw: raw.decode("latin-1"),
+    )
+
+
+def text(name: str, size: int, note: str) -> Field:
+    """UTF-8 text in a field of `size` bytes, padded with zero bytes; no control characters."""
+    return Field(
+        name,
+        c.Bytes(size),
+        note,
+        expected=f"at most {size} bytes of UTF-8, zero padded, no control characters",
+        accepts=lambda value: (
+            isinstance(value, str)
+            and len(value.encode("utf-8", "replace")) <= size
+            and (not value or value.isprintable())
+        ),
+        to_wire=lambda value: value.encode("utf-8").ljust(size, b"\0"),
+        from_wire=lambda raw: raw.rstrip(b"\0").decode("utf-8"),
+    )
+
+
+PAYER_SIZE: Final = 24
+
+
+def payer(name: str, note: str) -> Field:
+    """A length byte and 24 bytes, zero padded: 1..24 bytes of card UID or payment code."""
+
+    def from_wire(raw: bytes) -> bytes:
+        size, value = raw[0], raw[1:]
+        if not 1 <= size <= PAYER_SIZE or value[size:].strip(b"\0"):
+            raise ValueError
+        return value[:size]
+
+    return Field(
+        name,
+        c.Bytes(1 + PAYER_SIZE),
+        note,
+        expected=f"length 1..{PAYER_SIZE}, that many bytes, then zero bytes",
+        accepts=lambda value: isinstance(value, bytes) and 1 <= len(value) <= PAYER_SIZE,
+        to_wire=lambda value: bytes([len(value)]) + value.ljust(PAYER_SIZE, b"\0"),
+        from_wire=from_wire,
+    )
+
+
+class Layout:
+    """What one message class is on the wire: its key (MTI, processing code), who sends it, and its fields in order.
+
+    The processing code is the first byte of every body; the `Struct` ends in `Terminated`, so trailing bytes are refused.
+    """
+
+    def __init__(
+        self, message: type[Message], mti: int, processing_code: int, title: str, fields: list[Field], *, kind: Kind
+    ) -> None:
+        self.message = message
+        self.mti = mti
+        self.processing_code = processing_code
+        self.title = title
+        self.fields = fields
+        self.kind = kind
+        self.sender = SENDERS[kind]
+        self.flags = 0 if kind in UNSEALED_KINDS else int(Flag.SEALED)
+        if kind is Kind.PUSH:
+            self.flags |= Flag.PUSH
+        elif self.sender is Role.HOST:
+            self.flags |= Flag.RESPONSE
+        self.struct = c.Struct(
+            "processing_code" / c.Int8ub, *(field.name / field.kind for field in fields), c.Terminated
+        )
+        self._packer = FlatPacker(self.struct)
+        self.size = self._packer.size
+        self._names = tuple(field.name for field in fields)
+        message.layout = self
+
+    def encode(self, message: Message) -> bytes:
+        """The body bytes; raises LocalProtocolError naming the field that may not be sent."""
+        values: list[Any] = [self.processing_code]
+        for field in self.fields:
+            value = getattr(message, field.name)
+            if not field.accepts(value):
+                raise LocalProtocolError(
+                    f"{self.message.__name__}.{field.name}: expected {field.expected}, got {_show(value)}"
+                )
+            values.append(value if field.to_wire is None else field.to_wire(value))
+        return self._packer.pack(values)
+
+    def decode(self, body: bytes) -> Message:
+        """The message; raises RemoteProtocolError(FIELD) naming offset, field, expected and got."""
+        if len(body) != self.size:
+            raise RemoteProtocolError(
+                Reason.FIELD,
+                field="body",
+                offset=HEADER_SIZE,
+                expected=f"{self.size} bytes for {self.title}",
+                got=f"{len(body)} bytes",
+            )
+        values = self._packer.unpack(body)
+        for index, field in enumerate(self.fields, 1):
+            value = values[index]
+            if field.from_wire is not None:
+                try:
+                    value = values[index] = field.from_wire(value)
+                except (ValueError, KeyError):
+                    raise self._refusal(field, value) from None
+            if not field.accepts(value):
+                raise self._refusal(field, value)
+        return self.message(**dict(zip(self._names, values[1:], strict=True)))
+
+    def offset_of(self, name: str) -> int:
+        """Offset of a field from the first byte of the frame."""
+        offset = HEADER_SIZE + 1
+        for field in self.fields:
+            if field.name == name:
+                return offset
+            offset += field.size
+        raise KeyError(name)
+
+    def _refusal(self, field: Field, value: Any) -> RemoteProtocolError:
+        return RemoteProtocolError(
+            Reason.FIELD,
+            field=field.name,
+            offset=self.offset_of(field.name),
+            expected=field.expected,
+            got=_show(value),
+        )
+
+
+def _show(value: object) -> str:
+    """A value as evidence, short; bytes only by their size, for they may be a card or a key."""
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes that do not fit"
+    return repr(value)[:40]

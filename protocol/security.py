@@ -1,0 +1,111 @@
+"""Keys and seals of wire version 1: AES only, so that it fits a small terminal's controller.
+
+Key derivation is NIST SP 800-108 in counter mode with AES-256-CMAC as its function (32-bit counter first, then label, a zero
+byte, context, and the length in bits as 32 bits). Cryptograms are AES-CMAC (RFC 4493), frames AES-128-GCM (SP 800-38D).
+Randomness is passed in by the caller. See reliability.md section 5 for the reasons.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFCMAC, CounterLocation, Mode
+
+from protocol.errors import LocalProtocolError
+from protocol.framing import TerminalNumber
+from protocol.state import Role
+
+ROOT_KEY_SIZE: Final = 32
+KEY_SIZE: Final = 16
+CHALLENGE_SIZE: Final = 16
+ENROL_CODE_SIZE: Final = 16
+
+LABEL_MAC: Final = b"FK1 mac"
+LABEL_TERMINAL_TO_HOST: Final = b"FK1 t2h"
+LABEL_HOST_TO_TERMINAL: Final = b"FK1 h2t"
+LABEL_ENROL: Final = b"FK1 enrol"
+RESERVED_LABELS: Final = {
+    b"FK1 pin": "K_pin, per session: ISO 9564-1 format 4 PIN blocks (16 bytes)",
+    b"FK1 saf": "K_saf, static: AES-CMAC chain over offline records",
+    b"FK1 wrap": "K_wrap, static: wraps the next root key",
+}
+
+PIN_BLOCK_SIZE: Final = 16
+"""Reserved: an ISO 9564-1 format 4 block under K_pin. No message of version 1 carries one yet."""
+
+
+def derive(key: bytes, label: bytes, context: bytes, size: int = KEY_SIZE) -> bytes:
+    """SP 800-108 counter mode, PRF AES-CMAC keyed with the 32-byte `key`."""
+    kdf = KBKDFCMAC(
+        algorithm=algorithms.AES,
+        mode=Mode.CounterMode,
+        length=size,
+        rlen=4,
+        llen=4,
+        location=CounterLocation.BeforeFixed,
+        label=label,
+        context=context,
+        fixed=None,
+    )
+    return kdf.derive(key)
+
+
+def root_key_from_enrol_code(code: bytes, terminal: TerminalNumber) -> bytes:
+    """The root key that stands in for a terminal's own during the one session its one-time code opens.
+
+    The 16-byte code is doubled to be a key of the derivation; all its 128 bits of entropy stay.
+    """
+    if len(code) != ENROL_CODE_SIZE:
+        raise LocalProtocolError(f"enrolment code: expected {ENROL_CODE_SIZE} bytes, got {len(code)}")
+    return derive(code + code, LABEL_ENROL, terminal.to_int().to_bytes(4, "big"), ROOT_KEY_SIZE)
+
+
+def cryptogram(root_key: bytes, terminal: TerminalNumber, sender: Role, transcript: bytes) -> bytes:
+    """CMAC(K_mac, role letter + transcript): "S" for the host, "T" for the terminal, so none can be reflected."""
+    mac = CMAC(algorithms.AES(derive(root_key, LABEL_MAC, terminal.to_int().to_bytes(4, "big"))))
+    mac.update((b"S" if sender is Role.HOST else b"T") + transcript)
+    return mac.finalize()
+
+
+def same_bytes(left: bytes, right: bytes) -> bool:
+    """Comparison in constant time."""
+    return hmac.compare_digest(left, right)
+
+
+class Seal:
+    """AES-128-GCM of one direction of one session. The nonce is 8 zero bytes and the frame's sequence number.
+
+    Each direction has its own key and a sequence number is used once, so no nonce repeats under a key.
+    """
+
+    __slots__ = ("_gcm",)
+
+    def __init__(self, key: bytes) -> None:
+        self._gcm = AESGCM(key)
+
+    def close(self, sequence: int, header: bytes, body: bytes) -> bytes:
+        """Ciphertext and 16-byte tag of a body; the header is associated data."""
+        return self._gcm.encrypt(sequence.to_bytes(12, "big"), body, header)
+
+    def open(self, sequence: int, header: bytes, sealed: bytes) -> bytes | None:
+        """The body in clear, or None if the tag does not verify."""
+        try:
+            return self._gcm.decrypt(sequence.to_bytes(12, "big"), sealed, header)
+        except InvalidTag:
+            return None
+
+
+def session_seals(
+    root_key: bytes, terminal: TerminalNumber, terminal_challenge: bytes, host_challenge: bytes
+) -> dict[Role, Seal]:
+    """The seal of each sender, from the root key and both challenges."""
+    context = terminal.to_int().to_bytes(4, "big") + terminal_challenge + host_challenge
+    return {
+        Role.TERMINAL: Seal(derive(root_key, LABEL_TERMINAL_TO_HOST, context)),
+        Role.HOST: Seal(derive(root_key, LABEL_HOST_TO_TERMINAL, context)),
+    }

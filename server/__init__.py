@@ -1,0 +1,1 @@
+"""The host: takes frames from terminals, decides about money, and commits before it answers."""

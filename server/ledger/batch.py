@@ -1,0 +1,152 @@
+"""The working set of one `Ledger.apply`: everything loaded for it, and everything it will write.
+
+Rules see only this. Later commands of a batch see what earlier ones did, exactly as if each had been committed alone.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from server.ledger.model import (
+    Account,
+    Card,
+    Decision,
+    Entry,
+    Identity,
+    Kind,
+    Outcome,
+    SaleLimits,
+    Side,
+    Terminal,
+    Transfer,
+    TransferState,
+)
+
+GENESIS: Final = bytes(32)
+"""What the first transfer's digest is chained to."""
+
+_encode = msgspec.json.encode
+
+
+def chain_digest(previous: bytes, transfer: Transfer, entries: list[Entry]) -> bytes:
+    """SHA-256 over the previous digest and the transfer with its entries as compact JSON: the journal's hash chain."""
+    fields = msgspec.structs.astuple(transfer)[:-1]
+    return sha256(previous + _encode((fields, entries))).digest()
+
+
+class Batch:
+    """See the module's docstring. `head_seq` / `head_digest` are the journal's newest row."""
+
+    __slots__ = (
+        "accounts",
+        "cards",
+        "dirty",
+        "head_digest",
+        "head_seq",
+        "limits",
+        "new_entries",
+        "new_transfers",
+        "now_ms",
+        "terminals",
+        "today",
+        "transfers",
+    )
+
+    def __init__(self, *, now_ms: int, today: int, limits: SaleLimits, head_seq: int, head_digest: bytes) -> None:
+        self.now_ms = now_ms
+        self.today = today
+        self.limits = limits
+        self.head_seq = head_seq
+        self.head_digest = head_digest
+        self.transfers: dict[tuple[Identity, Side], Transfer] = {}
+        self.terminals: dict[int, Terminal] = {}
+        self.cards: dict[bytes, Card] = {}
+        self.accounts: dict[int, Account] = {}
+        self.dirty: dict[int, Account] = {}
+        self.new_transfers: list[Transfer] = []
+        self.new_entries: list[Entry] = []
+
+    def move(self, source: Account, target: Account, amount_fen: int, seq: int) -> list[Entry]:
+        """Take an amount (negative: give) from one account to another as two entries that sum to zero."""
+        entries: list[Entry] = []
+        for account, delta in ((source, -amount_fen), (target, amount_fen)):
+            account.balance_fen += delta
+            entries.append(Entry(seq, account.account_id, delta, account.balance_fen, account.last_seq))
+            account.last_seq = seq
+            self.dirty[account.account_id] = account
+        return entries
+
+    def record(
+        self,
+        identity: Identity,
+        side: Side,
+        kind: Kind,
+        request_hash: bytes,
+        decision: Decision,
+        *,
+        amount_fen: int,
+        token_hash: bytes,
+        payer: Account | None = None,
+        merchant_account_id: int = 0,
+        operator: int = 0,
+        claimed_at_s: int = 0,
+        original_seq: int = 0,
+        movement: tuple[Account, Account, int] | None = None,
+    ) -> Transfer:
+        """Append one decided request to the journal, with the movement (from, to, fen) that goes with it."""
+        seq = self.head_seq + 1
+        entries = self.move(*movement, seq) if movement is not None else []
+        transfer = Transfer(
+            seq,
+            *identity,
+            int(side),
+            int(kind),
+            request_hash,
+            int(decision),
+            amount_fen,
+            payer.account_id if payer is not None else 0,
+            merchant_account_id,
+            payer.balance_fen if payer is not None else 0,
+            operator,
+            self.today,
+            claimed_at_s,
+            self.now_ms,
+            original_seq,
+            token_hash,
+        )
+        transfer.digest = chain_digest(self.head_digest, transfer, entries)
+        self.head_seq, self.head_digest = seq, transfer.digest
+        self.transfers[(identity, side)] = transfer
+        self.new_transfers.append(transfer)
+        self.new_entries += entries
+        return transfer
+
+    def replay(self, identity: Identity, side: Side, request_hash: bytes) -> Outcome | None:
+        """The answer this identity already has: the original one, or a conflict if the content differs. None if new."""
+        known = self.transfers.get((identity, side))
+        if known is None:
+            return None
+        if known.request_hash != request_hash:
+            return Outcome(Decision.ID_CONFLICT)
+        return outcome_of(known, replayed=True)
+
+
+def outcome_of(transfer: Transfer, *, replayed: bool = False) -> Outcome:
+    """What the journal row says was answered: a pure function of the row, so that a copy gets the same bytes for ever."""
+    return Outcome(
+        Decision(transfer.decision),
+        transfer.amount_fen,
+        transfer.balance_fen,
+        transfer.seq,
+        transfer.posted_at_ms,
+        TransferState.APPROVED if transfer.decision == Decision.APPROVED else TransferState.DECLINED,
+        replayed,
+    )
+
+
+def token_hash(token: bytes) -> bytes:
+    """What the journal keeps of a payer's token."""
+    return sha256(token).digest()[:8]

@@ -1,0 +1,107 @@
+"""The ledger: commands in, outcomes out, one durable commit per batch. Synchronous; one thread at a time.
+
+`apply` loads all that its commands need with a handful of set-based queries, runs the pure rules in order of arrival,
+writes everything and commits once. Its outcomes exist only after the commit is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from server.ledger.batch import Batch
+from server.ledger.model import (
+    FUNDING_ACCOUNT,
+    Adjustment,
+    Command,
+    Identity,
+    Outcome,
+    Reversal,
+    Sale,
+    SaleLimits,
+    Side,
+)
+from server.ledger.rules import RULES
+from server.ledger.store import Store
+
+NO_DAY: Final = 0
+
+
+class Ledger:
+    """See the module's docstring. It alone writes its store while it lives."""
+
+    def __init__(self, store: Store, limits: SaleLimits) -> None:
+        self.store = store
+        self.limits = limits
+        self._head_seq, self._head_digest = store.head()
+        self.business_day = self._newest_day()
+
+    def _newest_day(self) -> int:
+        day = self.store.execute("SELECT max(day) FROM business_days")[0][0]
+        return NO_DAY if day is None else int(day)
+
+    @property
+    def head_seq(self) -> int:
+        """Sequence number of the newest transfer."""
+        return self._head_seq
+
+    def apply(self, commands: Sequence[Command], now_ms: int) -> list[Outcome]:
+        """One outcome per command, in order, after one durable commit.
+
+        Raises StoreFull (nothing happened, may be tried again) or StoreBroken (stop the process). A batch of queries
+        and repeats only writes nothing and commits nothing.
+        """
+        if self.business_day == NO_DAY:
+            raise RuntimeError("no business day is open: expected open_day before the first command")
+        batch = Batch(
+            now_ms=now_ms,
+            today=self.business_day,
+            limits=self.limits,
+            head_seq=self._head_seq,
+            head_digest=self._head_digest,
+        )
+        with self.store.transaction():
+            self._load(batch, commands)
+            outcomes = [RULES[type(command)](batch, command) for command in commands]
+            if batch.new_transfers:
+                self.store.save(batch.new_transfers, batch.new_entries, batch.dirty.values())
+        self._head_seq, self._head_digest = batch.head_seq, batch.head_digest
+        return outcomes
+
+    def _load(self, batch: Batch, commands: Sequence[Command]) -> None:
+        """Everything the rules will ask for, and nothing per command."""
+        batch.transfers = self.store.load_transfers({command.identity for command in commands})
+        sales = [command for command in commands if isinstance(command, Sale)]
+        account_ids: set[int] = set()
+        if sales:
+            batch.terminals = self.store.load_terminals({sale.identity.terminal_id for sale in sales})
+            batch.cards = self.store.load_cards({sale.token for sale in sales})
+            account_ids.update(card.account_id for card in batch.cards.values())
+            account_ids.update(terminal.merchant_account_id for terminal in batch.terminals.values())
+        for command in commands:
+            if isinstance(command, Reversal):
+                account_ids.update(self._reversed_accounts(batch, command))
+            elif isinstance(command, Adjustment):
+                account_ids.update((command.account_id, FUNDING_ACCOUNT))
+        batch.accounts = self.store.load_accounts(account_ids)
+
+    def _reversed_accounts(self, batch: Batch, reversal: Reversal) -> Collection[int]:
+        original = batch.transfers.get((reversal.identity, Side.ORIGINAL))
+        return (original.account_id, original.merchant_account_id) if original is not None else ()
+
+    def newest_identity(self, terminal_id: int) -> Identity:
+        """Batch and STAN of the newest original the ledger has of a terminal; zeros if none."""
+        rows = self.store.execute(
+            "SELECT batch, stan FROM transfers WHERE terminal_id = ? AND side = 0 ORDER BY batch DESC, stan DESC LIMIT 1",
+            (terminal_id,),
+        )
+        return Identity(terminal_id, *rows[0]) if rows else Identity(terminal_id, 0, 0)
+
+    def open_day(self, day: int, now_ms: int) -> bool:
+        """Open business day YYYYMMDD. Days never go back: an older or the same day changes nothing and gives False."""
+        if day <= self.business_day:
+            return False
+        with self.store.transaction():
+            self.store.execute("INSERT INTO business_days VALUES (?, ?, ?)", (day, now_ms, self._head_seq + 1))
+        self.business_day = day
+        return True

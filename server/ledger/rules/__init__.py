@@ -1,0 +1,17 @@
+"""Every business rule: one module per capability, and this table of them all. Pure: a batch and a command in, an outcome out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from server.ledger.batch import Batch
+from server.ledger.model import Adjustment, Outcome, Query, Reversal, Sale
+from server.ledger.rules import adjustment, query, reversal, sale
+
+RULES: Final[dict[type, Callable[[Batch, Any], Outcome]]] = {
+    Sale: sale.apply,
+    Reversal: reversal.apply,
+    Query: query.apply,
+    Adjustment: adjustment.apply,
+}

@@ -1,0 +1,37 @@
+"""Adjustment: an administrator moves money between funding and a customer's account: opening balances, corrections."""
+
+from __future__ import annotations
+
+from server.ledger.batch import Batch, outcome_of
+from server.ledger.model import FUNDING_ACCOUNT, Adjustment, Decision, Kind, Outcome, Side
+
+NO_TOKEN = bytes(8)
+
+
+def apply(batch: Batch, adjustment: Adjustment) -> Outcome:
+    """Decide and record one adjustment. It may not take a customer's balance below zero."""
+    known = batch.replay(adjustment.identity, Side.ORIGINAL, adjustment.request_hash)
+    if known is not None:
+        return known
+    account = batch.accounts.get(adjustment.account_id)
+    decision = Decision.APPROVED
+    if account is None:
+        decision = Decision.ACCOUNT_UNKNOWN
+    elif account.balance_fen + adjustment.amount_fen < 0:
+        decision = Decision.INSUFFICIENT_FUNDS
+    movement = None
+    if decision == Decision.APPROVED and account is not None:
+        movement = (batch.accounts[FUNDING_ACCOUNT], account, adjustment.amount_fen)
+    transfer = batch.record(
+        adjustment.identity,
+        Side.ORIGINAL,
+        Kind.ADJUSTMENT,
+        adjustment.request_hash,
+        decision,
+        amount_fen=adjustment.amount_fen,
+        token_hash=NO_TOKEN,
+        payer=account,
+        claimed_at_s=adjustment.claimed_at_s,
+        movement=movement,
+    )
+    return outcome_of(transfer)

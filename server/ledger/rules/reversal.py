@@ -1,0 +1,48 @@
+"""Reversal: whatever became of the original, the payer is not charged for it, now and for ever.
+
+Never refused for being early: without an original it leaves a tombstone, and the late original is declined. Refused only
+when it names another amount or payer than the original, for then it is not that original's reversal.
+"""
+
+from __future__ import annotations
+
+from server.ledger.batch import Batch, outcome_of, token_hash
+from server.ledger.model import Decision, Kind, Outcome, Reversal, Side
+
+
+def apply(batch: Batch, reversal: Reversal) -> Outcome:
+    """Decide and record one reversal; `Outcome.amount_fen` is what was given back."""
+    known = batch.replay(reversal.identity, Side.REVERSAL, reversal.request_hash)
+    if known is not None:
+        return known
+    original = batch.transfers.get((reversal.identity, Side.ORIGINAL))
+    hashed = token_hash(reversal.token)
+    payer = None
+    movement = None
+    decision = Decision.APPROVED
+    if original is not None:
+        payer = batch.accounts.get(original.account_id)
+        if (original.amount_fen, original.token_hash) != (reversal.amount_fen, hashed):
+            # Not recorded: the identity's reversal is still free for the true one.
+            return Outcome(Decision.ORIGINAL_MISMATCH)
+        if original.decision == Decision.APPROVED:
+            assert payer is not None  # an approved original has a payer, and accounts are never deleted
+            movement = (batch.accounts[original.merchant_account_id], payer, original.amount_fen)
+            if payer.spent_day == original.business_day:
+                payer.spent_fen = max(0, payer.spent_fen - original.amount_fen)
+    transfer = batch.record(
+        reversal.identity,
+        Side.REVERSAL,
+        Kind.REVERSAL,
+        reversal.request_hash,
+        decision,
+        amount_fen=original.amount_fen if original is not None and movement is not None else 0,
+        token_hash=hashed,
+        payer=payer,
+        merchant_account_id=original.merchant_account_id if original is not None else 0,
+        operator=reversal.operator,
+        claimed_at_s=reversal.claimed_at_s,
+        original_seq=original.seq if original is not None else 0,
+        movement=movement,
+    )
+    return outcome_of(transfer)

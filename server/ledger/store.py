@@ -1,0 +1,71 @@
+"""What the ledger needs of a database: one transaction per batch, a handful of set-based loads and one save.
+
+Stores only load and save sets; every rule is in `rules/`. `server.ledger.sqlite` is the store of a single host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from server.ledger.model import Account, Card, Entry, Identity, Side, Terminal, Transfer
+
+
+class StoreError(Exception):
+    """The database could not do its work. Nothing of the transaction is in it."""
+
+
+class StoreFull(StoreError):
+    """No space left. Rolled back; the same work may be tried again when there is space."""
+
+
+class StoreBroken(StoreError):
+    """An I/O error at or after a write: whether the last commit is durable is unknown. Stop the process and recover.
+
+    Never retry: after a failed fsync the page cache may lie (Rebello et al., USENIX ATC 2020).
+    """
+
+
+class StoreRefused(StoreError):
+    """The database is not fit to be opened: wrong file, unsafe setting, unknown schema."""
+
+
+Row = tuple[Any, ...]
+
+
+class Store(Protocol):
+    """See the module's docstring. All calls from one thread, all writes inside `transaction()`."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit durably on exit, roll back on error. Raises StoreFull or StoreBroken."""
+
+    def load_transfers(self, identities: Collection[Identity]) -> dict[tuple[Identity, Side], Transfer]:
+        """Originals and reversals recorded under these identities."""
+
+    def load_terminals(self, terminal_ids: Collection[int]) -> dict[int, Terminal]:
+        """Terminals with their merchants; unknown ones are missing."""
+
+    def load_cards(self, tokens: Collection[bytes]) -> dict[bytes, Card]:
+        """Cards by token; unknown ones are missing."""
+
+    def load_accounts(self, account_ids: Collection[int]) -> dict[int, Account]:
+        """Accounts by number; unknown ones are missing."""
+
+    def save(self, transfers: Sequence[Transfer], entries: Sequence[Entry], accounts: Iterable[Account]) -> None:
+        """Append journal rows and entries, rewrite accounts."""
+
+    def head(self) -> tuple[int, bytes]:
+        """Sequence number and digest of the newest journal row; (0, 32 zero bytes) when there is none."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """One statement of the registry (terminals, merchants, cards, days), its rows as a list."""
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+        """Rows one by one: for reading tables too large to hold."""
+
+    def maintain(self) -> None:
+        """Housekeeping between batches (checkpoints). Bounded; raises StoreBroken."""
+
+    def close(self) -> None:
+        """Leave the file clean."""

@@ -1,0 +1,113 @@
+"""What goes into the terminal's brain (keys, taps, the time) and what comes out of it (effects).
+
+Effects are values: the brain decides, the shell around it does. A shell may ignore any of them except Send and HangUp.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from protocol.messages import Message
+from terminal_emulator.record import Merchant, SaleRecord
+
+
+class Key(StrEnum):
+    """The keys of the keypad."""
+
+    D0 = "0"
+    D1 = "1"
+    D2 = "2"
+    D3 = "3"
+    D4 = "4"
+    D5 = "5"
+    D6 = "6"
+    D7 = "7"
+    D8 = "8"
+    D9 = "9"
+    DOT = "."
+    ENTER = "enter"
+    CLEAR = "clear"
+    DELETE = "delete"
+    F1 = "f1"
+    F2 = "f2"
+    UP = "up"
+    DOWN = "down"
+
+
+class Tap(msgspec.Struct, frozen=True, gc=False):
+    """A card held to the reader; `uid` is its number, 1..24 bytes."""
+
+    uid: bytes
+
+
+Input = Key | Tap
+"""What a cashier and a customer do to a terminal."""
+
+
+class Now(NamedTuple):
+    """The time, as the shell passes it in: `monotonic_s` for waiting (trio's clock), `wall_s` for dates (seconds since 1970 UTC)."""
+
+    monotonic_s: float
+    wall_s: float
+
+
+class BeepKind(StrEnum):
+    """The three sounds of the beeper."""
+
+    KEY = "key"
+    OK = "ok"
+    ERROR = "error"
+
+
+class NoteKind(StrEnum):
+    """Things worth a line in a log; a cashier need not know."""
+
+    MEMORY_ROLLED_BACK = "memory_rolled_back"  # the host knows newer numbers than we do: skipped beyond them
+    HOST_ROLLED_BACK = "host_rolled_back"  # the host's epoch is lower than one we have seen
+    NOT_OURS = "not_ours"  # an answer that does not fit the request: taken for none
+    REJECTED = "rejected"  # the host cannot read a request of ours
+    REVERSAL_REFUSED = "reversal_refused"  # a reversal was refused for good: it stays open and needs a person
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send this request in the open session."""
+
+    message: Message
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    """Close the session and open a new one: a request got no answer, and only one may be outstanding in a session."""
+
+    reason: str
+
+
+class Beep(msgspec.Struct, frozen=True, gc=False):
+    """Sound the beeper."""
+
+    kind: BeepKind
+
+
+class PrintSlip(msgspec.Struct, frozen=True, gc=False):
+    """Print the slip of an approved sale: `slip.sale_slip(effect.record, settings, effect.merchant)` lays it out."""
+
+    record: SaleRecord
+    merchant: Merchant | None
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """A sale reached its final state (APPROVED, DECLINED or REVERSED). Exactly one for every sale."""
+
+    record: SaleRecord
+
+
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """Something for the log."""
+
+    kind: NoteKind
+    detail: str
+
+
+Effect = Send | HangUp | Beep | PrintSlip | Outcome | Note

@@ -1,0 +1,117 @@
+"""What makes a terminal this terminal: its number, its key, where its host is. Written by enrolment as a key file.
+
+The key file is JSON, readable by its owner alone:
+{"terminal": "3-58", "key_version": 1, "root_key": "<64 hex digits>", "host": "127.0.0.1", "port": 4105}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from protocol import TerminalNumber
+from protocol.security import ROOT_KEY_SIZE
+
+Language = Literal["zh", "en"]
+LANGUAGES: Final = ("zh", "en")
+DEFAULT_PORT: Final = 4105
+PORT_MAX: Final = 0xFFFF
+OPERATOR_MAX: Final = 0xFFFF
+MODE_SECRET: Final = 0o600
+
+
+class SettingsError(ValueError):
+    """A key file or a settings value that cannot be used; the text says which, what was expected and what came."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Frozen settings of one terminal. `root_key` is a secret and stays out of repr()."""
+
+    terminal: TerminalNumber
+    root_key: bytes
+    key_version: int
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    language: Language = "zh"
+    serial_number: str = ""
+    operator: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.root_key) != ROOT_KEY_SIZE:
+            raise SettingsError(f"root_key: expected {ROOT_KEY_SIZE} bytes, got {len(self.root_key)}: enrol again")
+        if not 0 <= self.key_version <= 0xFFFF:
+            raise SettingsError(f"key_version: expected 0..65535, got {self.key_version}")
+        if not 0 < self.port <= PORT_MAX:
+            raise SettingsError(f"port: expected 1..{PORT_MAX}, got {self.port}")
+        if self.language not in LANGUAGES:
+            raise SettingsError(f"language: expected zh or en, got {self.language!r}")
+        if not 0 <= self.operator <= OPERATOR_MAX:
+            raise SettingsError(f"operator: expected 0..{OPERATOR_MAX}, got {self.operator}")
+
+    def __repr__(self) -> str:
+        return f"<Settings of {self.terminal} at {self.host}:{self.port}, key version {self.key_version}>"
+
+
+def settings_from_json(text: str, where: str) -> Settings:
+    """Read a key file's text; SettingsError names `where` and the field."""
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise SettingsError("expected a JSON object")
+        values: dict[str, Any] = dict(found)
+        unknown = values.keys() - set(Settings.__struct_fields__)
+        if unknown:
+            raise SettingsError(f"unknown field {sorted(unknown)[0]!r}")
+        values["terminal"] = TerminalNumber.parse(values["terminal"])
+        values["root_key"] = bytes.fromhex(values["root_key"])
+        for name in ("key_version", "port", "operator"):
+            if name in values and type(values[name]) is not int:
+                raise SettingsError(f"{name}: expected a whole number, got {values[name]!r}")
+        return Settings(**values)
+    except KeyError as missing:
+        raise SettingsError(f"{where}: field {missing} is missing: write the file anew with `fanka admin`") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def settings_to_json(settings: Settings) -> str:
+    """The key file's text."""
+    values = msgspec.structs.asdict(settings)
+    values["terminal"] = str(settings.terminal)
+    values["root_key"] = settings.root_key.hex()
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a key file. SettingsError if it cannot be used, OSError if it cannot be read."""
+    return settings_from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+def write_settings(path: Path, settings: Settings) -> None:
+    """Write a key file so that after a crash either the old or the new one is there, whole; mode 0600."""
+    write_atomically(path, settings_to_json(settings).encode("utf-8"))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file: temporary file, fsync, rename, fsync of the folder."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE_SECRET)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new file in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

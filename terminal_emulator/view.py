@@ -1,0 +1,75 @@
+"""What the cashier should see, without a word of text: `lcd.render(view, language)` turns it into four lines.
+
+The brain makes a View when somebody looks (`brain.view`); nobody looks in a load test, so it costs nothing there.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from protocol import TerminalNumber
+from terminal_emulator.record import Merchant
+
+
+class Screen(StrEnum):
+    """What the screen is about. The comment names the fields of `View` that matter beyond those of every screen."""
+
+    OFF = "off"  # no power yet
+    IDLE = "idle"  # merchant, terminal, link, pending_reversals
+    AMOUNT = "amount"  # amount_text as keyed so far
+    NO_LINK = "no_link"  # amount_fen, link: Enter or a tap without a session; nothing was sent, Enter tries again
+    CARD = "card"  # amount_fen: please tap the card
+    SENDING = "sending"  # amount_fen
+    RESENDING = "resending"  # amount_fen, attempt 2.. (no answer, link lost or host busy: the same request again)
+    ASKING = "asking"  # amount_fen: asking the host what became of the sale
+    APPROVED = "approved"  # amount_fen, balance_fen, stan
+    DECLINED = "declined"  # amount_fen, response_code, balance_fen (code 51 only)
+    UNCHARGED = "uncharged"  # amount_fen: outcome unknown: NOT charged, will be reversed; do not hand out the meal
+    LAST_ASKING = "last_asking"  # amount_fen: after power loss: finding out about the last sale
+    LAST_APPROVED = "last_approved"  # amount_fen, balance_fen, stan: after power loss: the last sale did succeed
+    LAST_UNCHARGED = (
+        "last_uncharged"  # amount_fen, response_code or "": after power loss: the last sale was NOT charged
+    )
+    LOCKED = "locked"  # lock: no sale is possible until somebody acts
+
+
+class Link(StrEnum):
+    """The line to the host: ONLINE, or why not. Everything but ONLINE is being mended by reconnecting."""
+
+    CONNECTING = "connecting"  # not tried yet
+    ONLINE = "online"
+    UNREACHABLE = "unreachable"  # no connection: cable, switch, address, or the host is down
+    LOST = "lost"  # the connection broke
+    TIMEOUT = "timeout"  # connected, but no answer in time
+    REFUSED = "refused"  # handshake refused: terminal not registered, revoked, or wrong key
+    GARBLED = "garbled"  # the host's bytes broke the protocol (another version, a damaged line)
+
+
+class Lock(StrEnum):
+    """Why the terminal cannot sell at all."""
+
+    MEMORY_FULL = "memory_full"  # the journal holds all it may: settle first
+    NUMBERS_USED_UP = "numbers_used_up"  # batch 999999, STAN 999999: the terminal needs a new number
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """One state of the screen. Amounts in fen; `balance_fen` is None when there is none to show."""
+
+    screen: Screen
+    link: Link
+    terminal: TerminalNumber
+    merchant: Merchant | None = None
+    """None before the first session: no name is known yet."""
+    amount_text: str = ""
+    """The amount while it is being keyed, in yuan: "0", "12", "12.", "12.5"."""
+    amount_fen: int = 0
+    attempt: int = 0
+    """How often the request has been sent: 1 first, 2 and 3 are repetitions."""
+    response_code: str = ""
+    balance_fen: int | None = None
+    stan: int = 0
+    pending_reversals: int = 0
+    """Sales told to the customer as "not charged" whose reversal the host has not confirmed yet."""
+    lock: Lock | None = None

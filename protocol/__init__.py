@@ -1,4 +1,7 @@
-"""The wire between terminal and host. Pure: bytes in, typed messages out; no I/O, clock, randomness, threads or logging."""
+"""The wire between terminal and host.
+
+Pure: bytes in, typed messages out; no I/O, clock, randomness, threads or logging. docs/protocol.md tells it all.
+"""
 
 from protocol.connection import PEER_CLOSED, Connection, Event, PeerClosed, Refused
 from protocol.errors import LocalProtocolError, ProtocolError, Reason, RemoteProtocolError

@@ -40,8 +40,9 @@ from protocol.limits import (
     WIRE_VERSION,
 )
 from protocol.messages import LAYOUTS, Auth, Challenge, Hello, Layout, Message, Reject
+from protocol.messages.fields import UNSEALED_KINDS
 from protocol.messages.link import NO_CRYPTOGRAM
-from protocol.security import Seal, cryptogram, same_bytes, session_seals
+from protocol.security import ROOT_KEY_SIZE, Seal, cryptogram, same_bytes, session_seals
 from protocol.state import HANDSHAKE_STATES, TRANSITIONS, Kind, Role, State, expected_in
 
 SEALED: Final = int(Flag.SEALED)
@@ -95,13 +96,18 @@ class Connection:
             raise LocalProtocolError(
                 "a terminal's connection: expected terminal number and root key, got neither or one"
             )
+        if terminal is not None and not (0 <= terminal.group <= 0xFFFF and 0 <= terminal.device <= 0xFFFF):
+            raise LocalProtocolError(f"terminal number: expected GROUP-DEVICE, each 0..65535, got {terminal}")
         self.role = role
         self.state = State.CONNECTED
         self.terminal = terminal
         self.hello: Hello | None = None
         self._peer = role.peer
-        self._root_key = root_key
-        self._framer = Framer(MAX_FIRST_BODY_SIZE if role is Role.HOST else MAX_BODY_SIZE)
+        self._root_key: bytes | None = None
+        if root_key is not None:
+            self.use_key(root_key)
+        # A stranger's first wrong byte ends the session, so the host need not look any further.
+        self._framer = Framer(MAX_FIRST_BODY_SIZE, max_report_size=1) if role is Role.HOST else Framer()
         self._sent = 0
         self._received = 0
         self._discarded = 0
@@ -118,18 +124,23 @@ class Connection:
     @property
     def mid_frame(self) -> bool:
         """Whether part of a frame has come: its rest must follow within FRAME_TIMEOUT_S."""
-        return self._framer.pending > 0
+        return self._framer.pending > 0 and self.state is not State.CLOSED
 
     def use_key(self, root_key: bytes) -> None:
-        """Host: the root key of the terminal that said hello (a dummy for an unknown one, so that timing tells nothing)."""
+        """Host: the root key of the terminal that said hello.
+
+        For an unknown terminal it is 32 random bytes, so that neither timing nor answer tells that it is unknown.
+        """
+        if len(root_key) != ROOT_KEY_SIZE:
+            raise LocalProtocolError(f"root key: expected {ROOT_KEY_SIZE} bytes, got {len(root_key)}")
         self._root_key = root_key
 
-    def receive_data(self, data: bytes) -> None:
-        """Take bytes from the peer; b"" says that it closed."""
-        if data:
-            self._framer.feed(data)
-        else:
+    def receive_data(self, data: bytes | bytearray) -> None:
+        """Take bytes from the peer; b"" says that it closed. Once the session is over they are dropped."""
+        if not data:
             self._closed_by_peer = True
+        elif self.state is not State.CLOSED:
+            self._framer.feed(data)
 
     def next_event(self) -> Event | NeedData:
         """The next event, or NEED_DATA. After RemoteProtocolError the session is over."""
@@ -230,9 +241,17 @@ class Connection:
         return message
 
     def _open(self, frame: Frame, seal: Seal) -> bytes:
-        if not frame.flags & SEALED or len(frame.body) < TAG_SIZE:
+        if not frame.flags & SEALED:
             raise RemoteProtocolError(
                 Reason.FLAGS, field="flags", offset=3, expected="a sealed frame", got=f"{frame.flags:08b}"
+            )
+        if len(frame.body) < TAG_SIZE:
+            raise RemoteProtocolError(
+                Reason.LENGTH,
+                field="body_size",
+                offset=6,
+                expected=f"at least the {TAG_SIZE} bytes of a tag",
+                got=str(len(frame.body)),
             )
         body = seal.open(frame.sequence, frame.header, frame.body)
         if body is None:
@@ -246,7 +265,7 @@ class Connection:
         return body
 
     def _refuse(self, error: RemoteProtocolError, frame: Frame, body: bytes) -> Refused:
-        """Only a host with an authentic request may answer what it cannot read; in every other case the session ends."""
+        """Only a host may answer what it cannot read, if it is an authentic request; in all other cases it is over."""
         if self.role is not Role.HOST or self.state is not State.READY:
             raise error
         self.state = State.REQUESTED
@@ -265,12 +284,10 @@ class Connection:
     def _check_answers(self, layout: Layout) -> None:
         """An answer belongs to the request outstanding, or it is a reject."""
         asked = self._outstanding
-        if layout.message is not Reject and asked is not None:
-            expected = (asked.mti + 0x10, asked.processing_code)
-            if (layout.mti, layout.processing_code) != expected:
-                raise RemoteProtocolError(
-                    Reason.STATE, field="mti", offset=4, expected=LAYOUTS[expected].title, got=layout.title
-                )
+        assert asked is not None  # the state is REQUESTED, and at a terminal only `send` leads there
+        if layout.message is not Reject and not layout.answers(asked):
+            answer = LAYOUTS[asked.answer_key]
+            raise RemoteProtocolError(Reason.STATE, field="mti", offset=4, expected=answer.title, got=layout.title)
         self._outstanding = None
 
     def send(self, message: Message) -> bytes:
@@ -283,20 +300,19 @@ class Connection:
             )
         if self._sent >= MAX_SESSION_FRAMES:
             raise LocalProtocolError(f"a session ends after {MAX_SESSION_FRAMES} frames: connect again")
-        if layout.kind is Kind.REQUEST:
-            self._outstanding = layout
-        elif layout.kind is Kind.ANSWER and self._outstanding is not None:
+        kind = layout.kind
+        if kind is Kind.ANSWER and layout.message is not Reject:
             asked = self._outstanding
-            if layout.message is not Reject and (layout.mti, layout.processing_code) != (
-                asked.mti + 0x10,
-                asked.processing_code,
-            ):
+            if asked is None:
+                raise LocalProtocolError(f"{layout.title} does not answer a refused request: send its reject")
+            if not layout.answers(asked):
                 raise LocalProtocolError(f"{layout.title} does not answer {asked.title}")
-            self._outstanding = None
-        if layout.kind in (Kind.HELLO, Kind.CHALLENGE, Kind.AUTH):
+        if kind in UNSEALED_KINDS:
             data = self._send_handshake(message, layout)
         else:
             data = self._frame(layout, codec.encode(message))
+        # Nothing changes before this line: whatever was wrong with the message, it can be sent anew.
+        self._outstanding = layout if kind is Kind.REQUEST else None
         self.state = state
         return data
 
@@ -320,11 +336,11 @@ class Connection:
             self._agree_keys(message)
         elif isinstance(message, Auth):
             message = Auth(cryptogram=self._cryptogram(Role.TERMINAL, self._transcript))
-        elif isinstance(message, Hello):
-            self.hello = message
         self._transcript += self._handshake_bytes(message, layout)
         data = self._frame(layout, codec.encode(message))
-        if isinstance(message, Auth):
+        if isinstance(message, Hello):
+            self.hello = message
+        elif isinstance(message, Auth):
             self._seal_from_now_on()
         return data
 
@@ -351,19 +367,20 @@ class Connection:
                 raise RemoteProtocolError(
                     Reason.VERSION, field="version", offset=17, expected=str(WIRE_VERSION), got=str(message.version)
                 )
-            self._check_cryptogram(
-                Role.HOST, self._transcript + seen[: -len(NO_CRYPTOGRAM)] + NO_CRYPTOGRAM, message.cryptogram
-            )
+            self._check_cryptogram(message, Role.HOST, self._transcript + seen[: -len(NO_CRYPTOGRAM)] + NO_CRYPTOGRAM)
             self._agree_keys(message)
         elif isinstance(message, Auth):
-            self._check_cryptogram(Role.TERMINAL, self._transcript, message.cryptogram)
+            self._check_cryptogram(message, Role.TERMINAL, self._transcript)
             self._seal_from_now_on()
             self._framer.max_body_size = MAX_BODY_SIZE
+            self._framer.max_report_size = MAX_DISCARDED_BYTES
         if self._receive_seal is None:
             self._transcript += seen
 
     def _agree_keys(self, challenge: Challenge) -> None:
-        assert self._root_key is not None and self.terminal is not None and self.hello is not None
+        assert self._root_key is not None
+        assert self.terminal is not None
+        assert self.hello is not None
         self._seals = session_seals(
             self._root_key, self.terminal, self.hello.terminal_challenge, challenge.host_challenge
         )
@@ -380,12 +397,12 @@ class Connection:
             raise LocalProtocolError("no root key yet: call use_key when Hello has come")
         return cryptogram(self._root_key, self.terminal, sender, transcript)
 
-    def _check_cryptogram(self, sender: Role, transcript: bytes, got: bytes) -> None:
-        if not same_bytes(self._cryptogram(sender, transcript), got):
+    def _check_cryptogram(self, message: Challenge | Auth, sender: Role, transcript: bytes) -> None:
+        if not same_bytes(self._cryptogram(sender, transcript), message.cryptogram):
             raise RemoteProtocolError(
                 Reason.TAG,
                 field="cryptogram",
-                offset=HEADER_SIZE + 1,
+                offset=message.layout.offset_of("cryptogram"),
                 expected=f"proof of the {sender}'s key",
                 got="another",
             )

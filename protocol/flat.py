@@ -19,8 +19,8 @@ THREE_BYTES: Final = 3
 class FlatPacker:
     """Packs and unpacks the values of a construct Struct, in order, as a plain sequence.
 
-    Takes unsigned and signed big-endian integers, three-byte integers and `Bytes(n)`. `Terminated` may close the Struct: exact
-    size is what it asks for. Anything else is a TypeError when the program starts.
+    Takes unsigned and signed big-endian integers, three-byte integers and `Bytes(n)`. `Terminated` may close the
+    Struct: exact size is what it asks for. Anything else is a TypeError when the program starts.
     """
 
     def __init__(self, described: c.Construct[Any, Any]) -> None:

@@ -1,11 +1,12 @@
 """Frames: 16-byte header, body, CRC-32C. Bytes in, whole frames out.
 
-The layout is design section 3. A stream may deliver any slice of any number of frames; `Framer` holds what is
+The layout stands in docs/protocol.md. A stream may deliver any slice of any number of frames; `Framer` holds what is
 incomplete and never more than one frame's worth beyond what was fed to it.
 
 Resynchronisation: where a frame should start and none does (wrong sync word, version, flag bits, length or CRC), one
 byte is dropped and the search goes on at the next sync word. What was dropped is reported as one `Discarded`, with the
-reason of the first fault. It never guesses: a frame is only taken with a matching CRC.
+reason of the first fault; a report has a largest size, which bounds the work of one call. It
+never guesses: a frame is only taken with a matching CRC.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 
 from protocol.errors import LocalProtocolError, Reason
 from protocol.flat import FlatPacker
-from protocol.limits import CRC_SIZE, HEADER_SIZE, MAX_BODY_SIZE, SYNC, WIRE_VERSION
+from protocol.limits import CRC_SIZE, HEADER_SIZE, MAX_BODY_SIZE, MAX_DISCARDED_BYTES, SYNC, WIRE_VERSION
 
 crc32c = cast(Callable[[bytes], int], crcmod.predefined.mkPredefinedCrcFun("crc-32c"))
 """CRC-32C (Castagnoli, as in RFC 3720): line noise only, security never depends on it."""
@@ -124,10 +125,14 @@ def close_frame(header: bytes, body: bytes) -> bytes:
 
 
 class Framer:
-    """Incremental frame decoder. `max_body_size` may be raised once the peer is authenticated."""
+    """Incremental frame decoder. Both limits may be raised once the peer is authenticated.
 
-    def __init__(self, max_body_size: int = MAX_BODY_SIZE) -> None:
+    `max_report_size`: dropped bytes after which a report is made and the search pauses.
+    """
+
+    def __init__(self, max_body_size: int = MAX_BODY_SIZE, max_report_size: int = MAX_DISCARDED_BYTES) -> None:
         self.max_body_size = max_body_size
+        self.max_report_size = max_report_size
         self._buffer = bytearray()
         self._dropped = 0
         self._fault: tuple[Reason, str, str] | None = None
@@ -137,7 +142,7 @@ class Framer:
         """Bytes held that do not make a whole frame yet."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """Add bytes as they came from the stream."""
         self._buffer += data
 
@@ -168,6 +173,8 @@ class Framer:
                 self._resynchronise((Reason.CRC, f"{expected:08X}", f"{got:08X}"))
             else:
                 self._resynchronise(self._header_fault(sync, version, flags, body_size))
+            if self._dropped >= self.max_report_size:
+                break  # one call has bounded work: a false header may stand every 8 bytes, and each costs a CRC
         return self._check_short_start() or self._report() or NEED_DATA
 
     def _header_fault(self, sync: bytes, version: int, flags: int, body_size: int) -> tuple[Reason, str, str]:

@@ -18,10 +18,13 @@ MAX_FIRST_BODY_SIZE: Final = 76
 """Largest body before authentication (a 96-byte frame): a stranger makes the host buffer no more than that."""
 
 MAX_DISCARDED_BYTES: Final = 8192
-"""Noise a session survives (two frames' worth). Past it the line is unusable: close and start again."""
+"""Noise a session survives (two frames' worth). Past it the line is unusable: close and start again.
+
+The most one call of the framer drops before it reports, too: a false header every 8 bytes costs a CRC each.
+"""
 
 MAX_SESSION_FRAMES: Final = 2**20
-"""Frames per direction and session; then a new handshake makes new keys (reliability.md 5.5)."""
+"""Frames per direction and session; then a new handshake makes new keys. Far below the 2**32 a GCM nonce allows."""
 
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 FRAME_TIMEOUT_S: Final = 3.0

@@ -1,8 +1,9 @@
 """Keys and seals of wire version 1: AES only, so that it fits a small terminal's controller.
 
-Key derivation is NIST SP 800-108 in counter mode with AES-256-CMAC as its function (32-bit counter first, then label, a zero
-byte, context, and the length in bits as 32 bits). Cryptograms are AES-CMAC (RFC 4493), frames AES-128-GCM (SP 800-38D).
-Randomness is passed in by the caller. See reliability.md section 5 for the reasons.
+Key derivation is NIST SP 800-108 in counter mode with AES-256-CMAC as its function (32-bit counter first, then label, a
+zero byte, context, and the length in bits as 32 bits). Cryptograms are AES-CMAC (RFC 4493), frames AES-128-GCM (SP
+800-38D). Randomness is passed in by the caller. The shape is that of GlobalPlatform SCP03: the same standards on both
+ends of a terminal's life, and all of them proven in smart cards.
 """
 
 from __future__ import annotations

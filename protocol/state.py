@@ -1,4 +1,6 @@
-"""The session as a table: who may send what when. Nothing else lives here; the diagram in docs/protocol.md is made from it.
+"""The session as a table: who may send what when.
+
+Nothing else lives here; the diagram in docs/protocol.md is made from it.
 
 Both ends keep the same state, because the conversation strictly alternates: a terminal has at most one request
 outstanding, and the host sends nothing else until it is answered.

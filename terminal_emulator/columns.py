@@ -1,11 +1,11 @@
 """Text measured in half-width columns, as LCDs, slip printers and character terminals count it.
 
-A Chinese character or full-width form takes two columns, a letter or digit one, a combining mark none. Nothing here ever
-cuts a character in half: where only one column of a wide character would fit, a space stands instead.
+A Chinese character or full-width form takes two columns, a letter or digit one, a combining mark none. Nothing here
+ever cuts a character in half: where only one column of a wide character would fit, a space stands instead.
 
-Characters whose width depends on the font ("ambiguous" in Unicode: `…`, `×`, `●`, box drawing) count as one column, as
-terminals draw them; a GB2312 font draws them in two. So the texts of LCD and slips do without them, and a test holds them
-to that; here they are only measured.
+Characters whose width depends on the font ("ambiguous" in Unicode, such as the ellipsis and box drawing) count as one
+column, as terminals draw them; a GB2312 font draws them in two. So the texts of LCD and slips do without them, and a
+test holds them to that; here they are only measured.
 """
 
 from __future__ import annotations

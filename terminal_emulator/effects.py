@@ -48,7 +48,7 @@ Input = Key | Tap
 
 
 class Now(NamedTuple):
-    """The time, as the shell passes it in: `monotonic_s` for waiting (trio's clock), `wall_s` for dates (seconds since 1970 UTC)."""
+    """The time, from the shell: `monotonic_s` for waiting (trio's clock), `wall_s` since 1970 UTC for dates."""
 
     monotonic_s: float
     wall_s: float

@@ -1,8 +1,8 @@
 """The languages a terminal speaks: Simplified Chinese, its own, and English on request.
 
-The msgids are the English texts. The catalogues stand in locale/; `python -m tools.catalogues --write` compiles them, and
-a test holds them complete. Functions that show something take a `Translate` and call it `_`; a text that stands in a table
-and is translated later is marked with `N_`, so that it is found in the source.
+The msgids are the English texts. The catalogues stand in locale/; `python -m tools.catalogues --write` compiles them,
+and a test holds them complete. Functions that show something take a `Translate` and call it `_`; a text that stands in
+a table and is translated later is marked with `N_`, so that it is found in the source.
 """
 
 from __future__ import annotations

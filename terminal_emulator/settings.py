@@ -65,7 +65,7 @@ def settings_from_json(text: str, where: str) -> Settings:
         values: dict[str, Any] = dict(found)
         unknown = values.keys() - set(Settings.__struct_fields__)
         if unknown:
-            raise SettingsError(f"unknown field {sorted(unknown)[0]!r}")
+            raise SettingsError(f"unknown field {min(unknown)!r}")
         values["terminal"] = TerminalNumber.parse(values["terminal"])
         values["root_key"] = bytes.fromhex(values["root_key"])
         for name in ("key_version", "port", "operator"):

@@ -29,9 +29,7 @@ class Screen(StrEnum):
     UNCHARGED = "uncharged"  # amount_fen: outcome unknown: NOT charged, will be reversed; do not hand out the meal
     LAST_ASKING = "last_asking"  # amount_fen: after power loss: finding out about the last sale
     LAST_APPROVED = "last_approved"  # amount_fen, balance_fen, stan: after power loss: the last sale did succeed
-    LAST_UNCHARGED = (
-        "last_uncharged"  # amount_fen, response_code or "": after power loss: the last sale was NOT charged
-    )
+    LAST_UNCHARGED = "last_uncharged"  # amount_fen, response_code or "": after power loss: it was NOT charged
     LOCKED = "locked"  # lock: no sale is possible until somebody acts
 
 

@@ -62,7 +62,7 @@ def parse_po(text: str, name: str = "catalogue") -> dict[str, str]:
 
 
 def build_mo(entries: dict[str, str]) -> bytes:
-    """The binary catalogue: header, two tables of (length, offset) sorted by msgid, then the texts, each ended by NUL."""
+    """The binary catalogue: header, two tables of (length, offset) sorted by msgid, then the texts, each with a NUL."""
     pairs = sorted((key.encode(), value.encode()) for key, value in entries.items() if value)
     keys_at = MO_HEADER_SIZE
     values_at = keys_at + 8 * len(pairs)

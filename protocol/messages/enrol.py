@@ -1,10 +1,13 @@
-"""Enrolment: a session keyed by a one-time code (key version 0) carries exactly this, and gives the terminal its key."""
+"""Enrolment: a session keyed by a one-time code (key version 0) carries exactly this.
+
+It gives the terminal its root key.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages.fields import Layout, Message, code2, octets, text, unsigned
+from protocol.messages.fields import Layout, Message, Privacy, code2, octets, text, unsigned
 from protocol.state import Kind
 
 
@@ -20,9 +23,6 @@ class EnrolAnswer(Message, frozen=True, kw_only=True):
     response_code: str
     key_version: int
     root_key: bytes
-
-    def __repr__(self) -> str:
-        return f"EnrolAnswer(response_code={self.response_code!r}, key_version={self.key_version}, root_key=...)"
 
 
 LAYOUTS: Final = (
@@ -42,7 +42,7 @@ LAYOUTS: Final = (
         [
             code2("response_code", "00 enrolled; 58 code used up, expired, or for another serial number"),
             unsigned("key_version", 2, "number of the new root key, 0 when refused"),
-            octets("root_key", 32, "the new root key; zero bytes when refused"),
+            octets("root_key", 32, "the new root key; zero bytes when refused", privacy=Privacy.HIDDEN),
         ],
         kind=Kind.ANSWER,
     ),

@@ -6,8 +6,9 @@ lets `protocol.flat` turn construct's description into a packer that refuses any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, Final
 
 import construct as c
@@ -35,17 +36,30 @@ UNSEALED_KINDS: Final = frozenset({Kind.HELLO, Kind.CHALLENGE, Kind.AUTH})
 """The only frames that travel in clear: there are no session keys yet. READY is the first sealed frame."""
 
 
+class Privacy(StrEnum):
+    """How much of a field may appear in logs, traces and dumps."""
+
+    OPEN = "open"
+    PERSONAL = "personal"  # the end of it, to compare with what stands on a card
+    HIDDEN = "hidden"  # nothing but its size
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all messages. Subclasses say what they are on the wire through their `Layout`."""
 
     layout: ClassVar[Layout]
 
+    def __repr__(self) -> str:
+        """For logs and failed tests, so without anything private."""
+        values = (f"{field.name}={field.show(getattr(self, field.name))}" for field in self.layout.fields)
+        return f"{type(self).__name__}({', '.join(values)})"
+
 
 class Field:
     """One field of a body: its construct type and the values it may hold.
 
-    `accepts` tells whether a value may be sent or taken; `expected` says the same in words. `to_wire` / `from_wire` turn the message's
-    value into the construct type's and back; None where the two are the same.
+    `accepts` tells whether a value may be sent or taken; `expected` says the same in words. `to_wire` / `from_wire`
+    turn the message's value into the construct type's and back; None where the two are the same.
     """
 
     def __init__(
@@ -58,6 +72,7 @@ class Field:
         accepts: Callable[[Any], bool],
         to_wire: Callable[[Any], Any] | None = None,
         from_wire: Callable[[Any], Any] | None = None,
+        privacy: Privacy = Privacy.OPEN,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -67,6 +82,21 @@ class Field:
         self.accepts = accepts
         self.to_wire = to_wire
         self.from_wire = from_wire
+        self.privacy = privacy
+
+    def show(self, value: object) -> str:
+        """A value in words, as far as its privacy allows."""
+        if self.privacy is Privacy.OPEN:
+            return repr(value)
+        if self.privacy is Privacy.PERSONAL and isinstance(value, bytes):
+            return masked_hex(value)
+        return "..."
+
+
+def masked_hex(value: bytes) -> str:
+    """The last 4 hex digits of a payer, the rest as stars; all as stars if no more than that would stay hidden."""
+    shown = value[-2:].hex() if len(value) >= 4 else ""
+    return "*" * (2 * len(value) - len(shown)) + shown
 
 
 _UNSIGNED: Final = {1: c.Int8ub, 2: c.Int16ub, 3: c.Int24ub, 4: c.Int32ub, 8: c.Int64ub}
@@ -110,7 +140,7 @@ def choice(name: str, values: type[IntEnum], note: str) -> Field:
     )
 
 
-def octets(name: str, size: int, note: str) -> Field:
+def octets(name: str, size: int, note: str, *, privacy: Privacy = Privacy.OPEN) -> Field:
     """Exactly `size` bytes."""
     return Field(
         name,
@@ -118,6 +148,7 @@ def octets(name: str, size: int, note: str) -> Field:
         note,
         expected=f"{size} bytes",
         accepts=lambda value: isinstance(value, bytes) and len(value) == size,
+        privacy=privacy,
     )
 
 
@@ -140,6 +171,13 @@ def code2(name: str, note: str) -> Field:
     )
 
 
+_CONTROL: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+"""What text may not hold: U+0000..U+001F, U+007F..U+009F, and surrogates, which are no characters.
+
+Not `isprintable`: it refuses the ideographic space of Chinese shop signs, and changes with every Unicode version.
+"""
+
+
 def text(name: str, size: int, note: str) -> Field:
     """UTF-8 text in a field of `size` bytes, padded with zero bytes; no control characters."""
     return Field(
@@ -148,9 +186,7 @@ def text(name: str, size: int, note: str) -> Field:
         note,
         expected=f"at most {size} bytes of UTF-8, zero padded, no control characters",
         accepts=lambda value: (
-            isinstance(value, str)
-            and len(value.encode("utf-8", "replace")) <= size
-            and (not value or value.isprintable())
+            isinstance(value, str) and _CONTROL.search(value) is None and len(value.encode("utf-8")) <= size
         ),
         to_wire=lambda value: value.encode("utf-8").ljust(size, b"\0"),
         from_wire=lambda raw: raw.rstrip(b"\0").decode("utf-8"),
@@ -177,13 +213,14 @@ def payer(name: str, note: str) -> Field:
         accepts=lambda value: isinstance(value, bytes) and 1 <= len(value) <= PAYER_SIZE,
         to_wire=lambda value: bytes([len(value)]) + value.ljust(PAYER_SIZE, b"\0"),
         from_wire=from_wire,
+        privacy=Privacy.PERSONAL,
     )
 
 
 class Layout:
     """What one message class is on the wire: its key (MTI, processing code), who sends it, and its fields in order.
 
-    The processing code is the first byte of every body; the `Struct` ends in `Terminated`, so trailing bytes are refused.
+    The processing code is the first byte of every body; the `Struct` ends in `Terminated`: no trailing bytes.
     """
 
     def __init__(
@@ -207,7 +244,13 @@ class Layout:
         self._packer = FlatPacker(self.struct)
         self.size = self._packer.size
         self._names = tuple(field.name for field in fields)
+        self.answer_key = (mti + 0x10, processing_code)
+        """For a request: the key of its answer."""
         message.layout = self
+
+    def answers(self, asked: Layout) -> bool:
+        """Whether this is the answer to that request."""
+        return self.mti == asked.mti + 0x10 and self.processing_code == asked.processing_code
 
     def encode(self, message: Message) -> bytes:
         """The body bytes; raises LocalProtocolError naming the field that may not be sent."""

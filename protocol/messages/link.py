@@ -1,5 +1,6 @@
-"""The handshake: HELLO, CHALLENGE, AUTH, READY. Mutual challenge-response in the shape of GlobalPlatform SCP03 (S16 mode).
+"""The handshake: HELLO, CHALLENGE, AUTH, READY.
 
+Mutual challenge-response in the shape of GlobalPlatform SCP03 (S16 mode).
 `cryptogram` fields are filled in and checked by `protocol.connection`; callers leave them empty.
 """
 

@@ -1,4 +1,7 @@
-"""Reject, 0620/00: the host's answer to an authentic request it cannot read. Says which field, what was expected, what came."""
+"""Reject, 0620/00: the host's answer to an authentic request it cannot read.
+
+It says which field, what was expected, and what came.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reversal (冲正), 0400/00: whatever became of that request, make it not have happened. Never refused for being early."""
+"""Reversal (冲正), 0400/00: whatever became of that request, make it not have happened.
+
+It is never refused for being early.
+"""
 
 from __future__ import annotations
 

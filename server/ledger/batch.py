@@ -32,7 +32,11 @@ _encode = msgspec.json.encode
 
 
 def chain_digest(previous: bytes, transfer: Transfer, entries: list[Entry]) -> bytes:
-    """SHA-256 over the previous digest and the transfer with its entries as compact JSON: the journal's hash chain."""
+    """SHA-256 over the previous digest and the transfer with its entries as compact JSON: the journal's hash chain.
+
+    Entries stand in the order of their account numbers, as in their table, so that the rows alone give the digest
+    again.
+    """
     fields = msgspec.structs.astuple(transfer)[:-1]
     return sha256(previous + _encode((fields, entries))).digest()
 
@@ -98,7 +102,7 @@ class Batch:
     ) -> Transfer:
         """Append one decided request to the journal, with the movement (from, to, fen) that goes with it."""
         seq = self.head_seq + 1
-        entries = self.move(*movement, seq) if movement is not None else []
+        entries = sorted(self.move(*movement, seq)) if movement is not None else []
         transfer = Transfer(
             seq,
             *identity,
@@ -124,18 +128,19 @@ class Batch:
         self.new_entries += entries
         return transfer
 
-    def replay(self, identity: Identity, side: Side, request_hash: bytes) -> Outcome | None:
+    def replay(self, identity: Identity, side: Side, kind: Kind, request_hash: bytes) -> Outcome | None:
         """The answer this identity already has: the original one, or a conflict if the content differs. None if new."""
         known = self.transfers.get((identity, side))
         if known is None:
             return None
-        if known.request_hash != request_hash:
+        if known.request_hash != request_hash or known.kind != kind:
             return Outcome(Decision.ID_CONFLICT)
         return outcome_of(known, replayed=True)
 
 
 def outcome_of(transfer: Transfer, *, replayed: bool = False) -> Outcome:
-    """What the journal row says was answered: a pure function of the row, so that a copy gets the same bytes for ever."""
+    """What the journal row says was answered: a pure function of the row, so that a copy gets the same bytes for
+    ever."""
     return Outcome(
         Decision(transfer.decision),
         transfer.amount_fen,

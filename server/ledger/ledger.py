@@ -7,6 +7,7 @@ writes everything and commits once. Its outcomes exist only after the commit is 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import date, timedelta
 from typing import Final
 
 from server.ledger.batch import Batch
@@ -22,9 +23,15 @@ from server.ledger.model import (
     Side,
 )
 from server.ledger.rules import RULES
-from server.ledger.store import Store
+from server.ledger.store import Store, StoreBroken, StoreConflict
 
 NO_DAY: Final = 0
+MAX_DAY_STEP: Final = timedelta(days=400)
+"""Days never go back, so a clock that is years ahead for a moment must not open one: no campus is closed for longer."""
+
+
+class DayRefused(ValueError):
+    """Not a day that can be opened. Nothing has changed."""
 
 
 class Ledger:
@@ -48,8 +55,8 @@ class Ledger:
     def apply(self, commands: Sequence[Command], now_ms: int) -> list[Outcome]:
         """One outcome per command, in order, after one durable commit.
 
-        Raises StoreFull (nothing happened, may be tried again) or StoreBroken (stop the process). A batch of queries
-        and repeats only writes nothing and commits nothing.
+        Raises StoreFull (nothing happened, may be tried again) or StoreBroken (stop the process). Any other exception
+        is a bug that one of the commands met; nothing happened. A batch of queries and repeats only writes nothing.
         """
         if self.business_day == NO_DAY:
             raise RuntimeError("no business day is open: expected open_day before the first command")
@@ -60,11 +67,16 @@ class Ledger:
             head_seq=self._head_seq,
             head_digest=self._head_digest,
         )
-        with self.store.transaction():
-            self._load(batch, commands)
-            outcomes = [RULES[type(command)](batch, command) for command in commands]
-            if batch.new_transfers:
-                self.store.save(batch.new_transfers, batch.new_entries, batch.dirty.values())
+        try:
+            with self.store.transaction():
+                self._load(batch, commands)
+                outcomes = [RULES[type(command)](batch, command) for command in commands]
+                if batch.new_transfers:
+                    self.store.save(batch.new_transfers, batch.new_entries, batch.dirty.values())
+        except StoreConflict as error:
+            if self.store.head() == (self._head_seq, self._head_digest):
+                raise
+            raise StoreBroken("the journal has grown behind the ledger: expected one writer, stop the other") from error
         self._head_seq, self._head_digest = batch.head_seq, batch.head_digest
         return outcomes
 
@@ -90,18 +102,48 @@ class Ledger:
         return (original.account_id, original.merchant_account_id) if original is not None else ()
 
     def newest_identity(self, terminal_id: int) -> Identity:
-        """Batch and STAN of the newest original the ledger has of a terminal; zeros if none."""
+        """Batch and STAN of the newest request the ledger has of a terminal, zeros if none.
+
+        A reversal of something unseen counts: its identity is taken for ever as well.
+        """
         rows = self.store.execute(
-            "SELECT batch, stan FROM transfers WHERE terminal_id = ? AND side = 0 ORDER BY batch DESC, stan DESC LIMIT 1",
+            "SELECT batch, stan FROM transfers WHERE terminal_id = ? ORDER BY batch DESC, stan DESC LIMIT 1",
             (terminal_id,),
         )
         return Identity(terminal_id, *rows[0]) if rows else Identity(terminal_id, 0, 0)
 
     def open_day(self, day: int, now_ms: int) -> bool:
-        """Open business day YYYYMMDD. Days never go back: an older or the same day changes nothing and gives False."""
+        """Open business day YYYYMMDD. Days never go back: an older or the same day changes nothing and gives False.
+
+        Raises DayRefused for what is no date, or lies further ahead than a wrong clock may be believed.
+        """
+        wanted = _date(day)
         if day <= self.business_day:
             return False
+        if self.business_day != NO_DAY and wanted - _date(self.business_day) > MAX_DAY_STEP:
+            raise DayRefused(
+                f"business day {day}: expected at most {MAX_DAY_STEP.days} days after {self.business_day};"
+                " is the clock right?"
+            )
         with self.store.transaction():
             self.store.execute("INSERT INTO business_days VALUES (?, ?, ?)", (day, now_ms, self._head_seq + 1))
         self.business_day = day
         return True
+
+    def next_epoch(self) -> int:
+        """Count one more start of the host on this ledger: terminals that have seen a later one know of a rollback."""
+        with self.store.transaction():
+            row = self.store.execute("SELECT value FROM meta WHERE name = 'epoch'")
+            epoch = int(row[0][0]) + 1 if row else 1
+            self.store.execute(
+                "INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(epoch),),
+            )
+        return epoch
+
+
+def _date(day: int) -> date:
+    try:
+        return date(day // 10_000, day // 100 % 100, day % 100)
+    except ValueError as error:
+        raise DayRefused(f"business day {day}: expected a date as YYYYMMDD: {error}") from error

@@ -1,4 +1,5 @@
-"""Schema migrations: numbered plain SQL files, applied in order, each in one transaction, remembered with its checksum."""
+"""Schema migrations: numbered plain SQL files, applied in order, each in one transaction, remembered with its
+checksum."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def migrate(db: apsw.Connection, path: str, *, readonly: bool = False) -> None:
     known = available()
     if not readonly:
         db.execute(_MIGRATIONS_TABLE)
-    applied = dict(db.execute("SELECT number, checksum FROM migrations").fetchall())
+    rows = db.execute("SELECT number, checksum FROM migrations")
+    applied: dict[int, str] = {int(row[0]): str(row[1]) for row in rows}
     newest = max(applied, default=0)
     if newest > len(known):
         raise StoreRefused(

@@ -1,4 +1,5 @@
-"""The ledger's nouns. Money is integer fen; a terminal or account is its number; nothing here knows the wire or a database.
+"""The ledger's nouns. Money is integer fen; a terminal or account is its number; nothing here knows the wire or a
+database.
 
 Sign convention: an account's balance is what its owner may claim. Money paid in makes a customer's balance grow and the
 funding account's fall by the same amount, so all balances together are always zero.
@@ -40,6 +41,8 @@ class Decision(IntEnum):
     """The identity is taken by a request with other content. Final for this content, never posted."""
     BUSY = 91
     FAULT = 92
+    NEVER_SEEN = 93
+    """A query's: nothing under that identity has arrived before it."""
 
 
 class TransferState(IntEnum):
@@ -68,7 +71,7 @@ class Kind(IntEnum):
 
 
 class AccountKind(IntEnum):
-    """Who owns an account. Only funding may go below zero."""
+    """Who owns an account. A customer's never falls below zero; a merchant's may when a sale paid out is reversed."""
 
     FUNDING = 1
     CUSTOMER = 2
@@ -175,7 +178,8 @@ class Transfer(msgspec.Struct, gc=False):
     original_seq: int
     """What a reversal reverses, 0 otherwise (or for a tombstone)."""
     token_hash: bytes
-    """SHA-256 of the payer's token, cut to 8 bytes: enough to match a reversal to its original, useless as a card."""
+    """SHA-256 of the payer's token, cut to 8 bytes: enough to match a reversal to its original. It hides no short card
+    number from one who tries them all."""
     digest: bytes = b""
 
 

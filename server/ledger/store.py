@@ -27,6 +27,13 @@ class StoreBroken(StoreError):
     """
 
 
+class StoreConflict(Exception):
+    """A constraint of the schema refused a row (an identity twice, a customer below zero): a bug of ours. Rolled back.
+
+    No StoreError: the database is well, and only the work that tried this is wrong.
+    """
+
+
 class StoreRefused(StoreError):
     """The database is not fit to be opened: wrong file, unsafe setting, unknown schema."""
 
@@ -38,7 +45,8 @@ class Store(Protocol):
     """See the module's docstring. All calls from one thread, all writes inside `transaction()`."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit durably on exit, roll back on error. Raises StoreFull or StoreBroken."""
+        """Commit durably on exit, roll back on any error. Raises StoreFull, StoreConflict or StoreBroken; once broken
+        it stays so, whatever is tried."""
 
     def load_transfers(self, identities: Collection[Identity]) -> dict[tuple[Identity, Side], Transfer]:
         """Originals and reversals recorded under these identities."""
@@ -53,7 +61,7 @@ class Store(Protocol):
         """Accounts by number; unknown ones are missing."""
 
     def save(self, transfers: Sequence[Transfer], entries: Sequence[Entry], accounts: Iterable[Account]) -> None:
-        """Append journal rows and entries, rewrite accounts."""
+        """Append journal rows and entries, rewrite accounts. Each identity and side can be appended once, for ever."""
 
     def head(self) -> tuple[int, bytes]:
         """Sequence number and digest of the newest journal row; (0, 32 zero bytes) when there is none."""
@@ -65,7 +73,7 @@ class Store(Protocol):
         """Rows one by one: for reading tables too large to hold."""
 
     def maintain(self) -> None:
-        """Housekeeping between batches (checkpoints). Bounded; raises StoreBroken."""
+        """Housekeeping between batches (checkpoints). Bounded; raises StoreFull (nothing is lost) or StoreBroken."""
 
     def close(self) -> None:
         """Leave the file clean."""

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+import pytest
+
 from protocol import Connection, Reason, RemoteProtocolError, Role, State, TerminalNumber
-from protocol.framing import close_frame
+from protocol.framing import build_header, close_frame
+from protocol.limits import TAG_SIZE
 from protocol.messages import Auth, Message
 from tests.protocol.samples import CHALLENGE, HELLO, READY, ROOT_KEY, TERMINAL
 
@@ -69,6 +72,24 @@ class ConnectionPair:
         return self
 
 
+def state_of(pair: ConnectionPair) -> State:
+    """The state both ends are in; a failure if they differ."""
+    [state] = {pair.terminal.state, pair.host.state}
+    return state
+
+
+def count_checksums(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """From now on no checksum is right, and the sizes of what was summed up are in the list: the work, in bytes."""
+    sizes: list[int] = []
+
+    def wrong_checksum(data: bytes) -> int:
+        sizes.append(len(data))
+        return 1
+
+    monkeypatch.setattr("protocol.framing.crc32c", wrong_checksum)
+    return sizes
+
+
 def ready_pair(**options: bytes) -> ConnectionPair:
     return ConnectionPair(**options).to_state(State.READY)
 
@@ -78,17 +99,23 @@ def with_good_crc(frame: bytes) -> bytes:
     return close_frame(frame[:16], frame[16:-4])
 
 
+def forge(sender: Connection, mti: int, body: bytes, *, flags: int) -> bytes:
+    """The next frame of `sender` with any content: sealed with its key, as only it could, but not by its rules."""
+    seal, sequence, terminal = sender._send_seal, sender._sent, sender.terminal or TERMINAL
+    header = build_header(flags, mti, len(body) + (TAG_SIZE if seal else 0), terminal, sequence)
+    return close_frame(header, seal.close(sequence, header, body) if seal else body)
+
+
 def refusal(receiver: Connection, data: bytes) -> RemoteProtocolError:
     """The error that `data` raises. The session must be over by it, for good."""
     receiver.receive_data(data)
     try:
-        while event := receiver.next_event():
-            raise AssertionError(f"not refused but {event!r}")
+        event = receiver.next_event()
     except RemoteProtocolError as error:
         assert receiver.state is State.CLOSED
         assert repr(receiver.next_event()) == "PEER_CLOSED"
         return error
-    raise AssertionError("unreachable")
+    raise AssertionError(f"not refused but {event!r}")
 
 
 def reason_of(receiver: Connection, data: bytes) -> Reason:

@@ -18,7 +18,8 @@ CREATE TABLE accounts (
     balance_fen INTEGER NOT NULL DEFAULT 0,
     spent_day   INTEGER NOT NULL DEFAULT 0,  -- business day that spent_fen belongs to
     spent_fen   INTEGER NOT NULL DEFAULT 0,
-    last_seq    INTEGER NOT NULL DEFAULT 0   -- newest entry: the head of the account's chain of entries
+    last_seq    INTEGER NOT NULL DEFAULT 0,  -- newest entry: the head of the account's chain of entries
+    CHECK (kind <> 2 OR balance_fen >= 0)    -- whatever a rule gets wrong, no customer is overdrawn
 ) STRICT;
 
 -- Who owns a customer account; apart from it, so that the row every sale rewrites stays small.
@@ -52,6 +53,7 @@ CREATE TABLE terminals (
     key_version    INTEGER NOT NULL DEFAULT 0,   -- 0 = no key yet
     wrapped_key    BLOB,                         -- root key under the key-encryption key (RFC 3394)
     wrapped_code   BLOB,                         -- one-time enrolment code under the same; NULL once used
+    code_serial_number TEXT NOT NULL DEFAULT '', -- the only machine that may use the code; empty = any
     code_expires_at_ms INTEGER NOT NULL DEFAULT 0,
     enrolled_at_ms INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -1,4 +1,5 @@
-"""Every business rule: one module per capability, and this table of them all. Pure: a batch and a command in, an outcome out."""
+"""Every business rule: one module per capability, and this table of them all. Pure: a batch and a command in, an
+outcome out."""
 
 from __future__ import annotations
 

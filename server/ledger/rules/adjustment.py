@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from server.ledger.batch import Batch, outcome_of
-from server.ledger.model import FUNDING_ACCOUNT, Adjustment, Decision, Kind, Outcome, Side
+from server.ledger.model import FUNDING_ACCOUNT, AccountKind, Adjustment, Decision, Kind, Outcome, Side
 
 NO_TOKEN = bytes(8)
 
 
 def apply(batch: Batch, adjustment: Adjustment) -> Outcome:
     """Decide and record one adjustment. It may not take a customer's balance below zero."""
-    known = batch.replay(adjustment.identity, Side.ORIGINAL, adjustment.request_hash)
+    known = batch.replay(adjustment.identity, Side.ORIGINAL, Kind.ADJUSTMENT, adjustment.request_hash)
     if known is not None:
         return known
     account = batch.accounts.get(adjustment.account_id)
-    decision = Decision.APPROVED
-    if account is None:
+    movement = None
+    if account is None or account.kind != AccountKind.CUSTOMER:
         decision = Decision.ACCOUNT_UNKNOWN
     elif account.balance_fen + adjustment.amount_fen < 0:
         decision = Decision.INSUFFICIENT_FUNDS
-    movement = None
-    if decision == Decision.APPROVED and account is not None:
+    else:
+        decision = Decision.APPROVED
         movement = (batch.accounts[FUNDING_ACCOUNT], account, adjustment.amount_fen)
     transfer = batch.record(
         adjustment.identity,

@@ -10,15 +10,18 @@ import msgspec
 from server.ledger.batch import Batch, outcome_of
 from server.ledger.model import Decision, Outcome, Query, Side, TransferState
 
+UNDONE = (Decision.APPROVED, Decision.REVERSED_BEFORE)
+
 
 def apply(batch: Batch, query: Query) -> Outcome:
-    """The original's outcome, with its state as it is now."""
+    """The original's outcome with its state as it is now; where only its reversal came, what it will be answered."""
     original = batch.transfers.get((query.identity, Side.ORIGINAL))
     reversed_ = (query.identity, Side.REVERSAL) in batch.transfers
     if original is None:
-        state = TransferState.REVERSED if reversed_ else TransferState.NEVER_SEEN
-        return Outcome(Decision.APPROVED if reversed_ else Decision.CARD_UNKNOWN, state=state)
+        if reversed_:
+            return Outcome(Decision.REVERSED_BEFORE, state=TransferState.REVERSED)
+        return Outcome(Decision.NEVER_SEEN, state=TransferState.NEVER_SEEN)
     outcome = outcome_of(original)
-    if reversed_ and original.decision == Decision.APPROVED:
+    if reversed_ and original.decision in UNDONE:
         return msgspec.structs.replace(outcome, state=TransferState.REVERSED)
     return outcome

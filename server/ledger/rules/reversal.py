@@ -1,7 +1,7 @@
 """Reversal: whatever became of the original, the payer is not charged for it, now and for ever.
 
-Never refused for being early: without an original it leaves a tombstone, and the late original is declined. Refused only
-when it names another amount or payer than the original, for then it is not that original's reversal.
+Never refused for being early: without an original it leaves a tombstone, and the late original is declined. Refused
+only when it names another amount or payer than the original, for then it is not that original's reversal.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ from server.ledger.model import Decision, Kind, Outcome, Reversal, Side
 
 def apply(batch: Batch, reversal: Reversal) -> Outcome:
     """Decide and record one reversal; `Outcome.amount_fen` is what was given back."""
-    known = batch.replay(reversal.identity, Side.REVERSAL, reversal.request_hash)
-    if known is not None:
+    known = batch.replay(reversal.identity, Side.REVERSAL, Kind.REVERSAL, reversal.request_hash)
+    if known is not None and known.decision != Decision.ID_CONFLICT:
         return known
     original = batch.transfers.get((reversal.identity, Side.ORIGINAL))
     hashed = token_hash(reversal.token)
+    if original is not None and (original.amount_fen, original.token_hash) != (reversal.amount_fen, hashed):
+        # Not recorded: the identity's reversal stays free for the true one. And said before ID_CONFLICT, so that a copy
+        # of this refused request gets the same answer after the true one has come.
+        return Outcome(Decision.ORIGINAL_MISMATCH)
+    if known is not None:
+        return known
     payer = None
     movement = None
-    decision = Decision.APPROVED
     if original is not None:
         payer = batch.accounts.get(original.account_id)
-        if (original.amount_fen, original.token_hash) != (reversal.amount_fen, hashed):
-            # Not recorded: the identity's reversal is still free for the true one.
-            return Outcome(Decision.ORIGINAL_MISMATCH)
         if original.decision == Decision.APPROVED:
             assert payer is not None  # an approved original has a payer, and accounts are never deleted
             movement = (batch.accounts[original.merchant_account_id], payer, original.amount_fen)
@@ -35,7 +37,7 @@ def apply(batch: Batch, reversal: Reversal) -> Outcome:
         Side.REVERSAL,
         Kind.REVERSAL,
         reversal.request_hash,
-        decision,
+        Decision.APPROVED,
         amount_fen=original.amount_fen if original is not None and movement is not None else 0,
         token_hash=hashed,
         payer=payer,

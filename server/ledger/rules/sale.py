@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from server.ledger.batch import Batch, outcome_of, token_hash
-from server.ledger.model import Account, Card, Decision, Kind, Outcome, Sale, SaleLimits, Side, Status, Terminal
+from typing import Final
 
-CARD_REFUSALS = {
+from server.ledger.batch import Batch, outcome_of, token_hash
+from server.ledger.model import (
+    Account,
+    AccountKind,
+    Card,
+    Decision,
+    Kind,
+    Outcome,
+    Sale,
+    SaleLimits,
+    Side,
+    Status,
+    Terminal,
+)
+
+CARD_REFUSALS: Final[dict[int, Decision]] = {
     Status.LOST: Decision.CARD_LOST,
     Status.FROZEN: Decision.CARD_FROZEN,
-    Status.CLOSED: Decision.CARD_CLOSED,
 }
+"""Every other state but ACTIVE counts as closed, one that a later version may have written included."""
 
 
 def decide(
@@ -22,10 +36,10 @@ def decide(
         return Decision.TERMINAL_REVOKED
     if terminal.merchant_status != Status.ACTIVE:
         return Decision.MERCHANT_CLOSED
-    if card is None or payer is None:
+    if card is None or payer is None or payer.kind != AccountKind.CUSTOMER:
         return Decision.CARD_UNKNOWN
     if card.status != Status.ACTIVE:
-        return CARD_REFUSALS[Status(card.status)]
+        return CARD_REFUSALS.get(card.status, Decision.CARD_CLOSED)
     sale_limit_fen = card.sale_limit_fen or limits.sale_limit_fen
     if sale_limit_fen and amount_fen > sale_limit_fen:
         return Decision.OVER_SALE_LIMIT
@@ -44,7 +58,8 @@ def spent_on(payer: Account, today: int) -> int:
 
 def apply(batch: Batch, sale: Sale) -> Outcome:
     """Decide and record one sale; a known identity gets its original answer."""
-    known = batch.replay(sale.identity, Side.ORIGINAL, sale.request_hash)
+    assert sale.amount_fen > 0, f"expected an amount above 0 fen, got {sale.amount_fen}: the merchant would pay"
+    known = batch.replay(sale.identity, Side.ORIGINAL, Kind.SALE, sale.request_hash)
     if known is not None:
         return known
     terminal = batch.terminals.get(sale.identity.terminal_id)
@@ -56,7 +71,8 @@ def apply(batch: Batch, sale: Sale) -> Outcome:
         decision = decide(sale.amount_fen, terminal, card, payer, batch.today, batch.limits)
     movement = None
     if decision == Decision.APPROVED:
-        assert terminal is not None and payer is not None  # `decide` has refused everything else
+        assert terminal is not None  # `decide` has refused everything else
+        assert payer is not None
         payer.spent_fen = spent_on(payer, batch.today) + sale.amount_fen
         payer.spent_day = batch.today
         movement = (payer, batch.accounts[terminal.merchant_account_id], sale.amount_fen)

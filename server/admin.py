@@ -1,0 +1,119 @@
+"""Every administrative operation, by name: `perform("card.freeze", {"uid": "04A1B2C3"})`.
+
+The same object serves the control socket of a running host and, where none runs, the command line directly. Arguments
+are checked against the operation's own signature before it is called; results are JSON-able.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Protocol, get_type_hints
+
+import msgspec
+
+from server.keys import KeyRing, bind_kek
+from server.ledger.ledger import Ledger
+from server.ledger.registry import Registry
+from server.operations.accounts import Accounts
+from server.operations.cards import Cards
+from server.operations.days import Days
+from server.operations.desk import AdminError, Desk, Fields
+from server.operations.imports import Imports
+from server.operations.merchants import Merchants
+from server.operations.terminals import Terminals
+
+__all__ = ["OPERATIONS", "Admin", "AdminError"]
+
+
+class Group(Protocol):
+    """One module of operations."""
+
+    OPERATIONS: ClassVar[tuple[str, ...]]
+
+    def __init__(self, desk: Desk) -> None: ...
+
+
+GROUPS: Final[dict[str, type[Group]]] = {
+    "merchant": Merchants,
+    "terminal": Terminals,
+    "account": Accounts,
+    "card": Cards,
+    "import": Imports,
+    "day": Days,
+}
+
+
+def _arguments(method: Callable[..., Any]) -> type[msgspec.Struct]:
+    """A struct with the method's parameters, so that msgspec can check and convert what came from outside."""
+    hints = get_type_hints(method)
+    fields: list[Any] = []
+    for name, parameter in inspect.signature(method).parameters.items():
+        if name == "self":
+            continue
+        optional = parameter.default is not inspect.Parameter.empty
+        fields.append((name, hints[name], parameter.default) if optional else (name, hints[name]))
+    return msgspec.defstruct(method.__qualname__, fields, forbid_unknown_fields=True)
+
+
+OPERATIONS: Final = {
+    f"{group}.{name}": _arguments(getattr(kind, name)) for group, kind in GROUPS.items() for name in kind.OPERATIONS
+}
+"""Name and arguments of all there is; nothing else can be called from outside."""
+
+
+class Admin:
+    """See the module's docstring. All calls in the thread that owns the ledger.
+
+    `on_revoked(terminal_id)` is called there too, after the commit, when a session under this terminal's number must
+    end. Raises KeyFault if the KEK is not the one this ledger's keys are wrapped under.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        keys: KeyRing,
+        *,
+        now_ms: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        on_revoked: Callable[[int], None],
+    ) -> None:
+        bind_kek(registry, keys)
+        desk = Desk(ledger, registry, keys, now_ms, random_bytes, on_revoked)
+        self.merchants = Merchants(desk)
+        self.terminals = Terminals(desk)
+        self.accounts = Accounts(desk)
+        self.cards = Cards(desk)
+        self.imports = Imports(desk)
+        self.days = Days(desk)
+        self._groups: dict[str, object] = {
+            "merchant": self.merchants,
+            "terminal": self.terminals,
+            "account": self.accounts,
+            "card": self.cards,
+            "import": self.imports,
+            "day": self.days,
+        }
+        assert self._groups.keys() == GROUPS.keys()
+
+    def perform(self, operation: str, arguments: Fields) -> Any:
+        """Do one operation; its JSON-able result. AdminError if it is unknown, misused or refused."""
+        wanted = OPERATIONS.get(operation)
+        if wanted is None:
+            raise AdminError(f"operation: expected one of {', '.join(OPERATIONS)}; got {operation!r}")
+        try:
+            checked = msgspec.convert(arguments, wanted)
+        except msgspec.ValidationError as error:
+            raise AdminError(f"{operation}: {error}") from None
+        group, _, name = operation.partition(".")
+        try:
+            return getattr(self._groups[group], name)(**msgspec.structs.asdict(checked))
+        except OverflowError:
+            raise AdminError(f"{operation}: expected numbers of at most 64 bits, got a larger one") from None
+
+    def redeem_code(
+        self, terminal_id: int, serial_number: str, wrapped_code: bytes | None = None
+    ) -> tuple[int, bytes] | None:
+        """See `Terminals.redeem_code`."""
+        return self.terminals.redeem_code(terminal_id, serial_number, wrapped_code)

@@ -1,0 +1,214 @@
+"""The only place where trio meets the ledger: a bounded queue, group commit, one dedicated thread.
+
+While one commit runs, requests gather; the next commit takes them all. So a lone request waits for one commit, and
+under load a commit's cost is shared by many. Nothing here can cancel a commit: a caller that goes away only stops
+waiting.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
+
+import outcome
+import structlog
+import trio
+
+from server.ledger.ledger import Ledger
+from server.ledger.model import Command, Decision, Outcome
+from server.ledger.store import StoreError, StoreFull
+from server.metrics import Metrics
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+log = structlog.get_logger("gate")
+
+BUSY: Final = Outcome(Decision.BUSY)
+FAULT: Final = Outcome(Decision.FAULT)
+
+
+class Executor(Protocol):
+    """Runs a synchronous function for a trio task, to its end whatever happens to the task."""
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """The function's result, or its exception."""
+
+
+class LedgerThread:
+    """One thread of its own, so that the ledger's connection has one owner and never waits for other thread work."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], trio.lowlevel.TrioToken, trio.lowlevel.Task] | None]
+        self._jobs = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            function, token, task = job
+            result = outcome.capture(function)
+            token.run_sync_soon(trio.lowlevel.reschedule, task, result)
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """See `Executor`. Not cancellable: a commit under way is always waited for."""
+        self._jobs.put((lambda: function(*args), trio.lowlevel.current_trio_token(), trio.lowlevel.current_task()))
+        result: T = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        return result
+
+    def stop(self) -> None:
+        """End the thread after what it is doing."""
+        self._jobs.put(None)
+        self._thread.join()
+
+
+class InlineExecutor:
+    """Runs the function in the calling task: for simulation, where a thread would make a virtual clock jump."""
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """See `Executor`."""
+        await trio.lowlevel.checkpoint()
+        return function(*args)
+
+
+class _Waiting:
+    """A command or a call in the queue, and the task that waits for it (None once it has gone away)."""
+
+    __slots__ = ("task", "work")
+
+    def __init__(self, work: Any) -> None:
+        self.work = work
+        self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+
+    async def wait(self) -> Any:
+        return await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def finish(self, result: outcome.Outcome[Any]) -> None:
+        if self.task is not None:
+            task, self.task = self.task, None
+            trio.lowlevel.reschedule(task, result)
+
+
+class Gate:
+    """See the module's docstring. `run` must be running for anything to be answered."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        executor: Executor,
+        metrics: Metrics,
+        *,
+        now_ms: Callable[[], int],
+        batch_max: int,
+        queue_max: int,
+    ) -> None:
+        self._ledger = ledger
+        self._executor = executor
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._commands: deque[_Waiting] = deque()
+        self._calls: deque[_Waiting] = deque()
+        self._wanted = trio.Event()
+        self.healthy = True
+        """Whether the newest batch could be committed: what /readyz shows."""
+        metrics.queue_depth.set_function(lambda: len(self._commands))
+
+    async def submit(self, command: Command) -> Outcome:
+        """The outcome of one command, after it is durable. BUSY at once when the queue is full: nothing is decided
+        then."""
+        if len(self._commands) >= self._queue_max:
+            self._metrics.shed.inc()
+            await trio.lowlevel.checkpoint()
+            return BUSY
+        waiting = _Waiting(command)
+        self._commands.append(waiting)
+        self._wanted.set()
+        result: Outcome = await waiting.wait()
+        return result
+
+    async def call(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Run a function that touches the store in the ledger's thread, between batches; its exceptions come back."""
+        waiting = _Waiting(lambda: function(*args))
+        self._calls.append(waiting)
+        self._wanted.set()
+        result: T = await waiting.wait()
+        return result
+
+    async def run(self) -> None:
+        """Work for ever. StoreBroken ends it, and with it the process: durability is unknown, only a restart
+        recovers."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            while self._commands or self._calls:
+                if self._calls:
+                    await self._run_calls()
+                if self._commands:
+                    await self._run_batch()
+
+    async def _run_calls(self) -> None:
+        calls = [self._calls.popleft() for _ in range(min(len(self._calls), self._batch_max))]
+        results = await self._executor.run(_capture_all, [call.work for call in calls])
+        for call, result in zip(calls, results, strict=True):
+            if isinstance(result, outcome.Error) and isinstance(result.error, StoreError):
+                self._note_fault(result.error)
+            call.finish(result)
+
+    async def _run_batch(self) -> None:
+        size = min(len(self._commands), self._batch_max)
+        batch = [self._commands.popleft() for _ in range(size)]
+        commands = [waiting.work for waiting in batch]
+        started_s = trio.current_time()
+        try:
+            outcomes: Sequence[Outcome] = await self._executor.run(self._commit, commands)
+            self.healthy = True
+        except StoreError as error:
+            self._note_fault(error)
+            outcomes = [FAULT] * size
+        self._metrics.batch_size.observe(size)
+        self._metrics.commit_seconds.observe(trio.current_time() - started_s)
+        for waiting, result in zip(batch, outcomes, strict=True):
+            waiting.finish(outcome.Value(result))
+
+    def _note_fault(self, error: StoreError) -> None:
+        """Count and log; a store that may have lost a commit takes the process down."""
+        self._metrics.ledger_faults.labels(kind=type(error).__name__).inc()
+        self.healthy = False
+        log.error("ledger fault", error=str(error))
+        if not isinstance(error, StoreFull):
+            raise error
+
+    def _commit(self, commands: list[Command]) -> list[Outcome]:
+        """In the ledger's thread. A command that trips a bug costs only itself: the others are decided without it."""
+        self._ledger.store.maintain()
+        now_ms = self._now_ms()
+        try:
+            return self._ledger.apply(commands, now_ms)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("a batch failed; deciding its commands one by one", size=len(commands))
+        return [self._commit_alone(command, now_ms) for command in commands]
+
+    def _commit_alone(self, command: Command, now_ms: int) -> Outcome:
+        try:
+            return self._ledger.apply([command], now_ms)[0]
+        except StoreError:
+            raise
+        except Exception:
+            self._metrics.ledger_faults.labels(kind="command").inc()
+            log.exception("command failed", identity=command.identity, command=type(command).__name__)
+            return FAULT
+
+
+def _capture_all(functions: list[Callable[[], Any]]) -> list[outcome.Outcome[Any]]:
+    return [outcome.capture(function) for function in functions]

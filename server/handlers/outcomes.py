@@ -1,0 +1,37 @@
+"""The one table from what the ledger decided to what a terminal is told (ISO 8583 field 39)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.messages import TransactionState
+from server.ledger.model import Decision, TransferState
+
+RESPONSE_CODES: Final[dict[Decision, str]] = {
+    Decision.APPROVED: "00",
+    Decision.TERMINAL_UNKNOWN: "97",
+    Decision.TERMINAL_REVOKED: "58",
+    Decision.MERCHANT_CLOSED: "03",
+    Decision.CARD_UNKNOWN: "14",
+    Decision.CARD_LOST: "41",
+    Decision.CARD_FROZEN: "62",
+    Decision.CARD_CLOSED: "54",
+    Decision.OVER_SALE_LIMIT: "61",
+    Decision.OVER_DAY_LIMIT: "65",
+    Decision.INSUFFICIENT_FUNDS: "51",
+    Decision.REVERSED_BEFORE: "68",
+    Decision.ORIGINAL_MISMATCH: "64",
+    Decision.ACCOUNT_UNKNOWN: "14",
+    Decision.ID_CONFLICT: "94",
+    Decision.BUSY: "09",
+    Decision.FAULT: "96",
+    Decision.NEVER_SEEN: "25",
+}
+
+STATES: Final[dict[TransferState, TransactionState]] = {
+    TransferState.APPROVED: TransactionState.APPROVED,
+    TransferState.DECLINED: TransactionState.DECLINED,
+    TransferState.REVERSED: TransactionState.REVERSED,
+    TransferState.IN_PROGRESS: TransactionState.IN_PROGRESS,
+    TransferState.NEVER_SEEN: TransactionState.NEVER_SEEN,
+}

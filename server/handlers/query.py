@@ -1,0 +1,28 @@
+"""Transaction query on the host's floor: message to command, outcome to message."""
+
+from __future__ import annotations
+
+from protocol.messages import QueryAnswer, QueryRequest
+from server.handlers.outcomes import RESPONSE_CODES, STATES
+from server.ledger.model import Decision, Identity, Outcome, Query, TransferState
+
+
+def to_command(terminal_id: int, message: QueryRequest) -> Query:
+    """The ledger's command: a terminal can only ask for its own."""
+    return Query(Identity(terminal_id, message.batch, message.stan))
+
+
+def to_answer(message: QueryRequest, outcome: Outcome) -> QueryAnswer:
+    """The wire's answer. A busy or faulty ledger has not looked: in progress, ask again."""
+    undecided = outcome.decision in (Decision.BUSY, Decision.FAULT)
+    state = TransferState.IN_PROGRESS if undecided else outcome.state
+    return QueryAnswer(
+        stan=message.stan,
+        batch=message.batch,
+        state=STATES[state],
+        response_code=RESPONSE_CODES[outcome.decision],
+        amount_fen=outcome.amount_fen,
+        rrn=outcome.rrn,
+        balance_fen=outcome.balance_fen,
+        posted_at_ms=outcome.posted_at_ms,
+    )

@@ -1,0 +1,327 @@
+"""Who is who: merchants, terminals, customers, cards. Loads and saves rows; `server.operations` decides what is done.
+
+Nothing here opens a transaction: every writing method is called inside the caller's `store.transaction()`, so that a
+whole operation is one commit. Money is never written here, only read: balances change through `Ledger.apply` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from server.ledger.model import FIRST_CUSTOMER_ACCOUNT, FIRST_MERCHANT_ACCOUNT, AccountKind, Status
+from server.ledger.store import Store
+
+
+class MerchantRecord(msgspec.Struct, frozen=True):
+    """A merchant and the account its sales are paid into."""
+
+    merchant_id: int
+    name: str
+    status: int
+    account_id: int
+    balance_fen: int
+
+
+class TerminalRecord(msgspec.Struct, frozen=True):
+    """A terminal, its merchant's name, and its key under the key-encryption key. `key_version` 0 = never had a key.
+
+    `wrapped_code` is an enrolment code to be used until `code_expires_at_ms`, by `code_serial_number` if not empty.
+    """
+
+    terminal_id: int
+    merchant_id: int
+    merchant_name: str
+    status: int
+    serial_number: str
+    key_version: int
+    wrapped_key: bytes | None
+    wrapped_code: bytes | None
+    code_serial_number: str
+    code_expires_at_ms: int
+    enrolled_at_ms: int
+
+
+class CustomerRecord(msgspec.Struct, frozen=True):
+    """A customer's account: student number (学工号), name, balance, and what was spent on business day `spent_day`."""
+
+    account_id: int
+    student_number: str
+    name: str
+    balance_fen: int
+    spent_day: int
+    spent_fen: int
+    last_seq: int
+
+
+class CardRecord(msgspec.Struct, frozen=True):
+    """A card and whose it is. Limits in fen; 0 = the host's default."""
+
+    token: bytes
+    account_id: int
+    status: int
+    sale_limit_fen: int
+    day_limit_fen: int
+    student_number: str
+    name: str
+    balance_fen: int
+
+
+class HistoryRecord(msgspec.Struct, frozen=True):
+    """One entry of an account with the transfer that made it."""
+
+    seq: int
+    amount_fen: int
+    balance_fen: int
+    kind: int
+    terminal_id: int
+    batch: int
+    stan: int
+    business_day: int
+    posted_at_ms: int
+    original_seq: int
+
+
+class DayRecord(msgspec.Struct, frozen=True):
+    """A business day YYYYMMDD, when it was opened and the first transfer that may belong to it."""
+
+    day: int
+    opened_at_ms: int
+    first_seq: int
+
+
+_MERCHANTS: Final = (
+    "SELECT m.merchant_id, m.name, m.status, m.account_id, a.balance_fen"
+    " FROM merchants AS m JOIN accounts AS a USING (account_id)"
+)
+_TERMINALS: Final = (
+    "SELECT t.terminal_id, t.merchant_id, m.name, t.status, t.serial_number, t.key_version, t.wrapped_key,"
+    " t.wrapped_code, t.code_serial_number, t.code_expires_at_ms, t.enrolled_at_ms"
+    " FROM terminals AS t JOIN merchants AS m USING (merchant_id)"
+)
+_CUSTOMERS: Final = (
+    "SELECT c.account_id, c.student_number, c.name, a.balance_fen, a.spent_day, a.spent_fen, a.last_seq"
+    " FROM customers AS c JOIN accounts AS a USING (account_id)"
+)
+_CARDS: Final = (
+    "SELECT k.token, k.account_id, k.status, k.sale_limit_fen, k.day_limit_fen, c.student_number, c.name, a.balance_fen"
+    " FROM cards AS k JOIN customers AS c USING (account_id) JOIN accounts AS a USING (account_id)"
+)
+
+
+class Registry:
+    """See the module's docstring."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.store.execute(sql, values)
+
+    def meta(self, name: str) -> str | None:
+        """A value kept about the ledger as a whole, None if never set."""
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Keep a value about the ledger as a whole."""
+        self._rows(
+            "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+    # --- merchants
+
+    def merchants(self) -> list[MerchantRecord]:
+        """All merchants, by number."""
+        return [MerchantRecord(*row) for row in self._rows(f"{_MERCHANTS} ORDER BY m.merchant_id")]
+
+    def find_merchant(self, merchant_id: int) -> MerchantRecord | None:
+        """One merchant."""
+        rows = self._rows(f"{_MERCHANTS} WHERE m.merchant_id = ?", (merchant_id,))
+        return MerchantRecord(*rows[0]) if rows else None
+
+    def add_merchant(self, name: str) -> int:
+        """A new merchant with an account of its own; its number."""
+        account_id = self._new_account(AccountKind.MERCHANT, FIRST_MERCHANT_ACCOUNT, FIRST_CUSTOMER_ACCOUNT)
+        merchant_id = self._rows("SELECT coalesce(max(merchant_id), 0) + 1 FROM merchants")[0][0]
+        self._rows(
+            "INSERT INTO merchants (merchant_id, name, account_id) VALUES (?, ?, ?)", (merchant_id, name, account_id)
+        )
+        return int(merchant_id)
+
+    def rename_merchant(self, merchant_id: int, name: str) -> None:
+        """Give a merchant another name."""
+        self._rows("UPDATE merchants SET name = ? WHERE merchant_id = ?", (name, merchant_id))
+
+    def set_merchant_status(self, merchant_id: int, status: Status) -> None:
+        """Open or close a merchant."""
+        self._rows("UPDATE merchants SET status = ? WHERE merchant_id = ?", (int(status), merchant_id))
+
+    # --- terminals
+
+    def find_terminal(self, terminal_id: int) -> TerminalRecord | None:
+        """One terminal, None if it was never enrolled."""
+        rows = self._rows(f"{_TERMINALS} WHERE t.terminal_id = ?", (terminal_id,))
+        return TerminalRecord(*rows[0]) if rows else None
+
+    def terminals(self, *, after: int, limit: int) -> list[TerminalRecord]:
+        """Up to `limit` terminals with numbers above `after`, in order."""
+        rows = self._rows(f"{_TERMINALS} WHERE t.terminal_id > ? ORDER BY t.terminal_id LIMIT ?", (after, limit))
+        return [TerminalRecord(*row) for row in rows]
+
+    def set_key(
+        self, terminal_id: int, merchant_id: int, *, serial_number: str, key_version: int, wrapped: bytes, now_ms: int
+    ) -> None:
+        """Enrol with this key: the only one from now on; an enrolment code still open is void."""
+        self._rows(
+            "INSERT INTO terminals (terminal_id, merchant_id, serial_number, key_version, wrapped_key, enrolled_at_ms)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (terminal_id) DO UPDATE SET merchant_id = ?2, status = 0,"
+            " serial_number = ?3, key_version = ?4, wrapped_key = ?5, enrolled_at_ms = ?6,"
+            " wrapped_code = NULL, code_serial_number = '', code_expires_at_ms = 0",
+            (terminal_id, merchant_id, serial_number, key_version, wrapped, now_ms),
+        )
+
+    def set_code(
+        self, terminal_id: int, merchant_id: int, *, wrapped: bytes, serial_number: str, expires_at_ms: int
+    ) -> None:
+        """Let a terminal fetch a key with this code. A key in use stays so until then, a revoked one is gone."""
+        self._rows(
+            "INSERT INTO terminals (terminal_id, merchant_id, wrapped_code, code_serial_number, code_expires_at_ms)"
+            " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (terminal_id) DO UPDATE SET merchant_id = ?2, wrapped_code = ?3,"
+            " code_serial_number = ?4, code_expires_at_ms = ?5,"
+            " wrapped_key = CASE WHEN status = 0 THEN wrapped_key END, status = 0",
+            (terminal_id, merchant_id, wrapped, serial_number, expires_at_ms),
+        )
+
+    def consume_code(self, terminal_id: int) -> None:
+        """The code has been used, or must not be used any more."""
+        self._rows(
+            "UPDATE terminals SET wrapped_code = NULL, code_serial_number = '', code_expires_at_ms = 0"
+            " WHERE terminal_id = ?",
+            (terminal_id,),
+        )
+
+    def set_terminal_status(self, terminal_id: int, status: Status) -> None:
+        """Revoke or reinstate. A code still open goes with it."""
+        self.consume_code(terminal_id)
+        self._rows("UPDATE terminals SET status = ? WHERE terminal_id = ?", (int(status), terminal_id))
+
+    # --- customers
+
+    def find_customer(self, student_number: str) -> CustomerRecord | None:
+        """By student number."""
+        rows = self._rows(f"{_CUSTOMERS} WHERE c.student_number = ?", (student_number,))
+        return CustomerRecord(*rows[0]) if rows else None
+
+    def find_account(self, account_id: int) -> CustomerRecord | None:
+        """By account number; None for accounts that are no customer's."""
+        rows = self._rows(f"{_CUSTOMERS} WHERE c.account_id = ?", (account_id,))
+        return CustomerRecord(*rows[0]) if rows else None
+
+    def customers(self, *, after: int, limit: int) -> list[CustomerRecord]:
+        """Up to `limit` customers with account numbers above `after`, in order."""
+        rows = self._rows(f"{_CUSTOMERS} WHERE c.account_id > ? ORDER BY c.account_id LIMIT ?", (after, limit))
+        return [CustomerRecord(*row) for row in rows]
+
+    def add_customer(self, student_number: str, name: str) -> int:
+        """A new customer with an empty account; its number."""
+        account_id = self._new_account(AccountKind.CUSTOMER, FIRST_CUSTOMER_ACCOUNT, 1 << 62)
+        self._rows(
+            "INSERT INTO customers (account_id, student_number, name) VALUES (?, ?, ?)",
+            (account_id, student_number, name),
+        )
+        return account_id
+
+    def rename_customer(self, account_id: int, name: str) -> None:
+        """Correct a customer's name."""
+        self._rows("UPDATE customers SET name = ? WHERE account_id = ?", (name, account_id))
+
+    def _new_account(self, kind: AccountKind, first: int, end: int) -> int:
+        newest = self._rows(
+            "SELECT max(account_id) FROM accounts WHERE account_id >= ? AND account_id < ?", (first, end)
+        )
+        account_id = first if newest[0][0] is None else int(newest[0][0]) + 1
+        assert account_id < end, f"account numbers {first}..{end - 1} are used up"
+        self._rows("INSERT INTO accounts (account_id, kind) VALUES (?, ?)", (account_id, int(kind)))
+        return account_id
+
+    # --- cards
+
+    def find_card(self, token: bytes) -> CardRecord | None:
+        """One card."""
+        rows = self._rows(f"{_CARDS} WHERE k.token = ?", (token,))
+        return CardRecord(*rows[0]) if rows else None
+
+    def cards(self, *, after: bytes, limit: int) -> list[CardRecord]:
+        """Up to `limit` cards with tokens above `after`, in order."""
+        rows = self._rows(f"{_CARDS} WHERE k.token > ? ORDER BY k.token LIMIT ?", (after, limit))
+        return [CardRecord(*row) for row in rows]
+
+    def cards_of(self, account_id: int) -> list[CardRecord]:
+        """All cards that pay from an account."""
+        return [
+            CardRecord(*row) for row in self._rows(f"{_CARDS} WHERE k.account_id = ? ORDER BY k.token", (account_id,))
+        ]
+
+    def put_card(self, token: bytes, account_id: int, *, sale_limit_fen: int, day_limit_fen: int) -> None:
+        """A new active card, or a closed one issued anew."""
+        self._rows(
+            "INSERT INTO cards (token, account_id, sale_limit_fen, day_limit_fen) VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (token) DO UPDATE SET account_id = ?2, sale_limit_fen = ?3, day_limit_fen = ?4, status = 0",
+            (token, account_id, sale_limit_fen, day_limit_fen),
+        )
+
+    def set_card_status(self, token: bytes, status: Status) -> None:
+        """Freeze, report lost, close, or make active again."""
+        self._rows("UPDATE cards SET status = ? WHERE token = ?", (int(status), token))
+
+    def set_card_limits(self, token: bytes, *, sale_limit_fen: int, day_limit_fen: int) -> None:
+        """Limits in fen; 0 = the host's default."""
+        self._rows(
+            "UPDATE cards SET sale_limit_fen = ?, day_limit_fen = ? WHERE token = ?",
+            (sale_limit_fen, day_limit_fen, token),
+        )
+
+    # --- history
+
+    def history(self, account_id: int, limit: int) -> list[HistoryRecord]:
+        """An account's newest entries, newest first, found by walking its chain: cheap however large the ledger is."""
+        rows = self._rows(
+            "WITH RECURSIVE chain (seq, amount_fen, balance_fen, previous_seq) AS ("
+            " SELECT e.seq, e.amount_fen, e.balance_fen, e.previous_seq FROM accounts AS a"
+            "  JOIN entries AS e ON e.seq = a.last_seq AND e.account_id = a.account_id WHERE a.account_id = ?1"
+            " UNION ALL SELECT e.seq, e.amount_fen, e.balance_fen, e.previous_seq FROM chain"
+            "  JOIN entries AS e ON e.seq = chain.previous_seq AND e.account_id = ?1 LIMIT ?2)"
+            " SELECT t.seq, chain.amount_fen, chain.balance_fen, t.kind, t.terminal_id, t.batch, t.stan,"
+            " t.business_day, t.posted_at_ms, t.original_seq"
+            " FROM chain JOIN transfers AS t USING (seq) ORDER BY t.seq DESC",
+            (account_id, limit),
+        )
+        return [HistoryRecord(*row) for row in rows]
+
+    # --- business days
+
+    def days(self, limit: int) -> list[DayRecord]:
+        """The newest business days, newest first."""
+        rows = self._rows("SELECT day, opened_at_ms, first_seq FROM business_days ORDER BY day DESC LIMIT ?", (limit,))
+        return [DayRecord(*row) for row in rows]
+
+    def day_totals(self, day: int) -> list[tuple[int, str, int, int, int, int]]:
+        """Per merchant: number, name, sales (count, fen) and reversals (count, fen) posted on a business day.
+
+        Reads every transfer of the day: for a connection of its own, never for the ledger's thread while it serves.
+        """
+        rows = self._rows(
+            "SELECT m.merchant_id, m.name, sum(t.kind = 1), sum(iif(t.kind = 1, t.amount_fen, 0)),"
+            " sum(t.kind = 2), sum(iif(t.kind = 2, t.amount_fen, 0))"
+            " FROM transfers AS t JOIN merchants AS m ON m.account_id = t.merchant_account_id"
+            " WHERE t.seq >= (SELECT first_seq FROM business_days WHERE day = ?1)"
+            " AND t.seq < coalesce((SELECT min(first_seq) FROM business_days WHERE day > ?1), 1 << 62)"
+            " AND t.business_day = ?1 AND t.decision = 0 AND t.kind IN (1, 2) AND t.amount_fen > 0"
+            " GROUP BY m.merchant_id ORDER BY m.merchant_id",
+            (day,),
+        )
+        return [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]

@@ -1,0 +1,324 @@
+"""One pass over the journal with every account's running state: what `server.ledger.verify` is mostly made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from server.ledger.batch import GENESIS, chain_digest
+from server.ledger.checks import (
+    ACCOUNT_CHAINS,
+    BUSINESS_DAYS,
+    CONSERVATION,
+    DECLINED_EMPTY,
+    ENTRIES_MATCH,
+    HASH_CHAIN,
+    JOURNAL_DENSE,
+    NO_OVERDRAFT,
+    REFERENCES,
+    REVERSALS,
+    SPENT,
+    STORED_BALANCES,
+    Findings,
+)
+from server.ledger.model import FUNDING_ACCOUNT, AccountKind, Decision, Entry, Kind, Side, Transfer
+from server.ledger.store import Row, Store
+
+PROGRESS_EVERY: Final = 4_096
+"""Transfers between two calls of the progress function."""
+
+Progress = Callable[[int, int], None]
+
+
+class Running(msgspec.Struct, gc=False):
+    """An account as its entries so far give it."""
+
+    balance_fen: int = 0
+    last_seq: int = 0
+    spent_day: int = 0
+    spent_fen: int = 0
+
+
+# --- the journal
+
+
+def _sale(transfer: Transfer) -> dict[int, int]:
+    return {transfer.account_id: -transfer.amount_fen, transfer.merchant_account_id: transfer.amount_fen}
+
+
+def _reversal(transfer: Transfer) -> dict[int, int]:
+    if transfer.amount_fen == 0:
+        return {}  # a tombstone, or the reversal of something declined
+    return {transfer.account_id: transfer.amount_fen, transfer.merchant_account_id: -transfer.amount_fen}
+
+
+def _adjustment(transfer: Transfer) -> dict[int, int]:
+    return {transfer.account_id: transfer.amount_fen, FUNDING_ACCOUNT: -transfer.amount_fen}
+
+
+MOVEMENTS: Final = {int(Kind.SALE): _sale, int(Kind.REVERSAL): _reversal, int(Kind.ADJUSTMENT): _adjustment}
+"""What an approved transfer of each kind moves: account -> fen."""
+
+_SELECT: Final = f"SELECT {', '.join(field.name for field in msgspec.structs.fields(Transfer))} FROM transfers"  # noqa: S608 - the names are our own
+
+
+class Walk:
+    """One pass over transfers and entries side by side, with every account's running state."""
+
+    def __init__(self, store: Store, findings: Findings) -> None:
+        self._store = store
+        self._add = findings.add
+        self._summary = findings.summary
+        self._accounts: dict[int, Running] = {}
+        self._reversed: set[int] = set()
+        self._days: dict[int, tuple[int, int]] = {}
+        self._last_day = 0
+
+    def run(self, on_progress: Progress | None) -> None:
+        """Check every transfer in turn."""
+        self._load_days()
+        store = self._store
+        total = store.execute("SELECT count(*) FROM transfers")[0][0]
+        entries = _Groups(
+            store.rows(
+                "SELECT seq, account_id, amount_fen, balance_fen, previous_seq FROM entries ORDER BY seq, account_id"
+            )
+        )
+        expected_seq, digest, done = 1, GENESIS, 0
+        for row in store.rows(_SELECT + " ORDER BY seq"):
+            transfer = Transfer(*row)
+            seq = transfer.seq
+            if seq != expected_seq:
+                self._add(JOURNAL_DENSE, f"transfer {seq}: expected {expected_seq} here: rows are missing")
+            expected_seq = seq + 1
+            for orphan in entries.before(seq):
+                self._add_orphan(orphan)
+            legs = entries.take(seq)
+            if chain_digest(digest, transfer, legs) != transfer.digest:
+                self._add(HASH_CHAIN, f"transfer {seq}: its digest does not follow from its content and the one before")
+            digest = transfer.digest
+            self._check_transfer(transfer, legs)
+            done += 1
+            if on_progress is not None and done % PROGRESS_EVERY == 0:
+                on_progress(done, total)
+        for orphan in entries.rest():
+            self._add_orphan(orphan)
+        if on_progress is not None:
+            on_progress(done, total)
+        self._summary[JOURNAL_DENSE] = f"{done} transfers, numbered without a gap"
+        self._summary[REVERSALS] = f"{len(self._reversed)} reversals of sales, each of its original's amount, once"
+
+    def _add_orphan(self, entry: Entry) -> None:
+        self._add(REFERENCES, f"entry (seq {entry.seq}, account {entry.account_id}): there is no transfer {entry.seq}")
+        self._running(entry.account_id).balance_fen += entry.amount_fen
+
+    def _running(self, account_id: int) -> Running:
+        running = self._accounts.get(account_id)
+        if running is None:
+            running = self._accounts[account_id] = Running()
+        return running
+
+    def _check_transfer(self, transfer: Transfer, legs: list[Entry]) -> None:
+        self._check_day(transfer)
+        if transfer.decision == Decision.APPROVED:
+            self._check_legs(transfer, legs)
+        elif legs:
+            decision = _decision(transfer.decision)
+            self._add(DECLINED_EMPTY, f"transfer {transfer.seq} ({decision}): expected no entries, got {len(legs)}")
+        for leg in legs:
+            self._follow(leg)
+        self._check_answer(transfer)
+        if transfer.kind == Kind.REVERSAL:
+            self._check_reversal(transfer)
+        elif transfer.side != Side.ORIGINAL:
+            self._add(REVERSALS, f"transfer {transfer.seq}: side {transfer.side} but kind {transfer.kind}")
+        elif transfer.decision == Decision.REVERSED_BEFORE:
+            self._check_reversed_before(transfer)
+        elif transfer.kind == Kind.SALE and transfer.decision == Decision.APPROVED:
+            payer = self._running(transfer.account_id)
+            if payer.spent_day != transfer.business_day:
+                payer.spent_day, payer.spent_fen = transfer.business_day, 0
+            payer.spent_fen += transfer.amount_fen
+
+    def _check_legs(self, transfer: Transfer, legs: list[Entry]) -> None:
+        movement = MOVEMENTS.get(transfer.kind)
+        if movement is None:
+            self._add(ENTRIES_MATCH, f"transfer {transfer.seq}: expected a known kind, got {transfer.kind}")
+            return
+        expected = movement(transfer)
+        got = {leg.account_id: leg.amount_fen for leg in legs}
+        if got != expected:
+            self._add(
+                ENTRIES_MATCH,
+                f"transfer {transfer.seq}: expected {_legs(expected)}, got {_legs(got)}, sum {sum(got.values())} fen",
+            )
+
+    def _follow(self, leg: Entry) -> None:
+        account = self._running(leg.account_id)
+        where = f"entry (seq {leg.seq}, account {leg.account_id})"
+        if leg.previous_seq != account.last_seq:
+            self._add(ACCOUNT_CHAINS, f"{where}: expected previous_seq {account.last_seq}, got {leg.previous_seq}")
+        account.balance_fen += leg.amount_fen
+        if leg.balance_fen != account.balance_fen:
+            self._add(ACCOUNT_CHAINS, f"{where}: expected balance {account.balance_fen} fen, got {leg.balance_fen}")
+        if leg.balance_fen < 0 and leg.account_id != FUNDING_ACCOUNT:
+            self._add(NO_OVERDRAFT, f"{where}: balance {leg.balance_fen} fen")
+        account.last_seq = leg.seq
+
+    def _check_answer(self, transfer: Transfer) -> None:
+        expected = self._accounts[transfer.account_id].balance_fen if transfer.account_id in self._accounts else 0
+        if transfer.balance_fen != expected:
+            self._add(
+                ACCOUNT_CHAINS,
+                f"transfer {transfer.seq}: expected the answered balance of account {transfer.account_id} to be"
+                f" {expected} fen, got {transfer.balance_fen}",
+            )
+
+    # --- reversals
+
+    def _check_reversal(self, reversal: Transfer) -> None:
+        where = f"transfer {reversal.seq} (reversal)"
+        if reversal.side != Side.REVERSAL or reversal.decision != Decision.APPROVED:
+            self._add(
+                REVERSALS, f"{where}: expected side 1, approved; got {reversal.side}, {_decision(reversal.decision)}"
+            )
+        identity = (reversal.terminal_id, reversal.batch, reversal.stan)
+        original = self._original(identity)
+        if original is None or original.seq > reversal.seq:
+            self._check_tombstone(where, reversal, original)
+            return
+        if reversal.original_seq != original.seq:
+            self._add(REVERSALS, f"{where}: expected to name transfer {original.seq}, got {reversal.original_seq}")
+        approved = original.decision == Decision.APPROVED
+        expected_fen = original.amount_fen if approved else 0
+        if reversal.amount_fen != expected_fen:
+            self._add(
+                REVERSALS,
+                f"{where}: expected {expected_fen} fen, as transfer {original.seq} took, got {reversal.amount_fen}",
+            )
+        if original.seq in self._reversed:
+            self._add(REVERSALS, f"{where}: transfer {original.seq} was reversed before")
+        if approved:
+            self._reversed.add(original.seq)
+            payer = self._running(original.account_id)
+            if payer.spent_day == original.business_day:
+                payer.spent_fen -= original.amount_fen
+
+    def _check_tombstone(self, where: str, reversal: Transfer, late: Transfer | None) -> None:
+        if reversal.original_seq or reversal.amount_fen:
+            self._add(
+                REVERSALS,
+                f"{where}: expected no original and 0 fen, as none came before,"
+                f" got transfer {reversal.original_seq} and {reversal.amount_fen} fen",
+            )
+        if late is not None and late.decision == Decision.APPROVED:
+            self._add(REVERSALS, f"transfer {late.seq}: approved, though transfer {reversal.seq} came before it")
+
+    def _check_reversed_before(self, sale: Transfer) -> None:
+        rows = self._store.execute(
+            "SELECT seq FROM transfers WHERE terminal_id = ? AND batch = ? AND stan = ? AND side = 1",
+            (sale.terminal_id, sale.batch, sale.stan),
+        )
+        if not rows or rows[0][0] > sale.seq:
+            self._add(REVERSALS, f"transfer {sale.seq}: declined as reversed before, but no reversal came before it")
+
+    def _original(self, identity: tuple[int, int, int]) -> Transfer | None:
+        rows = self._store.execute(
+            _SELECT + " WHERE terminal_id = ? AND batch = ? AND stan = ? AND side = 0",
+            identity,
+        )
+        return Transfer(*rows[0]) if rows else None
+
+    # --- business days
+
+    def _load_days(self) -> None:
+        previous_day = previous_first = previous_opened = 0
+        for day, opened_at_ms, first_seq in self._store.execute(
+            "SELECT day, opened_at_ms, first_seq FROM business_days ORDER BY day"
+        ):
+            if first_seq < previous_first or opened_at_ms < previous_opened:
+                self._add(BUSINESS_DAYS, f"day {day}: opened before day {previous_day}")
+            if previous_day:
+                self._days[previous_day] = (previous_first, first_seq)
+            self._days[day] = (first_seq, 1 << 63)
+            previous_day, previous_first, previous_opened = day, first_seq, opened_at_ms
+
+    def _check_day(self, transfer: Transfer) -> None:
+        day = transfer.business_day
+        first, end = self._days.get(day, (1 << 63, 0))
+        if not first <= transfer.seq < end:
+            known = f"transfers {first}..{end - 1}" if end else "no such day"
+            self._add(BUSINESS_DAYS, f"transfer {transfer.seq}: business day {day}: {known}")
+        if day < self._last_day:
+            self._add(BUSINESS_DAYS, f"transfer {transfer.seq}: business day {day} after {self._last_day}")
+        self._last_day = max(self._last_day, day)
+
+    # --- accounts
+
+    def compare_accounts(self) -> None:
+        """The stored account rows against what the walk has found."""
+        total_fen = count = 0
+        blank = Running()
+        for account_id, kind, balance_fen, spent_day, spent_fen, last_seq in self._store.rows(
+            "SELECT account_id, kind, balance_fen, spent_day, spent_fen, last_seq FROM accounts ORDER BY account_id"
+        ):
+            count += 1
+            total_fen += balance_fen
+            found = self._accounts.pop(account_id, blank)
+            where = f"account {account_id}"
+            if (balance_fen, last_seq) != (found.balance_fen, found.last_seq):
+                self._add(
+                    STORED_BALANCES,
+                    f"{where}: expected {found.balance_fen} fen and newest entry {found.last_seq} from its entries,"
+                    f" got {balance_fen} fen and {last_seq}",
+                )
+            if balance_fen < 0 and kind != AccountKind.FUNDING:
+                self._add(NO_OVERDRAFT, f"{where}: balance {balance_fen} fen")
+            if (kind == AccountKind.FUNDING) != (account_id == FUNDING_ACCOUNT):
+                self._add(NO_OVERDRAFT, f"{where}: kind {kind}: only account {FUNDING_ACCOUNT} may be funding")
+            if (spent_day, spent_fen) != (found.spent_day, found.spent_fen):
+                self._add(
+                    SPENT,
+                    f"{where}: expected {found.spent_fen} fen on day {found.spent_day} from its sales,"
+                    f" got {spent_fen} on {spent_day}",
+                )
+        for account_id in self._accounts:
+            self._add(REFERENCES, f"account {account_id}: has entries, but there is no such account")
+        if total_fen:
+            self._add(CONSERVATION, f"all {count} accounts together: expected 0 fen, got {total_fen}")
+        self._summary[CONSERVATION] = f"{count} accounts, together 0 fen"
+
+
+class _Groups:
+    """Entries in the order of their transfers, handed out transfer by transfer."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = (Entry(*row) for row in rows)
+        self._next = next(self._rows, None)
+
+    def _while(self, wanted: Callable[[int], bool]) -> Iterator[Entry]:
+        while self._next is not None and wanted(self._next.seq):
+            yield self._next
+            self._next = next(self._rows, None)
+
+    def before(self, seq: int) -> Iterator[Entry]:
+        """Entries of transfers below `seq` that nobody has taken."""
+        return self._while(lambda found: found < seq)
+
+    def take(self, seq: int) -> list[Entry]:
+        """The entries of transfer `seq`."""
+        return [*self._while(lambda found: found == seq)]
+
+    def rest(self) -> Iterator[Entry]:
+        """All that is left."""
+        return self._while(lambda _: True)
+
+
+def _decision(value: int) -> str:
+    return Decision(value).name if value in Decision._value2member_map_ else str(value)
+
+
+def _legs(legs: dict[int, int]) -> str:
+    return " ".join(f"{account_id}:{amount_fen:+d}" for account_id, amount_fen in sorted(legs.items())) or "none"

@@ -1,0 +1,355 @@
+"""One task per connection: stream <-> protocol.Connection <-> Service, with every deadline and limit.
+
+Faults, three kinds: a refusal is an answer; a peer that breaks the protocol is counted by reason and closed, at its own
+cost alone; a fault of ours ends the connection and is logged, and no approval leaves. Its queue is the socket:
+nothing more is read from a terminal while its request is in hand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+import trio
+
+from protocol import (
+    NEED_DATA,
+    Connection,
+    Discarded,
+    Event,
+    PeerClosed,
+    Refused,
+    RemoteProtocolError,
+    Role,
+    State,
+    TerminalNumber,
+)
+from protocol.messages import Auth, Challenge, Hello, Message, Ready
+from protocol.security import CHALLENGE_SIZE, ROOT_KEY_SIZE, root_key_from_enrol_code
+from server.config import Limits
+from server.gate import Gate
+from server.ledger.ledger import Ledger
+from server.ledger.model import Status
+from server.ledger.registry import Registry, TerminalRecord
+from server.metrics import Metrics
+from server.service import Service
+
+log = structlog.get_logger("link")
+
+RECEIVE_SIZE: Final = 8192
+"""Bytes read at once: with the framer's one unfinished frame this bounds what a connection buffers."""
+ENROL_KEY_VERSION: Final = 0
+MERCHANT_NAME_SIZE: Final = 48
+DEADLINE_SLACK: Final = 1 / 16
+"""An idle deadline is moved only when it is this part of itself old: moving it for every frame costs more than it
+gives."""
+
+
+class Keys(Protocol):
+    """Opens wrapped keys."""
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """The key in clear."""
+
+
+class Session:
+    """One connection as others see it: to end it for a reason, and to know whether it is busy."""
+
+    __slots__ = ("busy", "end_reason", "scope", "terminal")
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+        self.terminal: TerminalNumber | None = None
+        self.busy = False
+        self.end_reason: str | None = None
+
+    def end(self, reason: str) -> None:
+        """Close the connection now; what is already with the ledger is still decided."""
+        if self.end_reason is None:
+            self.end_reason = reason
+        self.scope.cancel()
+
+
+class Link:
+    """All connections of the host."""
+
+    def __init__(
+        self,
+        service: Service,
+        gate: Gate,
+        ledger: Ledger,
+        registry: Registry,
+        keys: Keys,
+        metrics: Metrics,
+        limits: Limits,
+        *,
+        now_ms: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        epoch: int,
+    ) -> None:
+        self._service = service
+        self._gate = gate
+        self._ledger = ledger
+        self._registry = registry
+        self._keys = keys
+        self._metrics = metrics
+        self._limits = limits
+        self._now_ms = now_ms
+        self._random_bytes = random_bytes
+        self._epoch = epoch
+        # An unknown terminal is answered with this key, so that it sees the same frames at the same time as a known
+        # one.
+        self._dummy_key = random_bytes(ROOT_KEY_SIZE)
+        self._sessions: dict[TerminalNumber, Session] = {}
+        self._connections: set[Session] = set()
+        self._handshakes: Counter[str] = Counter()
+        self._handshake_ended = trio.Event()
+        self._draining = False
+        self._all_closed = trio.Event()
+        metrics.connections.set_function(lambda: len(self._connections))
+        metrics.sessions.set_function(lambda: len(self._sessions))
+
+    # --- Accepting
+
+    async def wait_ready_to_accept(self) -> None:
+        """Accept pacing: while as many handshakes as allowed are under way, new connections wait in the backlog."""
+        while self._handshakes.total() >= self._limits.pending_handshakes:
+            self._handshake_ended = trio.Event()
+            await self._handshake_ended.wait()
+
+    def refuse(self, source: str) -> str | None:
+        """Why a connection just accepted must be closed at once, or None. Decides only."""
+        if self._draining:
+            return "drain"
+        if len(self._connections) >= self._limits.connections:
+            return "full"
+        if self._handshakes[source] >= self._limits.pending_handshakes_per_source:
+            return "source"
+        return None
+
+    async def serve(self, stream: trio.abc.Stream, source: str) -> None:
+        """One connection from accept to close. Raises nothing of the peer's making."""
+        reason = self.refuse(source)
+        if reason is not None:
+            self._metrics.connections_refused.labels(reason=reason).inc()
+            await trio.aclose_forcefully(stream)
+            return
+        scope = trio.CancelScope()
+        session = Session(scope)
+        self._connections.add(session)
+        try:
+            with scope:
+                await self._run(stream, source, session)
+        finally:
+            self._connections.discard(session)
+            if self._draining and not self._connections:
+                self._all_closed.set()
+            if session.terminal is not None and self._sessions.get(session.terminal) is session:
+                del self._sessions[session.terminal]
+            await trio.aclose_forcefully(stream)
+
+    async def _run(self, stream: trio.abc.Stream, source: str, session: Session) -> None:
+        connection = Connection(Role.HOST)
+        reason = "closed"
+        self._handshakes[source] += 1
+        try:
+            session.scope.deadline = trio.current_time() + self._limits.handshake_timeout_s
+            try:
+                record = await self._shake_hands(stream, connection, session)
+            finally:
+                self._end_handshake(source)
+            if record is None:
+                return
+            reason = await self._converse(stream, connection, session)
+        except RemoteProtocolError as error:
+            reason = "protocol"
+            self._metrics.frames_rejected.labels(reason=error.reason.value).inc()
+            log.info(
+                "frame refused",
+                terminal=str(connection.terminal),
+                authenticated=session.terminal is not None,
+                source=source,
+                error=str(error),
+            )
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            reason = "closed"
+        except trio.Cancelled:
+            reason = session.end_reason or ("frame_timeout" if connection.mid_frame else "idle")
+            raise
+        except Exception:
+            # Our own bug: this terminal is told nothing, and everybody else goes on.
+            reason = "fault"
+            log.exception("connection failed", terminal=str(connection.terminal), source=source)
+        finally:
+            if session.terminal is not None:
+                self._metrics.sessions_ended.labels(reason=reason).inc()
+                log.info("session ended", terminal=str(session.terminal), reason=reason)
+            elif reason != "closed":
+                result = "timeout" if reason in ("idle", "frame_timeout") else "failed"
+                self._metrics.handshakes.labels(result=result).inc()
+
+    def _end_handshake(self, source: str) -> None:
+        self._handshakes[source] -= 1
+        if not self._handshakes[source]:
+            del self._handshakes[source]
+        self._handshake_ended.set()
+
+    # --- Handshake
+
+    async def _shake_hands(
+        self, stream: trio.abc.Stream, connection: Connection, session: Session
+    ) -> TerminalRecord | None:
+        """HELLO, CHALLENGE, AUTH, READY. None if the peer went away; RemoteProtocolError for everything not to be
+        trusted."""
+        hello = await _next_event(stream, connection)
+        if not isinstance(hello, Hello) or connection.terminal is None:
+            return None
+        terminal = connection.terminal
+        record = await self._gate.call(self._registry.find_terminal, terminal.to_int())
+        key = self._root_key(terminal, record, hello.key_version)
+        connection.use_key(key or self._dummy_key)
+        await stream.send_all(
+            connection.send(
+                Challenge(
+                    host_challenge=self._random_bytes(CHALLENGE_SIZE), host_time_ms=self._now_ms(), epoch=self._epoch
+                )
+            )
+        )
+        auth = await _next_event(stream, connection)
+        if not isinstance(auth, Auth) or record is None or key is None:
+            return None
+        if hello.last_epoch > self._epoch:
+            log.error(
+                "terminal has seen a later epoch of this host: is the ledger an old backup?",
+                terminal=str(terminal),
+                expected=f"at most {self._epoch}",
+                got=hello.last_epoch,
+            )
+        newest = await self._gate.call(self._ledger.newest_identity, terminal.to_int())
+        await stream.send_all(
+            connection.send(
+                Ready(
+                    host_time_ms=self._now_ms(),
+                    business_day=self._ledger.business_day,
+                    config_version=self._service.config_version,
+                    sale_limit_fen=self._ledger.limits.sale_limit_fen,
+                    last_batch=newest.batch,
+                    last_stan=newest.stan,
+                    merchant_number=record.merchant_id,
+                    merchant_name=cut_text(record.merchant_name, MERCHANT_NAME_SIZE),
+                )
+            )
+        )
+        if hello.key_version == ENROL_KEY_VERSION:
+            self._metrics.handshakes.labels(result="enrol").inc()
+        else:
+            self._metrics.handshakes.labels(result="ready").inc()
+            self._open(session, terminal)
+        return record
+
+    def _root_key(self, terminal: TerminalNumber, record: TerminalRecord | None, key_version: int) -> bytes | None:
+        """The key this terminal must prove, or None: unknown, revoked, other key version, no valid enrolment code."""
+        if record is None or record.status != Status.ACTIVE:
+            return None
+        if key_version == ENROL_KEY_VERSION:
+            if record.wrapped_code is None or record.code_expires_at_ms <= self._now_ms():
+                return None
+            return root_key_from_enrol_code(self._keys.unwrap(record.wrapped_code), terminal)
+        if key_version != record.key_version or record.wrapped_key is None:
+            return None
+        return self._keys.unwrap(record.wrapped_key)
+
+    def _open(self, session: Session, terminal: TerminalNumber) -> None:
+        """One live session per terminal: the newer, authenticated one wins."""
+        older = self._sessions.get(terminal)
+        if older is not None:
+            self._metrics.takeovers.inc()
+            log.warning(
+                "session taken over by a newer one: a lost line, or two devices with one number", terminal=str(terminal)
+            )
+            older.end("takeover")
+        session.terminal = terminal
+        self._sessions[terminal] = session
+        log.info("session opened", terminal=str(terminal))
+
+    # --- Conversation
+
+    async def _converse(self, stream: trio.abc.Stream, connection: Connection, session: Session) -> str:
+        """Answer requests until somebody ends it; the reason it ended."""
+        terminal = connection.terminal
+        assert terminal is not None
+        answer = self._service.enrol if session.terminal is None else self._service.handle
+        limits = self._limits
+        scope = session.scope
+        slack_s = limits.idle_timeout_s * DEADLINE_SLACK
+        scope.deadline = trio.current_time() + limits.idle_timeout_s
+        waiting_for_rest = False
+        while True:
+            event = connection.next_event()
+            if event is NEED_DATA:
+                if self._draining:
+                    return "drain"
+                now_s = trio.current_time()
+                if connection.mid_frame:
+                    if not waiting_for_rest:
+                        waiting_for_rest = True
+                        scope.deadline = now_s + limits.frame_timeout_s
+                elif waiting_for_rest or scope.deadline - now_s < limits.idle_timeout_s - slack_s:
+                    waiting_for_rest = False
+                    scope.deadline = now_s + limits.idle_timeout_s
+                connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
+            elif isinstance(event, Message):
+                waiting_for_rest = False
+                session.busy = True
+                scope.deadline = max(scope.deadline, trio.current_time() + limits.frame_timeout_s)
+                reply = await answer(terminal, event)
+                await stream.send_all(connection.send(reply))
+                session.busy = False
+                if connection.state is State.CLOSED:
+                    return "signed_off"
+            elif isinstance(event, Refused):
+                self._metrics.frames_rejected.labels(reason=event.error.reason.value).inc()
+                log.info("request refused", terminal=str(terminal), error=str(event.error))
+                await stream.send_all(connection.send(event.reject))
+            elif isinstance(event, Discarded):
+                self._metrics.frames_rejected.labels(reason=event.reason.value).inc()
+                log.info("noise discarded", terminal=str(terminal), size=event.size, reason=event.reason.value)
+            else:
+                return "closed"
+
+    # --- From outside
+
+    def revoke(self, terminal_id: int) -> None:
+        """End the live session of a terminal that has just been revoked."""
+        session = self._sessions.get(TerminalNumber.from_int(terminal_id))
+        if session is not None:
+            session.end("revoked")
+
+    async def drain(self) -> None:
+        """Orderly end: idle connections close now, requests in hand are answered first, all bounded by
+        drain_timeout_s."""
+        self._draining = True
+        for session in [*self._connections]:
+            if not session.busy:
+                session.end("drain")
+        if self._connections:
+            with trio.move_on_after(self._limits.drain_timeout_s):
+                await self._all_closed.wait()
+        for session in [*self._connections]:
+            session.end("drain")
+
+
+async def _next_event(stream: trio.abc.Stream, connection: Connection) -> Event:
+    """Read until there is an event. PEER_CLOSED comes as one; RemoteProtocolError passes through."""
+    while True:
+        event = connection.next_event()
+        if isinstance(event, Message | PeerClosed | Refused | Discarded):
+            return event
+        connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
+
+
+def cut_text(text: str, size: int) -> str:
+    """The longest start of a text that fits `size` bytes of UTF-8, cut between characters."""
+    return text.encode()[:size].decode("utf-8", "ignore")

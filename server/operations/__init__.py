@@ -1,0 +1,1 @@
+"""What an administrator can do, one module per kind of thing. `server.admin` puts them together."""

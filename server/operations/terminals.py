@@ -1,0 +1,197 @@
+"""Terminals: enrol with a key file or a one-time code, revoke, reinstate, list.
+
+A terminal has one root key at a time. A new key replaces the old one at once and ends a session that runs under it; a
+one-time code leaves the old key in force until the terminal has fetched the new one with it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from protocol.security import ENROL_CODE_SIZE, ROOT_KEY_SIZE
+from server.ledger.model import CONSOLE, Status
+from server.ledger.registry import TerminalRecord
+from server.operations.desk import (
+    PAGE_MAX,
+    SERIAL_NUMBER_BYTES_MAX,
+    AdminError,
+    Desk,
+    Fields,
+    check_page,
+    check_text,
+    parse_terminal,
+    show_terminal,
+)
+
+CODE_LIFETIME_MS: Final = 15 * 60 * 1000
+"""How long an enrolment code may be used: enough to carry it to the terminal, too short to lie about."""
+KEY_VERSION_MAX: Final = 0xFFFF
+"""HELLO has two bytes for it."""
+
+
+class Terminals:
+    """See the module's docstring."""
+
+    OPERATIONS: ClassVar[tuple[str, ...]] = ("enrol", "enrol_many", "revoke", "reinstate", "listing")
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def enrol(self, terminal: str, merchant_id: int = 0, serial_number: str = "", with_code: bool = False) -> Fields:
+        """Enrol or re-enrol: gives `root_key` and `key_version`, or with `with_code` the one-time `code`.
+
+        `merchant_id` 0 keeps a known terminal's merchant. A serial number binds the code to that machine.
+        """
+        terminal_id = parse_terminal(terminal)
+        if serial_number:
+            serial_number = check_text("serial number", serial_number, bytes_max=SERIAL_NUMBER_BYTES_MAX)
+        known = self._desk.registry.find_terminal(terminal_id)
+        merchant_id = self._open_merchant(terminal, merchant_id or (known.merchant_id if known is not None else 0))
+        if with_code:
+            return self._offer_code(terminal_id, merchant_id, serial_number)
+        with self._desk.transaction():
+            enrolled = self._give_key(terminal_id, merchant_id, serial_number, known)
+        if known is not None:
+            self._desk.on_revoked(terminal_id)
+        return enrolled
+
+    def enrol_many(self, first: str, count: int, merchant_id: int) -> list[Fields]:
+        """Enrol `count` terminals with consecutive device numbers, in one commit; each as `enrol` gives it."""
+        first_id = parse_terminal(first)
+        if not 1 <= count <= PAGE_MAX:
+            raise AdminError(f"count: expected 1..{PAGE_MAX} terminals at a time, got {count}")
+        if (first_id & 0xFFFF) + count > 0x10000:
+            raise AdminError(f"terminal number: expected device numbers up to 65535, got {count} from {first} on")
+        self._open_merchant(first, merchant_id)
+        known = {
+            terminal_id: self._desk.registry.find_terminal(terminal_id)
+            for terminal_id in range(first_id, first_id + count)
+        }
+        with self._desk.transaction():
+            enrolled = [self._give_key(terminal_id, merchant_id, "", record) for terminal_id, record in known.items()]
+        for terminal_id, record in known.items():
+            if record is not None:
+                self._desk.on_revoked(terminal_id)
+        return enrolled
+
+    def _open_merchant(self, terminal: str, merchant_id: int) -> int:
+        if merchant_id == 0:
+            raise AdminError(
+                f"merchant: expected the number of the merchant that terminal {terminal} sells for, got none"
+            )
+        if self._desk.merchant(merchant_id).status != Status.ACTIVE:
+            raise AdminError(f"merchant: expected an open one, got {merchant_id}, which is closed; reopen it first")
+        return merchant_id
+
+    def _give_key(self, terminal_id: int, merchant_id: int, serial_number: str, known: TerminalRecord | None) -> Fields:
+        root_key = self._desk.random_bytes(ROOT_KEY_SIZE)
+        key_version = _next_version(terminal_id, known)
+        self._desk.registry.set_key(
+            terminal_id,
+            merchant_id,
+            serial_number=serial_number,
+            key_version=key_version,
+            wrapped=self._desk.keys.wrap(root_key),
+            now_ms=self._desk.now_ms(),
+        )
+        return {"terminal": show_terminal(terminal_id), "key_version": key_version, "root_key": root_key.hex()}
+
+    def _offer_code(self, terminal_id: int, merchant_id: int, serial_number: str) -> Fields:
+        code = self._desk.random_bytes(ENROL_CODE_SIZE)
+        expires_at_ms = self._desk.now_ms() + CODE_LIFETIME_MS
+        with self._desk.transaction():
+            self._desk.registry.set_code(
+                terminal_id,
+                merchant_id,
+                wrapped=self._desk.keys.wrap(code),
+                serial_number=serial_number,
+                expires_at_ms=expires_at_ms,
+            )
+        return {
+            "terminal": show_terminal(terminal_id),
+            "code": code.hex(),
+            "expires_at_ms": expires_at_ms,
+            "serial_number": serial_number,
+        }
+
+    def redeem_code(
+        self, terminal_id: int, serial_number: str, wrapped_code: bytes | None = None
+    ) -> tuple[int, bytes] | None:
+        """Key version and root key for a terminal whose session is keyed by its code; None if the code is no good.
+
+        Called by the host, not through the control socket. The code is used up in the commit that stores the key; a
+        wrong serial number uses it up too, so that whoever found a code has no second guess. `wrapped_code`, where
+        given, is the one the session was opened with: a newer code does not stand in for it.
+        """
+        registry = self._desk.registry
+        known = registry.find_terminal(terminal_id)
+        if known is None or known.wrapped_code is None or known.status != Status.ACTIVE:
+            return None
+        if wrapped_code is not None and wrapped_code != known.wrapped_code:
+            return None
+        wanted = known.code_serial_number
+        if self._desk.now_ms() >= known.code_expires_at_ms or (wanted and wanted != serial_number):
+            with self._desk.transaction():
+                registry.consume_code(terminal_id)
+            return None
+        with self._desk.transaction():
+            enrolled = self._give_key(terminal_id, known.merchant_id, serial_number, known)
+        return enrolled["key_version"], bytes.fromhex(enrolled["root_key"])
+
+    def revoke(self, terminal: str) -> Fields:
+        """Lost or stolen: no session and no sale from now on; a session that runs is cut."""
+        record = self._known(terminal)
+        with self._desk.transaction():
+            self._desk.registry.set_terminal_status(record.terminal_id, Status.CLOSED)
+        self._desk.on_revoked(record.terminal_id)
+        return self.fields(self._known(terminal))
+
+    def reinstate(self, terminal: str) -> Fields:
+        """Take back a revocation: the terminal's key is good again."""
+        record = self._known(terminal)
+        if record.wrapped_key is None:
+            raise AdminError(f"terminal {terminal}: expected one with a key, got one without; enrol it again")
+        if record.status != Status.ACTIVE:
+            with self._desk.transaction():
+                self._desk.registry.set_terminal_status(record.terminal_id, Status.ACTIVE)
+        return self.fields(self._known(terminal))
+
+    def listing(self, after: str = "0-0", limit: int = PAGE_MAX) -> list[Fields]:
+        """Up to `limit` terminals with numbers above `after`."""
+        start = CONSOLE if after == "0-0" else parse_terminal(after)
+        records = self._desk.registry.terminals(after=start, limit=check_page(limit))
+        return [self.fields(record) for record in records]
+
+    def _known(self, terminal: str) -> TerminalRecord:
+        found = self._desk.registry.find_terminal(parse_terminal(terminal))
+        if found is None:
+            raise AdminError(f"terminal: expected an enrolled one, got {terminal}; see `fanka admin terminal list`")
+        return found
+
+    def fields(self, record: TerminalRecord) -> Fields:
+        """A terminal as listings show it."""
+        return {
+            "terminal": show_terminal(record.terminal_id),
+            "merchant_id": record.merchant_id,
+            "merchant_name": record.merchant_name,
+            "state": self._state(record),
+            "serial_number": record.serial_number,
+            "key_version": record.key_version,
+            "enrolled_at_ms": record.enrolled_at_ms,
+        }
+
+    def _state(self, record: TerminalRecord) -> str:
+        if record.status != Status.ACTIVE:
+            return "revoked"
+        open_code = record.wrapped_code is not None and self._desk.now_ms() < record.code_expires_at_ms
+        if record.wrapped_key is None:
+            return "code issued" if open_code else "no key"
+        return "enrolled, new code issued" if open_code else "enrolled"
+
+
+def _next_version(terminal_id: int, known: TerminalRecord | None) -> int:
+    """Versions only grow, so that a key file of the past is known for what it is."""
+    version = (known.key_version if known is not None else 0) + 1
+    if version > KEY_VERSION_MAX:
+        raise AdminError(f"terminal {show_terminal(terminal_id)}: its {KEY_VERSION_MAX} key versions are used up")
+    return version

@@ -1,0 +1,127 @@
+"""What a terminal's requests mean. Knows no socket: message in, message out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+import trio
+
+from protocol import TerminalNumber
+from protocol.messages import (
+    EchoAnswer,
+    EchoRequest,
+    EnrolAnswer,
+    EnrolRequest,
+    Message,
+    Reject,
+    SignOffAnswer,
+    SignOffRequest,
+)
+from server.gate import Gate
+from server.handlers import HANDLERS, Handler
+from server.handlers.outcomes import RESPONSE_CODES
+from server.ledger.ledger import Ledger
+from server.ledger.model import Decision, Outcome
+from server.metrics import Metrics
+
+log = structlog.get_logger("service")
+
+NOT_PERMITTED: Final = "58"
+CODES: Final = (*sorted(set(RESPONSE_CODES.values())),)
+
+
+class Enroller(Protocol):
+    """Redeems one-time enrolment codes; called in the ledger's thread."""
+
+    def redeem_code(self, terminal_id: int, serial_number: str) -> tuple[int, bytes] | None:
+        """Key version and root key, or None if the code is used up, expired, or bound to another serial number."""
+
+
+class Service:
+    """Answers the requests of authenticated terminals."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        ledger: Ledger,
+        enroller: Enroller,
+        metrics: Metrics,
+        *,
+        now_ms: Callable[[], int],
+        config_version: int,
+    ) -> None:
+        self._gate = gate
+        self._ledger = ledger
+        self._enroller = enroller
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self.config_version = config_version
+        # Looking a labelled child up by name costs more than counting: resolve them once.
+        self._counters = {
+            (handler.name, code): metrics.authorizations.labels(type=handler.name, code=code)
+            for handler in HANDLERS.values()
+            for code in CODES
+        }
+        self._latency = {
+            handler.name: metrics.latency_seconds.labels(type=handler.name) for handler in HANDLERS.values()
+        }
+
+    async def handle(self, terminal: TerminalNumber, message: Message) -> Message:
+        """The answer to one request of an open session."""
+        handler = HANDLERS.get(type(message))
+        if handler is not None:
+            return await self._decide(handler, terminal, message)
+        await trio.lowlevel.checkpoint()
+        if isinstance(message, EchoRequest):
+            return EchoAnswer(
+                host_time_ms=self._now_ms(),
+                business_day=self._ledger.business_day,
+                config_version=self.config_version,
+            )
+        if isinstance(message, SignOffRequest):
+            return SignOffAnswer()
+        return not_permitted(message, "a request of an enrolled terminal's session")
+
+    async def _decide(self, handler: Handler, terminal: TerminalNumber, message: Message) -> Message:
+        started_s = trio.current_time()
+        outcome: Outcome = await self._gate.submit(handler.to_command(terminal.to_int(), message))
+        decision = outcome.decision
+        if decision == Decision.ID_CONFLICT:
+            self._metrics.id_conflicts.inc()
+            log.error(
+                "identity reused with other content: expected a copy of the first request",
+                terminal=str(terminal),
+                batch=getattr(message, "batch", 0),
+                stan=getattr(message, "stan", 0),
+            )
+        self._counters[(handler.name, RESPONSE_CODES[decision])].inc()
+        self._latency[handler.name].observe(trio.current_time() - started_s)
+        answer: Message = handler.to_answer(message, outcome)
+        return answer
+
+    async def enrol(self, terminal: TerminalNumber, message: Message) -> Message:
+        """The answer inside a session opened by a one-time code: there is nothing else it may ask."""
+        if not isinstance(message, EnrolRequest):
+            await trio.lowlevel.checkpoint()
+            return not_permitted(message, "an enrolment request, in a session opened by a one-time code")
+        granted = await self._gate.call(self._enroller.redeem_code, terminal.to_int(), message.serial_number)
+        if granted is None:
+            return EnrolAnswer(response_code=NOT_PERMITTED, key_version=0, root_key=bytes(32))
+        log.info("terminal enrolled", terminal=str(terminal), key_version=granted[0])
+        return EnrolAnswer(response_code="00", key_version=granted[0], root_key=granted[1])
+
+
+def not_permitted(message: Message, expected: str) -> Reject:
+    """A reject for a message type that this session may not send."""
+    layout = message.layout
+    return Reject(
+        rejected_mti=layout.mti,
+        rejected_processing_code=layout.processing_code,
+        response_code=NOT_PERMITTED,
+        offset=4,
+        field="mti",
+        expected=expected[:64],
+        got=layout.title,
+    )

@@ -1,0 +1,204 @@
+"""From what the cashier should see (`View`) to the LCD's four lines of 16 half-width columns.
+
+One small function per screen, found through the table `SCREENS`; a new kind of screen is a function and a line in the
+table. An amount is never cut: one that does not fit its place is shown as `####`, as spreadsheets do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from terminal_emulator.columns import columns, cut, right, spread
+from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.texts import Advice, advice, yuan
+from terminal_emulator.view import Link, Lock, Screen, View
+
+LCD_COLUMNS: Final = 16
+LCD_LINES: Final = 4
+
+Lcd = tuple[str, str, str, str]
+"""The four lines, top first, each of at most `LCD_COLUMNS` columns and without spaces at its end."""
+
+BLANK: Final[Lcd] = ("", "", "", "")
+INSUFFICIENT_FUNDS: Final = "51"
+
+_FULL_WIDTH: Final = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789."}
+"""ASCII to the full-width forms, twice as wide: the nearest thing to big digits that a character LCD has."""
+
+LINK_STATE: Final = {
+    Link.CONNECTING: N_("Connecting"),
+    Link.ONLINE: N_("Online"),
+    Link.UNREACHABLE: N_("No network"),
+    Link.LOST: N_("Line lost"),
+    Link.TIMEOUT: N_("No answer"),
+    Link.REFUSED: N_("Refused"),
+    Link.GARBLED: N_("Bad line"),
+}
+LINK_ACTION: Final = {
+    Link.CONNECTING: N_("Please wait"),
+    Link.UNREACHABLE: N_("Check the cable"),
+    Link.LOST: N_("Check the cable"),
+    Link.TIMEOUT: N_("Please wait"),
+    Link.REFUSED: N_("Register it"),
+    Link.GARBLED: N_("Call the manager"),
+}
+LOCK_ADVICE: Final = {
+    Lock.MEMORY_FULL: Advice(N_("Memory is full"), N_("Please settle")),
+    Lock.NUMBERS_USED_UP: Advice(N_("Numbers used up"), N_("Register it anew")),
+}
+
+
+def render(view: View, _: Translate) -> Lcd:
+    """The LCD of a view in the language of the translation."""
+    lines = SCREENS[view.screen](view, _)
+    first, second, third, fourth = (cut(line, LCD_COLUMNS).rstrip() for line in lines)
+    return first, second, third, fourth
+
+
+# ------------------------------------------------------------------------------------------------ the pieces
+
+
+def _labelled(label: str, amount_fen: int | None) -> str:
+    """A label at the left, an amount at the right edge; the label gives way, never the amount."""
+    return spread(label, _money(amount_fen), LCD_COLUMNS)
+
+
+def _money(amount_fen: int | None) -> str:
+    text = "" if amount_fen is None else yuan(amount_fen)
+    return text if columns(text) <= LCD_COLUMNS else "#" * 4
+
+
+def _big(amount: str) -> str:
+    """An amount at the right edge, in full-width digits if they fit."""
+    wide = amount.translate(_FULL_WIDTH)
+    return right(wide if columns(wide) <= LCD_COLUMNS else amount, LCD_COLUMNS)
+
+
+def _head(view: View, _: Translate) -> str:
+    """Who sells here, and the number of the terminal."""
+    name = view.merchant.name if view.merchant else ""
+    return spread(name or _("Canteen"), str(view.terminal), LCD_COLUMNS)
+
+
+def _line_to_host(link: Link, _: Translate) -> str:
+    """The state of the line, and what to do about it if there is room for both."""
+    state = _(LINK_STATE[link])
+    both = f"{state} {_(LINK_ACTION[link])}" if link in LINK_ACTION else state
+    return both if columns(both) <= LCD_COLUMNS else state
+
+
+def _voucher(label: str, stan: int) -> str:
+    return spread(label, f"{stan:06d}", LCD_COLUMNS)
+
+
+# ------------------------------------------------------------------------------------------------ the screens
+
+
+def _off(_view: View, _: Translate) -> Lcd:
+    return BLANK
+
+
+def _idle(view: View, _: Translate) -> Lcd:
+    nothing_yet = _big(yuan(0))
+    if view.pending_reversals:
+        waiting = _("Reversals {count}").format(count=view.pending_reversals)
+        nothing_yet = spread(waiting, yuan(0), LCD_COLUMNS)
+    return _head(view, _), _("Key in amount"), nothing_yet, _line_to_host(view.link, _)
+
+
+def _amount(view: View, _: Translate) -> Lcd:
+    return _head(view, _), _("Amount in yuan"), _big(view.amount_text or "0"), _("Enter, then card")
+
+
+def _no_link(view: View, _: Translate) -> Lcd:
+    action = _(LINK_ACTION[view.link]) if view.link in LINK_ACTION else ""
+    return _labelled(_("No sale"), view.amount_fen), _(LINK_STATE[view.link]), action, _("Enter: try again")
+
+
+def _card(view: View, _: Translate) -> Lcd:
+    return _head(view, _), _("Tap the card"), _big(yuan(view.amount_fen)), _("Clear: cancel")
+
+
+def _sending(view: View, _: Translate) -> Lcd:
+    return _head(view, _), _("Processing..."), _big(yuan(view.amount_fen)), _("Please wait")
+
+
+def _resending(view: View, _: Translate) -> Lcd:
+    again = _("Sending, try {attempt}").format(attempt=view.attempt)
+    return _head(view, _), again, _big(yuan(view.amount_fen)), _("Do not tap again")
+
+
+def _asking(view: View, _: Translate) -> Lcd:
+    return _head(view, _), _("Asking the host"), _big(yuan(view.amount_fen)), _("Do not tap again")
+
+
+def _approved(view: View, _: Translate) -> Lcd:
+    return (
+        _voucher(_("Approved"), view.stan),
+        _labelled(_("Amount"), view.amount_fen),
+        _labelled(_("Balance"), view.balance_fen),
+        _("Key next amount"),
+    )
+
+
+def _declined(view: View, _: Translate) -> Lcd:
+    reason, action = advice(view.response_code)
+    if view.response_code == INSUFFICIENT_FUNDS and view.balance_fen is not None:
+        money = _labelled(_("Balance"), view.balance_fen)
+    else:
+        money = _labelled(_("Amount"), view.amount_fen)
+    return spread(_("Declined"), view.response_code, LCD_COLUMNS), _(reason), _(action), money
+
+
+def _uncharged(view: View, _: Translate) -> Lcd:
+    return (
+        _("Unpaid, reversal"),
+        _labelled(_("Amount"), view.amount_fen),
+        _("Keep the meal"),
+        _("Key it in again"),
+    )
+
+
+def _last_asking(view: View, _: Translate) -> Lcd:
+    return _labelled(_("Last sale"), view.amount_fen), _("Power was lost"), _("Asking the host"), _("Please wait")
+
+
+def _last_approved(view: View, _: Translate) -> Lcd:
+    return (
+        _labelled(_("Last sale"), view.amount_fen),
+        _voucher(_("Approved"), view.stan),
+        _labelled(_("Balance"), view.balance_fen),
+        _("Serve the meal"),
+    )
+
+
+def _last_uncharged(view: View, _: Translate) -> Lcd:
+    reason = _(advice(view.response_code).reason) if view.response_code else _("Result unknown")
+    return _labelled(_("Last sale"), view.amount_fen), _("Not charged"), reason, _("Key it in again")
+
+
+def _locked(view: View, _: Translate) -> Lcd:
+    if view.lock is None:
+        return _head(view, _), _("Locked"), "", _("Call the manager")
+    reason, action = LOCK_ADVICE[view.lock]
+    return _head(view, _), _("Locked"), _(reason), _(action)
+
+
+SCREENS: Final[dict[Screen, Callable[[View, Translate], Lcd]]] = {
+    Screen.OFF: _off,
+    Screen.IDLE: _idle,
+    Screen.AMOUNT: _amount,
+    Screen.NO_LINK: _no_link,
+    Screen.CARD: _card,
+    Screen.SENDING: _sending,
+    Screen.RESENDING: _resending,
+    Screen.ASKING: _asking,
+    Screen.APPROVED: _approved,
+    Screen.DECLINED: _declined,
+    Screen.UNCHARGED: _uncharged,
+    Screen.LAST_ASKING: _last_asking,
+    Screen.LAST_APPROVED: _last_approved,
+    Screen.LAST_UNCHARGED: _last_uncharged,
+    Screen.LOCKED: _locked,
+}

@@ -1,0 +1,184 @@
+"""One terminal with somebody in front of it: LCD, beeper, slip printer, and a network cable that can be pulled.
+
+`Machine` is a `Terminal` whose effects become things one can see and hear. The interactive screen and the script
+runner both stand on it: they feed it keys and taps, and are told as `Watcher`s what comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from terminal_emulator.brain import Brain
+from terminal_emulator.effects import Beep, BeepKind, Effect, Note, Outcome, PrintSlip
+from terminal_emulator.i18n import Translate, translator
+from terminal_emulator.lcd import Lcd, render
+from terminal_emulator.slip import Copy, Slip, sale_slip
+from terminal_emulator.terminal import OpenStream, Terminal, Ticker, Write
+from terminal_emulator.texts import yuan
+from terminal_emulator.view import Link
+
+Printer = Callable[[Slip], None]
+"""Puts a slip on paper, or raises OSError."""
+
+
+class Watcher:
+    """Somebody who looks at a machine. Override what is wanted; all of it is called in the order it happens."""
+
+    def changed(self) -> None:
+        """The LCD or the line may have changed."""
+
+    def beeped(self, kind: BeepKind) -> None:
+        """The beeper sounded."""
+
+    def printed(self, slip: Slip) -> None:
+        """A slip came out."""
+
+    def noted(self, text: str) -> None:
+        """Something happened that belongs in a log; English."""
+
+
+class Cable:
+    """The network cable: what opens streams while it is plugged in, and breaks the open one when it is pulled."""
+
+    def __init__(self, open_stream: OpenStream) -> None:
+        self.is_plugged = True
+        self._open_stream = open_stream
+        self._stream: trio.abc.Stream | None = None
+
+    async def open(self) -> trio.abc.Stream:
+        """An `OpenStream`: raises OSError while the cable is out."""
+        self._must_be_plugged()
+        stream = await self._open_stream()
+        try:
+            self._must_be_plugged()
+        except OSError:
+            await trio.aclose_forcefully(stream)
+            raise
+        self._stream = stream
+        return stream
+
+    def _must_be_plugged(self) -> None:
+        if not self.is_plugged:
+            raise OSError("the network cable is pulled out")
+
+    async def cut(self) -> None:
+        """Pull it out. The open session is broken at once."""
+        self.is_plugged = False
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+
+    async def plug(self) -> None:
+        """Put it back; the terminal comes online by itself."""
+        self.is_plugged = True
+        await trio.lowlevel.checkpoint()
+
+
+class Machine(Terminal):
+    """See the module's docstring. Run it with `run_machine`."""
+
+    def __init__(
+        self,
+        brain: Brain,
+        *,
+        open_stream: OpenStream,
+        random_bytes: Callable[[int], bytes],
+        wall_clock: Callable[[], float],
+        printer: Printer | None = None,
+    ) -> None:
+        self.cable = Cable(open_stream)
+        self.ticker = Ticker()
+        self.translate: Translate = translator(brain.settings.language)
+        self._printer = printer
+        self._watchers: list[Watcher] = []
+        self._link = brain.link
+        super().__init__(
+            brain,
+            open_stream=self.cable.open,
+            random_bytes=random_bytes,
+            wall_clock=wall_clock,
+            ticker=self.ticker,
+            show=self._show,
+        )
+
+    @property
+    def lcd(self) -> Lcd:
+        """What the LCD shows now."""
+        return render(self.brain.view, self.translate)
+
+    @property
+    def online(self) -> bool:
+        """Whether a session is open."""
+        return self.brain.online
+
+    @property
+    def busy(self) -> bool:
+        """Whether a sale is being decided."""
+        return self.brain.busy
+
+    @property
+    def unresolved(self) -> int:
+        """How many sales have no final state yet."""
+        return self.brain.unresolved
+
+    async def cut(self) -> None:
+        """Pull the network cable out."""
+        await self.cable.cut()
+
+    async def plug(self) -> None:
+        """Put the network cable back."""
+        await self.cable.plug()
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` from now on."""
+        self._watchers.append(watcher)
+
+    def after(self, effects: list[Effect]) -> list[Write]:
+        """Every input to the brain comes through here, so every change does."""
+        writes = super().after(effects)
+        if self.brain.link is not self._link:
+            self._link = self.brain.link
+            self._note(self._link.value if self._link is Link.ONLINE else self.last_error)
+        for watcher in self._watchers:
+            watcher.changed()
+        return writes
+
+    def _show(self, effect: Effect) -> None:
+        match effect:
+            case Beep(kind):
+                for watcher in self._watchers:
+                    watcher.beeped(kind)
+            case PrintSlip(record, merchant):
+                for copy in Copy:
+                    self._print(sale_slip(record, self.brain.settings.terminal, merchant, copy, self.translate))
+            case Outcome(record):
+                self._note(f"{record.stan:06d} {yuan(record.amount_fen)} {record.state}")
+            case Note(kind, detail):
+                self._note(f"{kind}: {detail}")
+            case _:
+                pass  # effects about the line do not come here
+
+    def _print(self, slip: Slip) -> None:
+        """The sale is decided and stored by now: whatever the printer does, it stays what it is."""
+        try:
+            if self._printer is not None:
+                self._printer(slip)
+        except OSError as error:
+            self._note(f"printer failed, the sale stands: {error}")
+            return
+        for watcher in self._watchers:
+            watcher.printed(slip)
+
+    def _note(self, text: str) -> None:
+        for watcher in self._watchers:
+            watcher.noted(text)
+
+
+async def run_machine(machine: Machine) -> None:
+    """Switch it on and run it until cancelled. OSError: its storage failed, and it must be started again."""
+    machine.after(machine.brain.power_on(machine.now()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(machine.ticker.run)
+        nursery.start_soon(machine.run)

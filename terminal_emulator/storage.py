@@ -1,0 +1,297 @@
+"""What a terminal keeps through a power cut: every sale, before it is sent, and the numbers it has used.
+
+`Storage` is what the brain asks for; every call is durable when it returns. `FileStorage` keeps a folder with an
+append-only journal, `MemoryStorage` is for load tests and tests of the brain.
+
+The journal is text, one entry a line: the CRC-32 of the JSON behind it as eight hex digits, a space, the JSON. Every
+entry is synced before `save` returns, so kill -9 or a power cut can only damage an entry nobody was told about: a torn
+last line is dropped and reported. Damage anywhere else is a broken disk; then the journal is not opened, for it may
+hold the only word about somebody's money.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
+
+JOURNAL_NAME: Final = "journal"
+LOCK_NAME: Final = "lock"
+
+WITHOUT_MONEY: Final = frozenset({RecordState.DECLINED, RecordState.REVERSED})
+
+MAX_RECORDS: Final = 100_000
+"""Sales kept until settlement (some 25 MB): a hundred full days of one terminal. Then it asks to be settled."""
+
+KEEP_FINISHED: Final = 100
+"""Declined and reversed sales kept through a compaction, for the cashier's questions; they carry no money."""
+
+COMPACT_AFTER: Final = 1_000
+"""Lines beyond the two of every sale that must be kept, at which the journal is written anew: seldom, so it is cheap."""
+
+
+class StorageError(Exception):
+    """The terminal's memory cannot be used: damaged, or in use by another program. The text says what to do."""
+
+
+class Used(msgspec.Struct, frozen=True, gc=False, tag="used"):
+    """The newest numbers used, or skipped because the host knows newer ones than we do."""
+
+    batch: int
+    stan: int
+
+
+class Epoch(msgspec.Struct, frozen=True, gc=False, tag="epoch"):
+    """The host's epoch, seen last."""
+
+    epoch: int
+
+
+Entry = SaleRecord | Used | Epoch
+"""One line of the journal; a later line about the same sale replaces the earlier one."""
+
+
+class Storage(Protocol):
+    """The terminal's memory. A call that returns has made its change durable; OSError means it has not."""
+
+    @property
+    def used(self) -> tuple[int, int]:
+        """The newest (batch, stan) used; (1, 0) in a new terminal."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The host's epoch seen last, 0 in a new terminal."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further sale may be started before settlement."""
+        ...
+
+    def open_records(self) -> list[SaleRecord]:
+        """Sales without a final state, oldest first."""
+        ...
+
+    def save(self, record: SaleRecord) -> None:
+        """Keep a new sale, or the new state of one."""
+        ...
+
+    def skip_to(self, batch: int, stan: int) -> None:
+        """Never use (batch, stan) nor any number before it."""
+        ...
+
+    def save_epoch(self, epoch: int) -> None:
+        """Remember the host's epoch."""
+        ...
+
+
+class MemoryStorage:
+    """A memory that lasts as long as the program. `records` is everything saved, by identity."""
+
+    __slots__ = ("epoch", "records", "used")
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[int, int], SaleRecord] = {}
+        self.used = (1, 0)
+        self.epoch = 0
+
+    @property
+    def is_full(self) -> bool:
+        """See Storage. A load test may hold more than a terminal."""
+        return False
+
+    def open_records(self) -> list[SaleRecord]:
+        """See Storage."""
+        return sorted((r for r in self.records.values() if r.state.is_open), key=lambda record: record.identity)
+
+    def save(self, record: SaleRecord) -> None:
+        """See Storage."""
+        identity = (record.batch, record.stan)
+        self.records[identity] = record
+        if identity > self.used:
+            self.used = identity
+
+    def skip_to(self, batch: int, stan: int) -> None:
+        """See Storage."""
+        self.used = max(self.used, (batch, stan))
+
+    def save_epoch(self, epoch: int) -> None:
+        """See Storage."""
+        self.epoch = epoch
+
+
+_decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def _to_line(entry: Entry) -> bytes:
+    text = _encode(entry)
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _from_line(line: bytes) -> Entry | None:
+    """The entry in a whole line without its end, None if the line is damaged."""
+    crc, space, text = line.partition(b" ")
+    if not space or crc != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        return _decoder.decode(text)
+    except msgspec.MsgspecError:
+        return None
+
+
+class FileStorage(MemoryStorage):
+    """A memory in a folder, made if it is not there. One program at a time; `close` lets the next one in.
+
+    `torn` is the number of bytes of a torn last entry that were dropped when it was opened, 0 normally.
+    StorageError if the folder is in use or the journal is damaged; OSError if the disk fails: then stop the
+    program and start again, for what was kept is only known from the disk.
+    """
+
+    __slots__ = ("_failed", "_folder", "_lines", "_lock", "_out", "_path", "_without_money", "torn")
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._path = folder / JOURNAL_NAME
+        self._failed = False
+        self._lines = 0
+        self._without_money: dict[tuple[int, int], None] = {}
+        self.torn = 0
+        self._out = -1
+        self._lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE_SECRET)
+        try:
+            self._take_lock()
+            self._read()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._out = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE_SECRET)
+        sync_folder(folder)
+        self._compact_if_due()
+
+    @property
+    def is_full(self) -> bool:
+        """See Storage."""
+        return len(self.records) - len(self._without_money) >= MAX_RECORDS
+
+    def save(self, record: SaleRecord) -> None:
+        """See Storage."""
+        self._append(record)
+        self._keep(record)
+        self._compact_if_due()
+
+    def skip_to(self, batch: int, stan: int) -> None:
+        """See Storage."""
+        if (batch, stan) > self.used:
+            self._append(Used(batch, stan))
+            super().skip_to(batch, stan)
+
+    def save_epoch(self, epoch: int) -> None:
+        """See Storage."""
+        if epoch != self.epoch:
+            self._append(Epoch(epoch))
+            super().save_epoch(epoch)
+
+    def close(self) -> None:
+        """Let the folder go. Everything is on the disk already."""
+        for descriptor in (self._out, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._out = self._lock = -1
+
+    def _take_lock(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(
+                f"{self._folder}: in use by another terminal program: end it, or give this one another folder"
+            ) from None
+
+    def _append(self, entry: Entry) -> None:
+        """Write and sync one line. After a failure nothing more is written: the end of the file is unknown."""
+        if self._failed or self._out < 0:
+            raise OSError(f"{self._path}: closed, or failed before: start the terminal again")
+        line = _to_line(entry)
+        try:
+            if os.write(self._out, line) != len(line):
+                raise OSError(f"{self._path}: the disk took only part of an entry: is it full?")
+            os.fsync(self._out)
+        except OSError:
+            self._failed = True
+            raise
+        self._lines += 1
+
+    def _read(self) -> None:
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        start = 0
+        while start < len(data):
+            end = data.find(b"\n", start)
+            entry = None if end < 0 else _from_line(data[start:end])
+            if entry is None:
+                self._drop_tail(data, start)
+                return
+            self._take(entry)
+            self._lines += 1
+            start = end + 1
+
+    def _take(self, entry: Entry) -> None:
+        if isinstance(entry, SaleRecord):
+            self._keep(entry)
+        elif isinstance(entry, Used):
+            MemoryStorage.skip_to(self, entry.batch, entry.stan)
+        else:
+            MemoryStorage.save_epoch(self, entry.epoch)
+
+    def _keep(self, record: SaleRecord) -> None:
+        super().save(record)
+        if record.state in WITHOUT_MONEY:
+            self._without_money[record.identity] = None
+
+    def _drop_tail(self, data: bytes, start: int) -> None:
+        """Cut a damaged last line off. A whole line behind it says that this was no torn write: refuse."""
+        end = data.find(b"\n", start)
+        if 0 <= end < len(data) - 1:
+            raise StorageError(
+                f"{self._path}: line {self._lines + 1} at byte {start} is damaged, and more lines follow: the disk is "
+                "failing. Keep a copy of the folder: it may hold unsettled sales"
+            )
+        self.torn = len(data) - start
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, start)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _compact_if_due(self) -> None:
+        needed = len(self.records) - len(self._without_money)
+        if self._lines > 2 * needed + COMPACT_AFTER:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Write the journal anew with one line a sale, and without old sales that moved nothing."""
+        for identity in sorted(self._without_money)[:-KEEP_FINISHED]:
+            del self.records[identity], self._without_money[identity]
+        entries: list[Entry] = [Used(*self.used), Epoch(self.epoch)]
+        entries += [record for _, record in sorted(self.records.items())]
+        try:
+            write_atomically(self._path, b"".join(map(_to_line, entries)))
+            os.close(self._out)
+            self._out = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError:
+            self._failed = True
+            raise
+        self._lines = len(entries)

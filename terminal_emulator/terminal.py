@@ -1,0 +1,371 @@
+"""The trio shell of one terminal: connect, handshake, carry the brain's effects out, reconnect for ever.
+
+Two things run: `Terminal.run` reads what the host says, and a `Ticker` tells the brain when its time has come. One
+ticker serves any number of terminals, so a load test has one task a terminal and no timer a sale. Whoever holds the
+terminal (a screen, a script, a load generator) calls `feed` with keys and taps.
+
+The monotonic clock is trio's, so that tests can make it jump; the wall clock, randomness and the network are passed in.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterable, Awaitable, Callable
+from math import inf
+from typing import Final
+
+import msgspec
+import trio
+
+from protocol import (
+    NEED_DATA,
+    PEER_CLOSED,
+    Connection,
+    Discarded,
+    NeedData,
+    PeerClosed,
+    Reason,
+    Refused,
+    RemoteProtocolError,
+    Role,
+    TerminalNumber,
+)
+from protocol.limits import ANSWER_TIMEOUT_S, HANDSHAKE_TIMEOUT_S, MAX_SESSION_FRAMES, RECONNECT_MAX_S, RECONNECT_MIN_S
+from protocol.messages import Auth, Challenge, EnrolAnswer, EnrolRequest, Hello, Message, Ready
+from protocol.security import CHALLENGE_SIZE, root_key_from_enrol_code
+from terminal_emulator.backoff import Backoff
+from terminal_emulator.brain import Brain
+from terminal_emulator.effects import Effect, HangUp, Input, Now, Send, Tap
+from terminal_emulator.flows import APPROVED
+from terminal_emulator.view import Link
+
+FIRMWARE: Final = "fanka-term 1"
+RECEIVE_SIZE: Final = 4096
+"""Bytes asked of the stream at once: more than any answer of wire version 1."""
+
+FRAMES_LEFT_MIN: Final = 16
+"""With fewer frames left in a session, a new one is opened before the next request."""
+
+OpenStream = Callable[[], Awaitable[trio.abc.Stream]]
+"""Opens a stream to the host, or raises OSError."""
+
+Write = tuple[trio.abc.Stream, bytes | None]
+"""A frame to be written to a stream; None: close it."""
+
+
+class LinkError(Exception):
+    """No session: `link` is what to tell the cashier, the text what to tell a log."""
+
+    def __init__(self, link: Link, detail: str) -> None:
+        self.link = link
+        super().__init__(f"{link}: {detail}")
+
+
+class EnrolError(Exception):
+    """Enrolment failed; the text says what to do."""
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """What enrolment brings: the terminal's own root key. A secret: not in repr()."""
+
+    key_version: int
+    root_key: bytes
+
+    def __repr__(self) -> str:
+        return f"<Enrolled key version {self.key_version}>"
+
+
+async def _receive(stream: trio.abc.Stream, connection: Connection) -> Message:
+    """The next message of a handshake; LinkError if there will be none."""
+    while True:
+        try:
+            event = connection.next_event()
+            if isinstance(event, NeedData):
+                connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
+                continue
+        except RemoteProtocolError as error:
+            # A host that does not know us, or knows another key, proves itself with a key we do not have.
+            refused = error.reason is Reason.TAG
+            raise LinkError(Link.REFUSED if refused else Link.GARBLED, str(error)) from None
+        if isinstance(event, PeerClosed):
+            raise LinkError(Link.REFUSED, "the host closed during the handshake")
+        assert not isinstance(event, Refused | Discarded)
+        return event
+
+
+async def _shake_hands(
+    stream: trio.abc.Stream, connection: Connection, key_version: int, last_epoch: int, challenge: bytes
+) -> tuple[Challenge, Ready]:
+    """HELLO to READY; LinkError if the host will not."""
+    hello = Hello(key_version=key_version, terminal_challenge=challenge, last_epoch=last_epoch, firmware=FIRMWARE)
+    try:
+        await stream.send_all(connection.send(hello))
+        challenged = await _receive(stream, connection)
+        assert isinstance(challenged, Challenge)
+        await stream.send_all(connection.send(Auth()))
+        ready = await _receive(stream, connection)
+        assert isinstance(ready, Ready)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        raise LinkError(Link.LOST, "the connection broke during the handshake") from None
+    return challenged, ready
+
+
+class Ticker:
+    """Calls `tick` of terminals when their time has come: one sleeping task for all of them."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Terminal]] = []
+        self._count = 0  # so that equal times never compare terminals
+        self._sleep = trio.CancelScope()
+
+    def watch(self, terminal: Terminal) -> None:
+        """Make sure to look at this terminal when its brain's deadline comes. Cheap if that is planned already."""
+        deadline_s = terminal.brain.deadline_s
+        if deadline_s >= terminal.next_look_s:
+            return
+        terminal.next_look_s = deadline_s
+        self._count += 1
+        heapq.heappush(self._heap, (deadline_s, self._count, terminal))
+        self._sleep.deadline = min(self._sleep.deadline, deadline_s)
+
+    async def run(self) -> None:
+        """Until cancelled. Sends are left to tasks of their own: one slow line must not hold up the others."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                now_s = trio.current_time()
+                while self._heap and self._heap[0][0] <= now_s:
+                    look_s, _, terminal = heapq.heappop(self._heap)
+                    if look_s != terminal.next_look_s:
+                        continue  # an earlier look was planned after this one
+                    terminal.next_look_s = inf
+                    if terminal.brain.deadline_s <= now_s and (writes := terminal.tick()):
+                        nursery.start_soon(terminal.perform, writes)
+                    self.watch(terminal)
+                self._sleep = trio.CancelScope(deadline=self._heap[0][0] if self._heap else inf)
+                with self._sleep:
+                    await trio.sleep_forever()
+
+
+class Terminal:
+    """One terminal on its line. `show` gets every effect that is not about the line, at once and in order."""
+
+    def __init__(
+        self,
+        brain: Brain,
+        *,
+        open_stream: OpenStream,
+        random_bytes: Callable[[int], bytes],
+        wall_clock: Callable[[], float],
+        ticker: Ticker,
+        show: Callable[[Effect], None],
+    ) -> None:
+        self.brain = brain
+        self.show = show
+        self.next_look_s = inf
+        """When the ticker looks at this terminal next: the ticker's own note."""
+        self.last_error = ""
+        """Why there is no session, for people who debug."""
+        self._open_stream = open_stream
+        self._random_bytes = random_bytes
+        self._wall_clock = wall_clock
+        self._ticker = ticker
+        self._stream: trio.abc.Stream | None = None
+        self._connection: Connection | None = None
+        self._frames_left = 0
+        self._hung_up = False
+
+    def now(self) -> Now:
+        """The time for the brain."""
+        return Now(trio.current_time(), self._wall_clock())
+
+    async def feed(self, what: Input) -> None:
+        """A key was pressed or a card held to the reader."""
+        brain = self.brain
+        effects = brain.tap(what.uid, self.now()) if isinstance(what, Tap) else brain.key(what, self.now())
+        await self.perform(self.after(effects))
+
+    def tick(self) -> list[Write]:
+        """For the ticker: what there is to perform."""
+        return self.after(self.brain.tick(self.now()))
+
+    def after(self, effects: list[Effect]) -> list[Write]:
+        """Called after every input to the brain, at once: show what is to be shown, seal what is to be sent."""
+        self._ticker.watch(self)
+        writes: list[Write] = []
+        for effect in effects:
+            if isinstance(effect, Send):
+                assert self._stream is not None
+                assert self._connection is not None
+                self._frames_left -= 1
+                writes.append((self._stream, self._connection.send(effect.message)))
+            elif isinstance(effect, HangUp):
+                assert self._stream is not None
+                self.last_error = effect.reason
+                writes.append((self._stream, None))
+                self._stream = self._connection = None
+                self._hung_up = True
+            else:
+                self.show(effect)
+        return writes
+
+    async def perform(self, writes: list[Write]) -> None:
+        """Write, or close. A line that breaks here is noticed by `run`."""
+        for stream, data in writes:
+            if data is None:
+                await trio.aclose_forcefully(stream)
+                continue
+            try:
+                await stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await trio.aclose_forcefully(stream)
+
+    async def run(self) -> None:
+        """Until cancelled: keep a session open. Call `brain.power_on` before."""
+        backoff = Backoff(RECONNECT_MIN_S, RECONNECT_MAX_S, self.brain.jitter)
+        while True:
+            began_s = trio.current_time()
+            try:
+                await self._session(backoff)
+                error = LinkError(Link.LOST, "the host closed")
+            except LinkError as raised:
+                error = raised
+            hung_up = self._hung_up
+            self._stream = self._connection = None
+            self._hung_up = False
+            if not hung_up:  # otherwise the brain knows
+                self.last_error = str(error)
+                await self.perform(self.after(self.brain.link_down(error.link, self.now())))
+            elif trio.current_time() >= began_s + ANSWER_TIMEOUT_S:
+                continue  # a request has waited long enough for its next try
+            await trio.sleep(backoff.next_s())
+
+    async def _session(self, backoff: Backoff) -> None:
+        """One session from opening the stream to its end; LinkError if it could not be opened or was broken."""
+        stream: trio.abc.Stream | None = None
+        try:
+            with trio.move_on_after(HANDSHAKE_TIMEOUT_S) as patience:
+                stream = await self._open()
+                challenge, ready, connection = await self._greet(stream)
+            if patience.cancelled_caught:
+                link = Link.UNREACHABLE if stream is None else Link.TIMEOUT
+                raise LinkError(link, f"no session in {HANDSHAKE_TIMEOUT_S:g} s")
+            assert stream is not None
+            backoff.reset()
+            self._stream, self._connection = stream, connection
+            self._frames_left = MAX_SESSION_FRAMES - FRAMES_LEFT_MIN
+            self.last_error = ""
+            await self.perform(self.after(self.brain.link_up(ready, self.now(), epoch=challenge.epoch)))
+            await self._listen(stream, connection)
+        finally:
+            if stream is not None:
+                await trio.aclose_forcefully(stream)
+
+    async def _open(self) -> trio.abc.Stream:
+        try:
+            return await self._open_stream()
+        except OSError as error:
+            raise LinkError(Link.UNREACHABLE, str(error)) from None
+
+    async def _greet(self, stream: trio.abc.Stream) -> tuple[Challenge, Ready, Connection]:
+        settings = self.brain.settings
+        connection = Connection(Role.TERMINAL, terminal=settings.terminal, root_key=settings.root_key)
+        challenge, ready = await _shake_hands(
+            stream, connection, settings.key_version, self.brain.last_epoch, self._random_bytes(CHALLENGE_SIZE)
+        )
+        return challenge, ready, connection
+
+    async def _listen(self, stream: trio.abc.Stream, connection: Connection) -> None:
+        """Hand the host's messages to the brain until the session ends."""
+        brain = self.brain
+        while self._stream is stream:
+            try:
+                event = connection.next_event()
+                if event is NEED_DATA:
+                    if self._frames_left <= 0 and brain.is_line_free:
+                        return  # the keys of this session have served long enough
+                    connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
+                    continue
+            except RemoteProtocolError as error:
+                raise LinkError(Link.GARBLED, str(error)) from None
+            except trio.ClosedResourceError:
+                return  # hung up, or found broken, by another task
+            except trio.BrokenResourceError:
+                raise LinkError(Link.LOST, "the connection broke") from None
+            if event is PEER_CLOSED:
+                return
+            if isinstance(event, Message):
+                await self.perform(self.after(brain.answer(event, self.now())))
+
+
+async def run_terminal(
+    brain: Brain,
+    *,
+    open_stream: OpenStream,
+    random_bytes: Callable[[int], bytes],
+    wall_clock: Callable[[], float],
+    inbox: AsyncIterable[Input],
+    show: Callable[[Effect], None],
+) -> None:
+    """Switch a terminal on and run it until the inbox ends.
+
+    Args:
+      brain: new, not switched on yet.
+      open_stream: opens a stream to the host, or raises OSError.
+      random_bytes: unpredictable bytes, for the handshake.
+      wall_clock: seconds since 1970 UTC.
+      inbox: keys and taps.
+      show: gets every effect that is not about the line; `brain.view` is the screen at that moment.
+
+    Raises:
+      OSError: the storage failed. The terminal must be started again.
+    """
+    ticker = Ticker()
+    terminal = Terminal(
+        brain, open_stream=open_stream, random_bytes=random_bytes, wall_clock=wall_clock, ticker=ticker, show=show
+    )
+    terminal.after(brain.power_on(terminal.now()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ticker.run)
+        nursery.start_soon(terminal.run)
+        async for what in inbox:
+            await terminal.feed(what)
+        nursery.cancel_scope.cancel()
+
+
+async def enrol(
+    *,
+    terminal: TerminalNumber,
+    code: bytes,
+    serial_number: str,
+    open_stream: OpenStream,
+    random_bytes: Callable[[int], bytes],
+) -> Enrolled:
+    """Trade a one-time enrolment code (16 bytes) for the terminal's own root key.
+
+    Raises EnrolError if the host refuses or does not answer, OSError if it cannot be reached. A code works once:
+    after a lost answer, ask for a new one.
+    """
+    connection = Connection(Role.TERMINAL, terminal=terminal, root_key=root_key_from_enrol_code(code, terminal))
+    stream = await open_stream()
+    answer: Message | None = None
+    try:
+        with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
+            await _shake_hands(stream, connection, 0, 0, random_bytes(CHALLENGE_SIZE))
+            await stream.send_all(connection.send(EnrolRequest(serial_number=serial_number)))
+            answer = await _receive(stream, connection)
+    except (LinkError, trio.BrokenResourceError) as error:
+        raise EnrolError(
+            f"terminal {terminal}: the host did not accept the code ({error}). A code works once, for some "
+            "minutes: ask for a new one, and check the terminal number"
+        ) from None
+    finally:
+        await trio.aclose_forcefully(stream)
+    if answer is None:
+        raise EnrolError(f"terminal {terminal}: no answer in {HANDSHAKE_TIMEOUT_S:g} s: ask for a new code")
+    if not isinstance(answer, EnrolAnswer) or answer.response_code != APPROVED:
+        refused = answer.response_code if isinstance(answer, EnrolAnswer) else "a reject"
+        raise EnrolError(
+            f"terminal {terminal}: expected code 00, got {refused}: the code is used up, expired, or for "
+            f"another serial number than {serial_number!r}"
+        )
+    return Enrolled(answer.key_version, answer.root_key)

@@ -1,0 +1,111 @@
+"""What a terminal says: response codes as words, each with what to do next; amounts, times and card numbers as text.
+
+Every advice is two lines of an LCD: why, and what the cashier does about it. Unknown codes get a general one, as
+ISO 8583 wants it. A new code is one line here, plus its two texts in the catalogues.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Final, NamedTuple
+
+from terminal_emulator.i18n import N_
+
+CHINA_TIME: Final = timezone(timedelta(hours=8), "CST")
+"""The one time zone of mainland China, without summer time. Slips show it unless told otherwise."""
+
+CARD_DIGITS_SHOWN: Final = 4
+"""Of a card's number slips and screens show no more than this, as everywhere in the trade."""
+
+
+class Advice(NamedTuple):
+    """msgids of two LCD lines: what happened and what the cashier does next."""
+
+    reason: str
+    action: str
+
+
+_OFFICE: Final = N_("Go to card desk")
+_OTHER_CARD: Final = N_("Other card/cash")
+_MANAGER: Final = N_("Call the manager")
+_SIGN_ON: Final = N_("Sign on again")
+_AGAIN: Final = N_("Key it in again")
+_LATER: Final = N_("Try again soon")
+
+UNKNOWN_CODE: Final = Advice(N_("Not accepted"), _OTHER_CARD)
+
+ADVICE: Final[dict[str, Advice]] = {
+    "01": Advice(N_("Refer to issuer"), _OFFICE),
+    "03": Advice(N_("Invalid merchant"), _MANAGER),
+    "04": Advice(N_("Card is blocked"), N_("Keep the card")),
+    "05": Advice(N_("Not honoured"), _OTHER_CARD),
+    "06": Advice(N_("Host error"), _MANAGER),
+    "09": Advice(N_("Host is busy"), N_("Please wait")),
+    "12": Advice(N_("Not valid here"), _MANAGER),
+    "13": Advice(N_("Invalid amount"), _AGAIN),
+    "14": Advice(N_("Unknown card"), _OTHER_CARD),
+    "15": Advice(N_("Unknown issuer"), _OTHER_CARD),
+    "19": Advice(N_("Not processed"), _AGAIN),
+    "20": Advice(N_("Invalid answer"), _AGAIN),
+    "21": Advice(N_("Card not active"), _OFFICE),
+    "22": Advice(N_("Host error"), _MANAGER),
+    "25": Advice(N_("Sale not found"), N_("Check voucher no")),
+    "30": Advice(N_("Message error"), _MANAGER),
+    "34": Advice(N_("Suspected fraud"), N_("Keep the card")),
+    "38": Advice(N_("PIN blocked"), N_("Keep the card")),
+    "40": Advice(N_("Not supported"), _MANAGER),
+    "41": Advice(N_("Card is lost"), N_("Keep the card")),
+    "43": Advice(N_("Card is stolen"), N_("Keep the card")),
+    "51": Advice(N_("Low balance"), N_("Please top up")),
+    "54": Advice(N_("Card not valid"), _OFFICE),
+    "55": Advice(N_("Wrong PIN"), N_("Key PIN again")),
+    "57": Advice(N_("Card not allowed"), _OTHER_CARD),
+    "58": Advice(N_("Till not allowed"), _MANAGER),
+    "59": Advice(N_("Suspected fraud"), _MANAGER),
+    "61": Advice(N_("Over sale limit"), _OTHER_CARD),
+    "62": Advice(N_("Card is frozen"), _OFFICE),
+    "63": Advice(N_("Security failure"), _MANAGER),
+    "64": Advice(N_("Amount differs"), N_("Check voucher no")),
+    "65": Advice(N_("Over day limit"), _OTHER_CARD),
+    "68": Advice(N_("Came too late"), _AGAIN),
+    "75": Advice(N_("PIN blocked"), _OFFICE),
+    "77": Advice(N_("Wrong batch"), _SIGN_ON),
+    "79": Advice(N_("Upload differs"), N_("Upload again")),
+    "90": Advice(N_("Day is changing"), _LATER),
+    "91": Advice(N_("Issuer is silent"), _LATER),
+    "92": Advice(N_("No way to issuer"), _LATER),
+    "94": Advice(N_("Number in use"), _AGAIN),
+    "95": Advice(N_("Totals differ"), _MANAGER),
+    "96": Advice(N_("Host error"), _LATER),
+    "97": Advice(N_("Not registered"), _MANAGER),
+    "98": Advice(N_("Issuer is silent"), _LATER),
+    "99": Advice(N_("PIN format error"), _SIGN_ON),
+    "A0": Advice(N_("Not authentic"), _SIGN_ON),
+    "A1": Advice(N_("Wrong currency"), _MANAGER),
+}
+
+
+def advice(response_code: str) -> Advice:
+    """What to tell the cashier about a response code that is not an approval."""
+    return ADVICE.get(response_code, UNKNOWN_CODE)
+
+
+def yuan(amount_fen: int) -> str:
+    """An amount of fen in yuan: 1250 -> "12.50", -5 -> "-0.05"."""
+    sign = "-" if amount_fen < 0 else ""
+    whole, fen = divmod(abs(amount_fen), 100)
+    return f"{sign}{whole}.{fen:02d}"
+
+
+def date_time(at_s: float, zone: tzinfo = CHINA_TIME) -> str:
+    """Seconds since 1970 UTC as "2026-11-20 12:01:33" of the zone; empty when it is no date at all."""
+    try:
+        return datetime.fromtimestamp(at_s, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, OSError, ValueError):
+        return ""  # a host or clock gone mad must not keep a slip from being printed
+
+
+def masked(payer: bytes) -> str:
+    """A card's number with all but its last four hex digits hidden; a number that short is hidden whole."""
+    digits = payer.hex().upper()
+    return "****" + (digits[-CARD_DIGITS_SHOWN:] if len(digits) > CARD_DIGITS_SHOWN else "")

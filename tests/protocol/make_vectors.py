@@ -1,0 +1,450 @@
+"""Makes the golden vectors: `python -m tests.protocol.make_vectors` writes tests/protocol/vectors/*.json.
+
+They are language-neutral: hex, decimal integers (as text above 2**53), and names. Whoever writes a terminal can test it
+against them; here they are tests, examples of the documentation, and seeds for fuzzing. What they hold may grow; a
+change of what stands there already is a change of the wire.
+"""
+
+import json
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from protocol import Connection, Discarded, Refused, RemoteProtocolError, Role, State
+from protocol.framing import build_header, close_frame
+from protocol.limits import TAG_SIZE
+from protocol.messages import (
+    Auth,
+    EchoAnswer,
+    EchoRequest,
+    EnrolAnswer,
+    EnrolRequest,
+    EntryMode,
+    Message,
+    QueryAnswer,
+    QueryRequest,
+    ReversalAnswer,
+    SignOffAnswer,
+    SignOffRequest,
+    TransactionState,
+)
+from protocol.messages.link import NO_CRYPTOGRAM
+from protocol.security import (
+    LABEL_ENROL,
+    LABEL_HOST_TO_TERMINAL,
+    LABEL_MAC,
+    LABEL_TERMINAL_TO_HOST,
+    Seal,
+    derive,
+    root_key_from_enrol_code,
+)
+from tests.protocol.pair import ConnectionPair, forge, with_good_crc
+from tests.protocol.samples import (
+    CHALLENGE,
+    ENROL_CODE,
+    HELLO,
+    HOST_CHALLENGE,
+    NOW_MS,
+    NOW_S,
+    OTHER_KEY,
+    READY,
+    REJECT,
+    REVERSAL,
+    ROOT_KEY,
+    SALE,
+    SALE_ANSWER,
+    SAMPLE_OF,
+    SAMPLES,
+    TERMINAL,
+    TERMINAL_CHALLENGE,
+)
+
+FOLDER = Path(__file__).parent / "vectors"
+EXACT_IN_JSON = 2**53  # above it many JSON readers lose digits
+CONTEXT = TERMINAL.to_int().to_bytes(4, "big")
+
+
+def plain(value):
+    """A field's value as JSON has it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, IntEnum):
+        return int(value)
+    if isinstance(value, int) and abs(value) > EXACT_IN_JSON:
+        return str(value)
+    return value
+
+
+def fields_of(message: Message) -> dict:
+    return {name: plain(getattr(message, name)) for name in message.__struct_fields__}
+
+
+def name_of(message: Message) -> str:
+    return type(message).__name__
+
+
+def type_of(message: Message) -> dict:
+    layout = message.layout
+    return {
+        "message": name_of(message),
+        "mti": f"{layout.mti:04x}",
+        "processing_code": f"{layout.processing_code:02x}",
+        "sender": str(layout.sender),
+    }
+
+
+# --------------------------------------------------------------------------------------------------- keys
+
+
+def make_keys() -> dict:
+    session = CONTEXT + TERMINAL_CHALLENGE + HOST_CHALLENGE
+    cases = [
+        ("K_mac: cryptograms of the handshake", ROOT_KEY, LABEL_MAC, CONTEXT, 16),
+        ("K_t2h: frames from terminal to host", ROOT_KEY, LABEL_TERMINAL_TO_HOST, session, 16),
+        ("K_h2t: frames from host to terminal", ROOT_KEY, LABEL_HOST_TO_TERMINAL, session, 16),
+        ("root key of an enrolment session", ENROL_CODE + ENROL_CODE, LABEL_ENROL, CONTEXT, 32),
+    ]
+    return {
+        "about": "SP 800-108 in counter mode, AES-256-CMAC: every block is"
+        " CMAC(key, counter as u32 | label | 00 | context | length in bits as u32). Example keys.",
+        "derivations": [
+            {
+                "name": name,
+                "key": key.hex(),
+                "label": label.decode(),
+                "context": context.hex(),
+                "size": size,
+                "output": derive(key, label, context, size).hex(),
+            }
+            for name, key, label, context, size in cases
+        ],
+    }
+
+
+# ----------------------------------------------------------------------------------------------- sessions
+
+
+def make_session(about: str, key: bytes, conversation: list[tuple[Role, Message]], **more: str) -> dict:
+    """A whole session, frame by frame. Messages of the handshake get their cryptograms."""
+    pair = ConnectionPair(terminal_key=key, host_key=key)
+    heard = [pair.send(sender, message) for sender, message in conversation]
+    frames = [line.data for line in pair.lines]
+    hello, challenge = frames[0][:-4], frames[1][:-4]
+    session_context = CONTEXT + TERMINAL_CHALLENGE + HOST_CHALLENGE
+    return {
+        "about": about,
+        "terminal": str(TERMINAL),
+        **more,
+        "root_key": key.hex(),
+        "terminal_challenge": TERMINAL_CHALLENGE.hex(),
+        "host_challenge": HOST_CHALLENGE.hex(),
+        "mac_key": derive(key, LABEL_MAC, CONTEXT).hex(),
+        "key_terminal_to_host": derive(key, LABEL_TERMINAL_TO_HOST, session_context).hex(),
+        "key_host_to_terminal": derive(key, LABEL_HOST_TO_TERMINAL, session_context).hex(),
+        "host_cryptogram_input": (b"S" + hello + challenge[: -len(NO_CRYPTOGRAM)] + NO_CRYPTOGRAM).hex(),
+        "host_cryptogram": challenge[-len(NO_CRYPTOGRAM) :].hex(),
+        "terminal_cryptogram_input": (b"T" + hello + challenge).hex(),
+        "terminal_cryptogram": frames[2][-20:-4].hex(),
+        "frames": [
+            {
+                **type_of(message),
+                "sequence": int.from_bytes(data[12:16], "big"),
+                "fields": fields_of(message),
+                "body": message.layout.encode(message).hex(),
+                "frame": data.hex(),
+            }
+            for message, data in zip(heard, frames, strict=True)
+        ],
+    }
+
+
+HANDSHAKE = [(Role.TERMINAL, HELLO), (Role.HOST, CHALLENGE), (Role.TERMINAL, Auth()), (Role.HOST, READY)]
+TOO_MUCH = msgspec.structs.replace(SALE, stan=124, amount_fen=19_900)
+DECLINED = msgspec.structs.replace(SALE_ANSWER, stan=124, amount_fen=19_900, response_code="51", rrn=9_000_000_002)
+PAYMENT_CODE = b"2860012345678901"
+REVERSED = msgspec.structs.replace(
+    REVERSAL, stan=122, amount_fen=800, entry_mode=EntryMode.CODE, payer=PAYMENT_CODE, claimed_at_s=NOW_S - 60
+)
+NEVER_SEEN = QueryAnswer(
+    stan=122,
+    batch=17,
+    state=TransactionState.NEVER_SEEN,
+    response_code="25",
+    amount_fen=0,
+    rrn=0,
+    balance_fen=0,
+    posted_at_ms=0,
+)
+DONE = ReversalAnswer(
+    stan=122,
+    batch=17,
+    reversed_fen=0,
+    response_code="00",
+    rrn=9_000_000_000,
+    balance_fen=10_000,
+    posted_at_ms=NOW_MS,
+)
+
+
+def make_day() -> dict:
+    conversation = [
+        *HANDSHAKE[:3],
+        (Role.HOST, msgspec.structs.replace(READY, last_stan=121)),
+        (Role.TERMINAL, QueryRequest(stan=122, batch=17)),
+        (Role.HOST, NEVER_SEEN),
+        (Role.TERMINAL, REVERSED),
+        (Role.HOST, DONE),
+        (Role.TERMINAL, SALE),
+        (Role.HOST, SALE_ANSWER),
+        (Role.TERMINAL, TOO_MUCH),
+        (Role.HOST, DECLINED),
+        (Role.TERMINAL, SAMPLE_OF[EchoRequest]),
+        (Role.HOST, SAMPLE_OF[EchoAnswer]),
+        (Role.TERMINAL, SignOffRequest()),
+        (Role.HOST, SignOffAnswer()),
+    ]
+    about = (
+        "A whole session: handshake; query for sale 122, open since the last session ended, and its reversal;"
+        " a sale approved, a sale declined; echo test; sign-off."
+    )
+    return make_session(about, ROOT_KEY, conversation)
+
+
+def make_enrolment() -> dict:
+    conversation = [
+        (Role.TERMINAL, msgspec.structs.replace(HELLO, key_version=0, last_epoch=0)),
+        *HANDSHAKE[1:],
+        (Role.TERMINAL, SAMPLE_OF[EnrolRequest]),
+        (Role.HOST, EnrolAnswer(response_code="00", key_version=1, root_key=OTHER_KEY)),
+        (Role.TERMINAL, SignOffRequest()),
+        (Role.HOST, SignOffAnswer()),
+    ]
+    key = root_key_from_enrol_code(ENROL_CODE, TERMINAL)
+    about = "Enrolment with a one-time code: key version 0, the code stands in for the root key."
+    return make_session(about, key, conversation, enrolment_code=ENROL_CODE.hex())
+
+
+# ----------------------------------------------------------------------------------------------- messages
+
+MORE_MESSAGES = [
+    msgspec.structs.replace(SALE, stan=1, batch=1, amount_fen=1, operator=0, payer=b"\0", claimed_at_s=0),
+    msgspec.structs.replace(
+        SALE,
+        stan=999_999,
+        batch=999_999,
+        amount_fen=999_999_999,
+        operator=65_535,
+        entry_mode=EntryMode.CODE,
+        payer=b"286001234567890123456789",
+        claimed_at_s=2**32 - 1,
+    ),
+    msgspec.structs.replace(SALE_ANSWER, response_code="51", balance_fen=0),
+    msgspec.structs.replace(SALE_ANSWER, response_code="09", rrn=0, balance_fen=0, posted_at_ms=0),
+    msgspec.structs.replace(SALE_ANSWER, rrn=2**64 - 1, balance_fen=-(2**63), posted_at_ms=2**64 - 1),
+    msgspec.structs.replace(SALE_ANSWER, balance_fen=2**63 - 1, response_code="A7"),
+    NEVER_SEEN,
+    msgspec.structs.replace(NEVER_SEEN, state=TransactionState.IN_PROGRESS, response_code="09"),
+    DONE,
+    msgspec.structs.replace(READY, merchant_name="", sale_limit_fen=0),
+    msgspec.structs.replace(READY, merchant_name="一二三四五六七八九十食堂面饭汤菜"),
+    msgspec.structs.replace(HELLO, key_version=0, firmware=""),
+    EnrolAnswer(response_code="58", key_version=0, root_key=bytes(32)),
+    EnrolRequest(serial_number="123456789012345678901234"),
+]
+
+
+def make_messages() -> dict:
+    """Each message in clear, and sealed with an example key as frame number 7 of a session."""
+    key, sequence = bytes(range(0xF0, 0x100)), 7
+    vectors = []
+    for message in [*SAMPLES, *MORE_MESSAGES]:
+        layout = message.layout
+        body = layout.encode(message)
+        header = build_header(layout.flags | 1, layout.mti, len(body) + TAG_SIZE, TERMINAL, sequence)
+        clear_header = build_header(layout.flags & ~1, layout.mti, len(body), TERMINAL, sequence)
+        vectors.append(
+            {
+                **type_of(message),
+                "fields": fields_of(message),
+                "body": body.hex(),
+                "frame_in_clear": close_frame(clear_header, body).hex(),
+                "frame_sealed": close_frame(header, Seal(key).close(sequence, header, body)).hex(),
+            }
+        )
+    return {
+        "about": "Every message in clear and sealed. On the wire HELLO, CHALLENGE and AUTH are in clear and all others"
+        " sealed; here both forms of all stand for tests. Example key.",
+        "terminal": str(TERMINAL),
+        "sequence": sequence,
+        "key": key.hex(),
+        "nonce": sequence.to_bytes(12, "big").hex(),
+        "messages": vectors,
+    }
+
+
+# --------------------------------------------------------------------------------------------- bad frames
+
+
+def changed(frame: bytes, offset: int, value: bytes, *, repair: bool = True) -> bytes:
+    data = frame[:offset] + value + frame[offset + len(value) :]
+    return with_good_crc(data) if repair else data
+
+
+def flipped(frame: bytes, offset: int) -> bytes:
+    return changed(frame, offset, bytes([frame[offset] ^ 1]))
+
+
+def outcome_of(receiver: Connection, data: bytes) -> dict:
+    """What the receiver makes of the bytes: the first thing that is not noise, or the noise."""
+    receiver.receive_data(data)
+    receiver.receive_data(b"")
+    try:
+        event = receiver.next_event()
+    except RemoteProtocolError as error:
+        return {"outcome": "closed", "reason": str(error.reason), **evidence(error)}
+    if isinstance(event, Refused):
+        code = event.reject.response_code
+        return {"outcome": "rejected", "reason": str(event.error.reason), **evidence(event.error), "code": code}
+    assert isinstance(event, Discarded), event
+    return {"outcome": "discarded", "reason": str(event.reason), "size": event.size}
+
+
+def evidence(error) -> dict:
+    return {"field": error.field, "offset": error.offset}
+
+
+def make_bad() -> dict:
+    cases = []
+
+    def bad(name: str, state: State, receiver: Role, make) -> None:
+        """`make` gets the pair and gives the bytes the receiver hears."""
+        pair = (
+            ConnectionPair().to_state(state) if state is not State.REQUESTED else ConnectionPair().to_state(State.READY)
+        )
+        if state is State.REQUESTED:
+            pair.send(Role.TERMINAL, SALE)
+        data = make(pair)
+        outcome = outcome_of(pair.ends[receiver], data)
+        cases.append({"name": name, "state": str(state), "receiver": str(receiver), "bytes": data.hex(), **outcome})
+
+    def hello(pair):
+        return pair.terminal.send(HELLO)
+
+    def sale(pair, body=None, mti=0x0200, flags=1):
+        return forge(pair.terminal, mti, SALE.layout.encode(SALE) if body is None else body, flags=flags)
+
+    def answer(pair, message=SALE_ANSWER):
+        return forge(pair.host, message.layout.mti, message.layout.encode(message), flags=message.layout.flags)
+
+    def reflected(pair):
+        return changed(pair.terminal.send(Auth()), 17, pair.lines[1].data[-20:-4])
+
+    body = SALE.layout.encode(SALE)
+    host, terminal = Role.HOST, Role.TERMINAL
+    connected, ready, requested = State.CONNECTED, State.READY, State.REQUESTED
+    bad("sync word wrong", connected, host, lambda pair: changed(hello(pair), 0, b"KF"))
+    bad("version 2", connected, host, lambda pair: changed(hello(pair), 2, b"\2"))
+    bad("reserved flag bit", connected, host, lambda pair: changed(hello(pair), 3, b"\x08"))
+    bad("first body above 76 bytes", connected, host, lambda pair: changed(hello(pair), 6, b"\0\x4d"))
+    bad("wrong CRC", connected, host, lambda pair: changed(hello(pair), 61, bytes(4), repair=False))
+    bad("frame cut short", connected, host, lambda pair: hello(pair)[:-1])
+    bad("HELLO sealed flag set", connected, host, lambda pair: changed(hello(pair), 3, b"\1"))
+    bad("HELLO response flag set", connected, host, lambda pair: changed(hello(pair), 3, b"\2"))
+    bad("HELLO sequence 1", connected, host, lambda pair: changed(hello(pair), 12, b"\0\0\0\1"))
+    bad("HELLO lowest version 0", connected, host, lambda pair: changed(hello(pair), 17, b"\0"))
+    bad("HELLO versions 2..2", connected, host, lambda pair: changed(hello(pair), 17, b"\2\2"))
+    bad("HELLO firmware with a control character", connected, host, lambda pair: changed(hello(pair), 45, b"\x1b"))
+    bad("unknown message type", connected, host, lambda pair: changed(hello(pair), 16, b"\x99"))
+    bad("sale before the handshake", connected, host, lambda pair: sale(pair, flags=0))
+    bad("HELLO sent to the terminal", State.HELLO_SENT, terminal, lambda pair: pair.lines[0].data)
+    bad(
+        "CHALLENGE with another cryptogram",
+        State.HELLO_SENT,
+        terminal,
+        lambda pair: flipped(pair.host.send(CHALLENGE), 50),
+    )
+    bad(
+        "CHALLENGE for another terminal",
+        State.HELLO_SENT,
+        terminal,
+        lambda pair: flipped(pair.host.send(CHALLENGE), 11),
+    )
+    bad("AUTH with another cryptogram", State.CHALLENGED, host, lambda pair: flipped(pair.terminal.send(Auth()), 17))
+    bad("AUTH repeating the host's cryptogram", State.CHALLENGED, host, reflected)
+    bad("READY with a changed tag", State.AUTH_SENT, terminal, lambda pair: flipped(pair.host.send(READY), 100))
+    bad("sale with one bit changed, CRC repaired", ready, host, lambda pair: flipped(sale(pair), 24))
+    bad(
+        "sale with one bit changed, CRC not repaired",
+        ready,
+        host,
+        lambda pair: changed(sale(pair), 24, b"\0", repair=False),
+    )
+    bad("sale under another terminal number", ready, host, lambda pair: flipped(sale(pair), 11))
+    bad("sale with the sequence of the next", ready, host, lambda pair: flipped(sale(pair), 15))
+    bad("sale in clear", ready, host, lambda pair: close_frame(build_header(0, 0x0200, len(body), TERMINAL, 2), body))
+    tagless = close_frame(build_header(1, 0x0200, 15, TERMINAL, 2), bytes(15))
+    bad("sealed body shorter than a tag", ready, host, lambda pair: tagless)
+    bad("sale sealed under the response flag", ready, host, lambda pair: sale(pair, flags=3))
+    bad("junk between frames", ready, host, lambda pair: b"\0\0noise\0")
+    bad("body above 4096 bytes", ready, host, lambda pair: changed(sale(pair), 6, b"\x10\x01"))
+    bad("sale with STAN 0", ready, host, lambda pair: sale(pair, body[:1] + bytes(3) + body[4:]))
+    bad("sale with STAN 1000000", ready, host, lambda pair: sale(pair, body[:1] + b"\x0f\x42\x40" + body[4:]))
+    bad("sale with amount 0", ready, host, lambda pair: sale(pair, body[:7] + bytes(4) + body[11:]))
+    bad(
+        "sale with amount above the limit",
+        ready,
+        host,
+        lambda pair: sale(pair, body[:7] + b"\x3b\x9a\xca\0" + body[11:]),
+    )
+    bad("sale with entry mode 3", ready, host, lambda pair: sale(pair, body[:13] + b"\3" + body[14:]))
+    bad("sale with payer of length 0", ready, host, lambda pair: sale(pair, body[:14] + bytes(25) + body[39:]))
+    bad("sale with payer of length 25", ready, host, lambda pair: sale(pair, body[:14] + b"\x19" + body[15:]))
+    bad("sale with bytes behind the payer", ready, host, lambda pair: sale(pair, body[:38] + b"\1" + body[39:]))
+    bad("sale one byte short", ready, host, lambda pair: sale(pair, body[:-1]))
+    bad("sale one byte long", ready, host, lambda pair: sale(pair, body + b"\0"))
+    bad("empty body", ready, host, lambda pair: sale(pair, b""))
+    bad("unknown processing code", ready, host, lambda pair: sale(pair, b"\x20" + body[1:]))
+    bad("unknown MTI", ready, host, lambda pair: sale(pair, mti=0x0999))
+    bad(
+        "an answer sent by the terminal",
+        ready,
+        host,
+        lambda pair: sale(pair, SALE_ANSWER.layout.encode(SALE_ANSWER), 0x0210),
+    )
+    bad("a second request before the answer", requested, host, sale)
+    bad("an answer to another request", requested, terminal, lambda pair: answer(pair, DONE))
+    bad("an answer nobody asked for", ready, terminal, answer)
+    lower_case = SALE_ANSWER.layout.encode(SALE_ANSWER)[:11] + b"a0" + bytes(24)
+    bad(
+        "an answer with a lower-case code",
+        requested,
+        terminal,
+        lambda pair: forge(pair.host, 0x0210, lower_case, flags=3),
+    )
+    bad("a reject nobody asked for", ready, terminal, lambda pair: answer(pair, REJECT))
+    return {
+        "about": "Bytes that are refused. Bring the receiver into `state` with the frames of session.json (handshake,"
+        " then in `requested` the first sale), give it the bytes and then the end of the stream. closed: the"
+        " connection ends without a word. discarded: the bytes are dropped and the session goes on. rejected: the host"
+        " answers with a reject that names code, field and offset. Offsets count from the sync word.",
+        "cases": cases,
+    }
+
+
+FILES = {
+    "keys.json": make_keys,
+    "session.json": make_day,
+    "enrolment.json": make_enrolment,
+    "messages.json": make_messages,
+    "bad.json": make_bad,
+}
+
+
+def text_of(name: str) -> str:
+    return json.dumps(FILES[name](), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    for name in FILES:
+        (FOLDER / name).write_text(text_of(name), encoding="utf-8")

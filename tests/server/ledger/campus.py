@@ -1,0 +1,151 @@
+"""A small campus for the ledger's tests: who is who is written as rows, money comes in through the ledger itself."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from server.ledger.ledger import Ledger
+from server.ledger.model import (
+    CONSOLE,
+    FIRST_CUSTOMER_ACCOUNT,
+    FIRST_MERCHANT_ACCOUNT,
+    AccountKind,
+    Adjustment,
+    Command,
+    Decision,
+    Identity,
+    Outcome,
+    Query,
+    Reversal,
+    Sale,
+    SaleLimits,
+    Status,
+)
+from server.ledger.store import Store
+
+DAY = 20260910
+NOW_MS = 1_788_200_000_000
+NO_LIMITS = SaleLimits(0, 0)
+TILL = 0x0003_003A
+"""Terminal 3-58 of the first merchant."""
+OTHER_TILL = 0x0003_003B
+"""Terminal 3-59 of the second merchant."""
+MERCHANT, OTHER_MERCHANT = FIRST_MERCHANT_ACCOUNT, FIRST_MERCHANT_ACCOUNT + 1
+ANN, BEN, COY = FIRST_CUSTOMER_ACCOUNT, FIRST_CUSTOMER_ACCOUNT + 1, FIRST_CUSTOMER_ACCOUNT + 2
+CARDS = {ANN: b"\x04\xa1\x00\xff", BEN: b"\x04\xb2", COY: b"\x04\xb2\x00"}
+STRANGER = b"\x09\x09\x09\x09"
+START_FEN = 10_000
+"""What Ann and Ben own at the start. Coy has nothing."""
+
+
+def people(store: Store) -> None:
+    """Two merchants with one terminal each, three customers with one card each."""
+    with store.transaction():
+        for number, (account_id, terminal_id) in enumerate(((MERCHANT, TILL), (OTHER_MERCHANT, OTHER_TILL)), 1):
+            store.execute("INSERT INTO accounts (account_id, kind) VALUES (?, ?)", (account_id, AccountKind.MERCHANT))
+            store.execute("INSERT INTO merchants VALUES (?, ?, 0, ?)", (number, f"hall {number}", account_id))
+            store.execute("INSERT INTO terminals (terminal_id, merchant_id) VALUES (?, ?)", (terminal_id, number))
+        for account_id, token in CARDS.items():
+            store.execute("INSERT INTO accounts (account_id, kind) VALUES (?, ?)", (account_id, AccountKind.CUSTOMER))
+            store.execute("INSERT INTO cards (token, account_id) VALUES (?, ?)", (token, account_id))
+
+
+def open_campus(store: Store, limits: SaleLimits = NO_LIMITS) -> Ledger:
+    """A ledger on a new store, its first day open, Ann and Ben with START_FEN each."""
+    people(store)
+    ledger = Ledger(store, limits)
+    assert ledger.open_day(DAY, NOW_MS)
+    outcomes = ledger.apply([adjustment(1, START_FEN, ANN), adjustment(2, START_FEN, BEN)], NOW_MS)
+    assert [outcome.decision for outcome in outcomes] == [Decision.APPROVED] * 2
+    return ledger
+
+
+# ------------------------------------------------------------------------------------------------ commands
+
+
+def sale(
+    stan: int,
+    amount_fen: int,
+    account_id: int = ANN,
+    *,
+    token: bytes | None = None,
+    terminal_id: int = TILL,
+    batch: int = 1,
+    claimed_at_s: int = 1_788_200_000,
+) -> Sale:
+    token = CARDS[account_id] if token is None else token
+    content = sha256(f"sale {amount_fen} {token.hex()} {claimed_at_s}".encode()).digest()[:16]
+    return Sale(Identity(terminal_id, batch, stan), content, token, amount_fen, 7, claimed_at_s)
+
+
+def reversal(
+    stan: int,
+    amount_fen: int,
+    account_id: int = ANN,
+    *,
+    token: bytes | None = None,
+    terminal_id: int = TILL,
+    batch: int = 1,
+    claimed_at_s: int = 1_788_200_000,
+) -> Reversal:
+    """Its hash covers amount and payer only, as the wire's does: a repeated reversal may name another time."""
+    token = CARDS[account_id] if token is None else token
+    content = sha256(f"reversal {amount_fen} {token.hex()}".encode()).digest()[:16]
+    return Reversal(Identity(terminal_id, batch, stan), content, token, amount_fen, 7, claimed_at_s)
+
+
+def query(stan: int, *, terminal_id: int = TILL, batch: int = 1) -> Query:
+    return Query(Identity(terminal_id, batch, stan))
+
+
+def adjustment(stan: int, amount_fen: int, account_id: int = ANN) -> Adjustment:
+    content = sha256(f"adjustment {amount_fen} {account_id}".encode()).digest()[:16]
+    return Adjustment(Identity(CONSOLE, 1, stan), content, account_id, amount_fen, 1_788_200_000)
+
+
+def apply(ledger: Ledger, *commands: Command, now_ms: int = NOW_MS) -> list[Outcome]:
+    return ledger.apply(commands, now_ms)
+
+
+def decide(ledger: Ledger, command: Command, now_ms: int = NOW_MS) -> Outcome:
+    """One command in a batch of its own."""
+    [outcome] = ledger.apply([command], now_ms)
+    return outcome
+
+
+# ------------------------------------------------------------------------------------------------- what is
+
+
+def balance(ledger: Ledger, account_id: int = ANN) -> int:
+    return ledger.store.load_accounts([account_id])[account_id].balance_fen
+
+
+def spent(ledger: Ledger, account_id: int = ANN) -> tuple[int, int]:
+    """(business day, fen spent on it) of an account."""
+    account = ledger.store.load_accounts([account_id])[account_id]
+    return account.spent_day, account.spent_fen
+
+
+def set_card(ledger: Ledger, owner: int = ANN, **columns: int) -> None:
+    """Change columns of the card a customer has at the start: status, sale_limit_fen, day_limit_fen, account_id."""
+    with ledger.store.transaction():
+        for name, value in columns.items():
+            ledger.store.execute(f"UPDATE cards SET {name} = ? WHERE token = ?", (value, CARDS[owner]))  # noqa: S608
+
+
+def set_terminal(ledger: Ledger, status: Status) -> None:
+    with ledger.store.transaction():
+        ledger.store.execute("UPDATE terminals SET status = ? WHERE terminal_id = ?", (int(status), TILL))
+
+
+def set_merchant(ledger: Ledger, status: Status) -> None:
+    with ledger.store.transaction():
+        ledger.store.execute("UPDATE merchants SET status = ? WHERE account_id = ?", (int(status), MERCHANT))
+
+
+TABLES = ("accounts", "transfers", "entries", "business_days", "cards", "merchants", "terminals", "meta", "customers")
+
+
+def contents(store: Store) -> dict[str, list[tuple]]:
+    """Every row of the database: what must be the same after a failure as before it."""
+    return {table: store.execute(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}  # noqa: S608

@@ -1,0 +1,406 @@
+"""What every store has to do: subclass it, say how one is opened, and all of these tests hold.
+
+A store is tested together with the ledger over it, for what counts is that the two keep their promises together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from server.ledger.ledger import Ledger
+from server.ledger.model import (
+    FUNDING_ACCOUNT,
+    Account,
+    AccountKind,
+    Card,
+    Decision,
+    Entry,
+    Identity,
+    Kind,
+    Side,
+    Status,
+    Terminal,
+    Transfer,
+    TransferState,
+)
+from server.ledger.store import Store, StoreBroken, StoreConflict
+from tests.server.ledger import audit
+from tests.server.ledger.campus import (
+    ANN,
+    BEN,
+    CARDS,
+    COY,
+    DAY,
+    MERCHANT,
+    NO_LIMITS,
+    NOW_MS,
+    OTHER_MERCHANT,
+    OTHER_TILL,
+    START_FEN,
+    TILL,
+    adjustment,
+    apply,
+    balance,
+    contents,
+    decide,
+    open_campus,
+    people,
+    query,
+    reversal,
+    sale,
+)
+
+ZEROS = bytes(32)
+INT64_MAX = 2**63 - 1
+
+
+def transfer(seq: int, stan: int, side: Side = Side.ORIGINAL, **changes: object) -> Transfer:
+    row = Transfer(
+        seq,
+        TILL,
+        1,
+        stan,
+        int(side),
+        int(Kind.SALE),
+        b"hash",
+        0,
+        500,
+        ANN,
+        MERCHANT,
+        9_500,
+        7,
+        DAY,
+        1,
+        NOW_MS,
+        0,
+        b"token",
+    )
+    row.digest = seq.to_bytes(32, "big")
+    for name, value in changes.items():
+        setattr(row, name, value)
+    return row
+
+
+class Odd(Exception):
+    """Something no store knows of."""
+
+
+class StoreContract:
+    """Tests of one open store. Subclasses override the fixture `store`."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[Store]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def ledger(self, store: Store) -> Ledger:
+        return open_campus(store)
+
+    # -------------------------------------------------------------------------------- loading and saving sets
+
+    def test_a_new_store_has_funding_and_an_empty_journal(self, store):
+        assert store.head() == (0, ZEROS)
+        assert store.load_accounts([FUNDING_ACCOUNT]) == {
+            FUNDING_ACCOUNT: Account(FUNDING_ACCOUNT, AccountKind.FUNDING, 0, 0, 0, 0)
+        }
+        assert store.load_transfers([Identity(TILL, 1, 1)]) == {}
+
+    def test_empty_sets_are_sets(self, store):
+        people(store)
+        assert (
+            store.load_transfers([])
+            == store.load_terminals([])
+            == store.load_cards([])
+            == store.load_accounts([])
+            == {}
+        )
+        before = contents(store)
+        with store.transaction():
+            store.save([], [], [])
+        assert contents(store) == before
+
+    def test_transfers_come_back_as_they_were_saved(self, store):
+        plain = transfer(1, 1)
+        extreme = transfer(
+            2,
+            2**32 - 1,
+            terminal_id=2**32 - 1,
+            batch=2**32 - 1,
+            request_hash=bytes(range(256)),
+            token_hash=b"",
+            digest=b"\x00" * 32,
+            amount_fen=-INT64_MAX - 1,
+            balance_fen=INT64_MAX,
+            account_id=INT64_MAX,
+            posted_at_ms=INT64_MAX,
+        )
+        other_side = transfer(3, 1, Side.REVERSAL, kind=int(Kind.REVERSAL), original_seq=1)
+        saved = [plain, extreme, other_side]
+        with store.transaction():
+            store.save(saved, [], [])
+        asked = [Identity(TILL, 1, 1), Identity(2**32 - 1, 2**32 - 1, 2**32 - 1), Identity(TILL, 1, 3)]
+        assert store.load_transfers(asked) == {
+            (asked[0], Side.ORIGINAL): plain,
+            (asked[0], Side.REVERSAL): other_side,
+            (asked[1], Side.ORIGINAL): extreme,
+        }
+        assert store.head() == (3, other_side.digest)
+
+    def test_no_part_of_an_identity_is_taken_for_another(self, store):
+        """Terminal, batch and STAN are three numbers, not one text."""
+        with store.transaction():
+            store.save([transfer(1, 23, batch=1), transfer(2, 3, batch=12), transfer(3, 1, batch=23)], [], [])
+        assert store.load_transfers([Identity(TILL, 1, 3), Identity(TILL, 12, 23), Identity(1, TILL, 23)]) == {}
+        assert [row.seq for row in store.load_transfers([Identity(TILL, 12, 3)]).values()] == [2]
+
+    def test_a_large_set_is_loaded_and_saved_whole(self, store):
+        count = 3_000
+        accounts = [Account(10**9 + n, AccountKind.MERCHANT, 0, 0, 0, 0) for n in range(count)]
+        with store.transaction():
+            for account in accounts:
+                store.execute(
+                    "INSERT INTO accounts (account_id, kind) VALUES (?, ?)", (account.account_id, account.kind)
+                )
+        for n, account in enumerate(accounts):
+            account.balance_fen, account.spent_day, account.spent_fen, account.last_seq = n, DAY, n + 1, n + 2
+        with store.transaction():
+            transfers = [transfer(n, n) for n in range(1, count + 1)]
+            entries = [Entry(n, 10**9 + n, n, n, 0) for n in range(1, count + 1)]
+            store.save(transfers, entries, accounts)
+        assert len(store.load_transfers([Identity(TILL, 1, n) for n in range(1, count + 1)])) == count
+        assert store.load_accounts([account.account_id for account in accounts]) == {
+            account.account_id: account for account in accounts
+        }
+        assert store.execute("SELECT count(*), sum(amount_fen) FROM entries")[0] == (count, count * (count + 1) // 2)
+
+    def test_saving_touches_no_other_account(self, store):
+        people(store)
+        ann = store.load_accounts([ANN])[ANN]
+        others = store.load_accounts([BEN, COY, MERCHANT])
+        ann.balance_fen, ann.spent_day, ann.spent_fen, ann.last_seq = 1, 2, 3, 4
+        with store.transaction():
+            store.save([], [], [ann])
+        assert store.load_accounts([ANN, BEN, COY, MERCHANT]) == {ANN: ann, **others}
+
+    def test_terminals_come_with_their_merchants(self, store):
+        people(store)
+        with store.transaction():
+            store.execute("UPDATE terminals SET status = ? WHERE terminal_id = ?", (int(Status.CLOSED), TILL))
+            store.execute("UPDATE merchants SET status = ? WHERE merchant_id = 2", (int(Status.FROZEN),))
+        assert store.load_terminals([TILL, OTHER_TILL, 99]) == {
+            TILL: Terminal(TILL, Status.CLOSED, 1, Status.ACTIVE, MERCHANT),
+            OTHER_TILL: Terminal(OTHER_TILL, Status.ACTIVE, 2, Status.FROZEN, OTHER_MERCHANT),
+        }
+
+    def test_cards_are_told_apart_by_every_byte(self, store):
+        """Tokens that are prefixes of each other, end in zero bytes, or are empty are different tokens."""
+        people(store)
+        tokens = [b"", b"\x00", b"\x00\x00", b"'", b'"', b"\xff" * 64, "饭卡".encode()]
+        with store.transaction():
+            for number, token in enumerate(tokens):
+                store.execute("INSERT INTO cards VALUES (?, ?, 1, 2, 3)", (token, number))
+        expected = {token: Card(token, number, 1, 2, 3) for number, token in enumerate(tokens)}
+        assert store.load_cards([*tokens, b"\x00\x00\x00", b"\xff"]) == expected
+        assert store.load_cards([CARDS[BEN]]) == {CARDS[BEN]: Card(CARDS[BEN], BEN, Status.ACTIVE, 0, 0)}
+
+    def test_rows_come_one_by_one(self, store):
+        people(store)
+        rows = store.rows("SELECT account_id FROM accounts WHERE account_id > ? ORDER BY 1", (FUNDING_ACCOUNT,))
+        assert next(rows) == (MERCHANT,)
+        assert list(rows) == [(OTHER_MERCHANT,), (ANN,), (BEN,), (COY,)]
+
+    # ------------------------------------------------------------------------------------- all or nothing
+
+    @pytest.mark.parametrize("error", [Odd, KeyboardInterrupt, AssertionError])
+    def test_an_error_leaves_nothing_behind(self, store, error):
+        people(store)
+        before = contents(store), store.head()
+        ann = store.load_accounts([ANN])[ANN]
+        ann.balance_fen = 500
+
+        def fail() -> None:
+            with store.transaction():
+                store.save([transfer(1, 1)], [Entry(1, ANN, 500, 500, 0)], [ann])
+                store.execute("UPDATE cards SET status = 1")
+                raise error
+
+        with pytest.raises(error):
+            fail()
+        assert (contents(store), store.head()) == before
+        with store.transaction():
+            store.save([transfer(1, 1)], [], [])
+        assert store.head()[0] == 1
+
+    @pytest.mark.parametrize(
+        ("transfers", "entries"),
+        [
+            ([transfer(2, 9), transfer(3, 1)], []),  # an identity that is there already
+            ([transfer(2, 9), transfer(3, 9)], []),  # the same identity twice in one batch
+            ([transfer(2, 9), transfer(1, 10)], []),  # a sequence number that is there already
+            ([transfer(2, 9)], [Entry(2, ANN, 1, 1, 0), Entry(2, ANN, -1, 0, 2)]),  # an account that pays itself
+            ([transfer(2, 9, amount_fen=2**63)], []),  # a number beyond 64 bits
+            ([transfer(2, 9)], [Entry(2, ANN, -(2**63) - 1, 0, 0)]),
+        ],
+    )
+    def test_the_database_itself_refuses_what_must_never_be(self, store, transfers, entries):
+        people(store)
+        with store.transaction():
+            store.save([transfer(1, 1)], [], [])
+        before = contents(store), store.head()
+        with pytest.raises((StoreConflict, OverflowError)), store.transaction():
+            store.save(transfers, entries, [])
+        assert (contents(store), store.head()) == before
+        with store.transaction():
+            store.save([transfer(2, 9), transfer(3, 9, Side.REVERSAL)], [], [])
+        assert store.head()[0] == 3
+
+    @pytest.mark.parametrize(("account_id", "allowed"), [(ANN, False), (MERCHANT, True), (FUNDING_ACCOUNT, True)])
+    def test_the_database_itself_keeps_customers_from_going_below_zero(self, store, account_id, allowed):
+        people(store)
+        account = store.load_accounts([account_id])[account_id]
+        account.balance_fen = -1
+
+        def save() -> None:
+            with store.transaction():
+                store.save([], [], [account])
+
+        if allowed:
+            save()
+        else:
+            with pytest.raises(StoreConflict):
+                save()
+        assert store.load_accounts([account_id])[account_id].balance_fen == (-1 if allowed else 0)
+
+    def test_a_refused_statement_of_the_registry_is_a_conflict_and_rolls_back(self, store):
+        people(store)
+        before = contents(store)
+
+        def change() -> None:
+            with store.transaction():
+                store.execute("UPDATE cards SET status = 3")
+                store.execute("INSERT INTO merchants VALUES (9, 'again', 0, ?)", (MERCHANT,))
+
+        with pytest.raises(StoreConflict):
+            change()
+        assert contents(store) == before
+
+    # -------------------------------------------------------------------------------------- the ledger on it
+
+    def test_a_sale_moves_money_once_however_often_it_is_asked(self, ledger):
+        first = decide(ledger, sale(1, 1_250))
+        assert (first.decision, first.amount_fen, first.balance_fen) == (Decision.APPROVED, 1_250, START_FEN - 1_250)
+        before = contents(ledger.store)
+        again = apply(ledger, *[sale(1, 1_250)] * 50, now_ms=NOW_MS + 10**12)
+        assert {(o.decision, o.amount_fen, o.balance_fen, o.rrn, o.posted_at_ms, o.replayed) for o in again} == {
+            (first.decision, first.amount_fen, first.balance_fen, first.rrn, first.posted_at_ms, True)
+        }
+        assert contents(ledger.store) == before
+        assert balance(ledger, MERCHANT) == 1_250
+        audit.check(ledger.store)
+
+    def test_an_identity_with_other_content_is_refused_and_never_posted(self, ledger):
+        decide(ledger, sale(1, 1_250))
+        before = contents(ledger.store), ledger.head_seq
+        others = [sale(1, 1_251), sale(1, 1_250, BEN), sale(1, 1_250, claimed_at_s=1)]
+        assert [outcome.decision for outcome in apply(ledger, *others)] == [Decision.ID_CONFLICT] * 3
+        assert (contents(ledger.store), ledger.head_seq) == before
+
+    def test_a_reversal_gives_back_and_a_query_says_so(self, ledger):
+        apply(ledger, sale(1, 700), reversal(1, 700))
+        assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN, 0)
+        assert decide(ledger, query(1)).state == TransferState.REVERSED
+        audit.check(ledger.store)
+
+    def test_a_batch_that_fails_leaves_the_ledger_as_it_was(self, ledger):
+        """A command that only a bug makes takes its batch with it; nothing of it stays, in memory or in the store."""
+        decide(ledger, sale(1, 100))
+        before = contents(ledger.store), ledger.head_seq
+        with pytest.raises(AssertionError):
+            apply(ledger, sale(2, 100), reversal(1, 100), sale(3, -100))
+        assert (contents(ledger.store), ledger.head_seq) == before
+        outcomes = apply(ledger, sale(2, 100), reversal(1, 100), sale(3, 100))
+        assert [outcome.rrn for outcome in outcomes] == [4, 5, 6]
+        audit.check(ledger.store)
+
+    def test_an_adjustment_beyond_64_bits_fails_alone(self, ledger):
+        before = contents(ledger.store), ledger.head_seq
+        for amount_fen in (2**63 - 1, 2**63, 2**64, 2**70):
+            with pytest.raises((StoreConflict, OverflowError, AssertionError)):
+                apply(ledger, sale(1, 100), adjustment(3, amount_fen))
+        assert (contents(ledger.store), ledger.head_seq) == before
+        assert decide(ledger, sale(1, 100)).decision == Decision.APPROVED
+        audit.check(ledger.store)
+
+    def test_a_second_writer_is_noticed_and_nothing_is_posted_twice(self, ledger):
+        """Two ledgers on one database: the second to write finds that the journal has grown, and stops."""
+        late = Ledger(ledger.store, NO_LIMITS)
+        decide(ledger, sale(1, 100))
+        before = contents(ledger.store)
+        with pytest.raises(StoreBroken, match="one writer"):
+            decide(late, sale(2, 100))
+        assert contents(ledger.store) == before
+        # It may still answer what is in the journal: that is true whoever wrote it.
+        assert decide(late, sale(1, 100)).decision == Decision.APPROVED
+
+    def test_questions_and_copies_write_nothing(self, ledger):
+        apply(ledger, sale(1, 100), reversal(1, 100), sale(2, 99_999))
+        before = contents(ledger.store), ledger.head_seq
+        apply(ledger, query(1), query(2), query(3), sale(1, 100), reversal(1, 100), sale(2, 99_999), sale(2, 1))
+        assert (contents(ledger.store), ledger.head_seq) == before
+
+    def test_housekeeping_changes_nothing(self, ledger):
+        apply(ledger, *[sale(stan, 10) for stan in range(1, 50)])
+        before = contents(ledger.store)
+        ledger.store.maintain()
+        assert contents(ledger.store) == before
+
+
+class DurableStoreContract(StoreContract):
+    """Besides, for stores that outlive their process. Subclasses override the fixture `open_store` as well."""
+
+    @pytest.fixture
+    def open_store(self) -> Callable[[], Store]:
+        """Opens the same database again and again; the one opened before is closed by the test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, open_store: Callable[[], Store]) -> Iterator[Store]:
+        store = open_store()
+        yield store
+        store.close()
+
+    def test_everything_is_there_after_a_restart(self, open_store):
+        store = open_store()
+        ledger = open_campus(store)
+        commands = [
+            sale(1, 100),
+            reversal(1, 100),
+            sale(2, 99_999),
+            sale(3, 50, BEN),
+            reversal(4, 5),
+            adjustment(3, -10),
+        ]
+        first = apply(ledger, *commands)
+        before = contents(store), ledger.head_seq, ledger.business_day
+        store.close()
+
+        store = open_store()
+        try:
+            ledger = Ledger(store, NO_LIMITS)
+            assert (contents(store), ledger.head_seq, ledger.business_day) == before
+            ten_years_ms = 10 * 365 * 86_400_000
+            assert ledger.open_day(DAY + 1_00_00, NOW_MS + ten_years_ms)
+            again = apply(ledger, *commands, now_ms=NOW_MS + ten_years_ms)
+            assert [outcome.replayed for outcome in again] == [True] * len(commands)
+            assert [answer(outcome) for outcome in again] == [answer(outcome) for outcome in first]
+            assert decide(ledger, sale(5, 10)).rrn == before[1] + 1
+            audit.check(store)
+        finally:
+            store.close()
+
+
+def answer(outcome) -> tuple:
+    """All of an outcome that a terminal gets to see."""
+    return outcome.decision, outcome.amount_fen, outcome.balance_fen, outcome.rrn, outcome.posted_at_ms, outcome.state

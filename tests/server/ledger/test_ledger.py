@@ -1,0 +1,268 @@
+"""The ledger as a whole: how requests are gathered into batches never shows, and nothing ever differs from a model."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from server.ledger.ledger import MAX_DAY_STEP, DayRefused, Ledger
+from server.ledger.model import FUNDING_ACCOUNT, Command, SaleLimits
+from server.ledger.sqlite import SqliteStore
+from server.ledger.store import StoreFull
+from tests.server.ledger import audit
+from tests.server.ledger.campus import (
+    ANN,
+    BEN,
+    CARDS,
+    COY,
+    DAY,
+    MERCHANT,
+    NO_LIMITS,
+    NOW_MS,
+    OTHER_MERCHANT,
+    OTHER_TILL,
+    START_FEN,
+    STRANGER,
+    TILL,
+    adjustment,
+    contents,
+    decide,
+    open_campus,
+    people,
+    query,
+    reversal,
+    sale,
+)
+from tests.server.ledger.reference import Reference, Said
+
+LIMITS = SaleLimits(6_000, 9_000)
+
+# Few identities, payers and amounts, so that copies, conflicts, reversals of each other's sales and empty accounts are
+# what happens most of the time.
+stans = st.integers(1, 6)
+tills = st.sampled_from([TILL, TILL, TILL, OTHER_TILL, 99])
+batches = st.sampled_from([1, 1, 1, 2])
+tokens = st.sampled_from([*CARDS.values(), CARDS[ANN], STRANGER])
+amounts = st.sampled_from([1, 250, 2_999, 3_000, 6_000, 6_001])
+times = st.sampled_from([0, 0, 0, 1])
+commands = st.one_of(
+    st.builds(
+        lambda stan, fen, token, till, batch, at: sale(
+            stan, fen, token=token, terminal_id=till, batch=batch, claimed_at_s=at
+        ),
+        *(stans, amounts, tokens, tills, batches, times),
+    ),
+    st.builds(
+        lambda stan, fen, token, till, batch, at: reversal(
+            stan, fen, token=token, terminal_id=till, batch=batch, claimed_at_s=at
+        ),
+        *(stans, amounts, tokens, tills, batches, times),
+    ),
+    st.builds(lambda stan, till, batch: query(stan, terminal_id=till, batch=batch), stans, tills, batches),
+    st.builds(
+        adjustment,
+        st.integers(3, 6),
+        st.sampled_from([-6_000, -1, 0, 250, 5_000]),
+        st.sampled_from([ANN, BEN, COY, MERCHANT, FUNDING_ACCOUNT, 99]),
+    ),
+)
+
+
+def said(outcome) -> Said:
+    return Said(
+        outcome.decision,
+        outcome.amount_fen,
+        outcome.balance_fen,
+        outcome.rrn,
+        outcome.posted_at_ms,
+        outcome.state,
+    )
+
+
+# ------------------------------------------------------------------------------------- batches do not show
+
+
+@given(st.lists(commands, max_size=40), st.lists(st.integers(1, 12), min_size=40, max_size=40))
+def test_a_batch_is_the_same_commands_one_by_one(wanted, sizes):
+    """Any gathering into batches: the same outcomes, the same rows, the same digest of the journal."""
+    alone = open_campus(SqliteStore(":memory:"), LIMITS)
+    gathered = open_campus(SqliteStore(":memory:"), LIMITS)
+    one_by_one = [decide(alone, command) for command in wanted]
+    outcomes = []
+    start = 0
+    for size in sizes:
+        outcomes += gathered.apply(wanted[start : start + size], NOW_MS)
+        start += size
+    assert outcomes == one_by_one
+    assert contents(gathered.store) == contents(alone.store)
+    assert gathered.store.head() == alone.store.head()
+
+
+# ------------------------------------------------------------------------------------------ against a model
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Batches, copies, days, restarts and full disks in any order, on a real file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "ledger.db"
+        self.now_ms = NOW_MS
+        self.date = date(2026, 9, 10)
+        self.sent: list[Command] = []
+        self.journal: list[tuple] = []
+
+    @initialize()
+    def open(self) -> None:
+        self.ledger = open_campus(SqliteStore(self.path), LIMITS)
+        self.reference = Reference(
+            LIMITS,
+            {FUNDING_ACCOUNT: -2 * START_FEN, MERCHANT: 0, OTHER_MERCHANT: 0, ANN: START_FEN, BEN: START_FEN, COY: 0},
+            {token: account_id for account_id, token in CARDS.items()},
+            {TILL: MERCHANT, OTHER_TILL: OTHER_MERCHANT},
+            rrn=2,
+        )
+        self.reference.day = DAY
+
+    def compare(self, wanted: list[Command]) -> None:
+        self.now_ms += 7
+        outcomes = self.ledger.apply(wanted, self.now_ms)
+        assert [said(outcome) for outcome in outcomes] == [
+            self.reference.said(command, self.now_ms) for command in wanted
+        ]
+        self.sent += wanted
+
+    @rule(wanted=st.lists(commands, min_size=1, max_size=12))
+    def batch(self, wanted: list[Command]) -> None:
+        self.compare(wanted)
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def copies(self, data: st.DataObject) -> None:
+        """Any requests of the past again, in any order, as after a night without power."""
+        self.compare(data.draw(st.lists(st.sampled_from(self.sent), min_size=1, max_size=8)))
+
+    @rule(days=st.integers(0, 2))
+    def new_day(self, days: int) -> None:
+        self.date += timedelta(days=max(0, days))
+        day = int(self.date.strftime("%Y%m%d"))
+        assert self.ledger.open_day(day, self.now_ms) == (days > 0)
+        self.reference.day = day
+
+    @rule()
+    def restart(self) -> None:
+        self.ledger.store.close()
+        self.ledger = Ledger(SqliteStore(self.path), LIMITS)
+        assert self.ledger.business_day == self.reference.day
+
+    @rule(wanted=st.lists(commands, min_size=1, max_size=12), spare_pages=st.integers(0, 2))
+    def batch_on_a_full_disk(self, wanted: list[Command], spare_pages: int) -> None:
+        """Either all of it happens or nothing, and the next try finds everything as it was."""
+        store = self.ledger.store
+        before = contents(store), self.ledger.head_seq
+        pages = store.execute("PRAGMA page_count")[0][0]
+        store.execute(f"PRAGMA max_page_count = {pages + spare_pages}")
+        try:
+            self.compare(wanted)
+        except StoreFull:
+            assert (contents(store), self.ledger.head_seq) == before
+        finally:
+            store.execute("PRAGMA max_page_count = 1073741823")
+
+    @invariant()
+    def the_books_balance(self) -> None:
+        audit.check(self.ledger.store)
+        stored = dict(self.ledger.store.execute("SELECT account_id, balance_fen FROM accounts"))
+        assert stored == self.reference.balances
+
+    @invariant()
+    def the_journal_only_grows(self) -> None:
+        journal = self.ledger.store.execute("SELECT * FROM transfers ORDER BY seq")
+        assert journal[: len(self.journal)] == self.journal
+        assert self.ledger.head_seq == len(journal) == self.reference.rrn
+        self.journal = journal
+
+    def teardown(self) -> None:
+        """In the end, everything ever sent again: nothing is said differently, nothing is written."""
+        if hasattr(self, "ledger"):
+            self.restart()
+            self.compare(list(self.sent))
+            assert self.ledger.store.execute("SELECT * FROM transfers ORDER BY seq") == self.journal
+            self.ledger.store.close()
+        self.folder.cleanup()
+
+
+LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
+TestLedgerMachine = pytest.mark.slow(LedgerMachine.TestCase)
+
+
+# ------------------------------------------------------------------------------------------- business days
+
+
+@pytest.fixture
+def ledger():
+    store = SqliteStore(":memory:")
+    yield open_campus(store)
+    store.close()
+
+
+def test_nothing_is_decided_before_a_day_is_open():
+    store = SqliteStore(":memory:")
+    people(store)
+    ledger = Ledger(store, NO_LIMITS)
+    with pytest.raises(RuntimeError, match="no business day is open"):
+        decide(ledger, sale(1, 100))
+    assert ledger.open_day(DAY, NOW_MS)
+    assert decide(ledger, sale(1, 100)).rrn == 1
+
+
+def test_days_never_go_back(ledger):
+    assert [ledger.open_day(day, NOW_MS) for day in (DAY, DAY - 1, 20250101, DAY + 1, DAY + 1, DAY)] == [
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert ledger.business_day == DAY + 1
+    assert ledger.store.execute("SELECT day, first_seq FROM business_days") == [(DAY, 1), (DAY + 1, 3)]
+
+
+@pytest.mark.parametrize("day", [0, -1, 20260931, 20261301, 20260230, 2026091, 202609010, 99999999])
+def test_a_day_is_a_date(ledger, day):
+    with pytest.raises(DayRefused, match="expected a date as YYYYMMDD"):
+        ledger.open_day(day, NOW_MS)
+    assert ledger.business_day == DAY
+
+
+def test_a_clock_that_is_years_ahead_opens_no_day(ledger):
+    """It could not be undone: every day until then would be refused as older, and day limits would never start anew."""
+    with pytest.raises(DayRefused, match=f"at most {MAX_DAY_STEP.days} days after {DAY}; is the clock right"):
+        ledger.open_day(20990101, NOW_MS)
+    assert ledger.open_day(20270901, NOW_MS), "a campus may be closed for a year"
+
+
+def test_a_day_that_could_not_be_stored_is_not_open(ledger):
+    ledger.store.execute("INSERT INTO business_days VALUES (20260911, 0, 0)")  # behind the ledger's back
+    with pytest.raises(Exception, match="UNIQUE"):
+        ledger.open_day(DAY + 1, NOW_MS)
+    assert ledger.business_day == DAY
+
+
+def test_each_start_counts_one_more_epoch(ledger):
+    assert [ledger.next_epoch() for _ in range(3)] == [1, 2, 3]
+    assert Ledger(ledger.store, NO_LIMITS).next_epoch() == 4
+
+
+def test_an_empty_batch_is_a_batch(ledger):
+    before = contents(ledger.store)
+    assert ledger.apply([], NOW_MS) == []
+    assert contents(ledger.store) == before

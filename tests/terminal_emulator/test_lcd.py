@@ -1,0 +1,170 @@
+"""Every screen in both languages: four lines of at most 16 columns, everything translated, no amount ever cut."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import TerminalNumber
+from protocol.limits import MAX_AMOUNT_FEN
+from terminal_emulator.columns import columns
+from terminal_emulator.i18n import LANGUAGES, translator
+from terminal_emulator.lcd import BLANK, LCD_COLUMNS, LCD_LINES, LOCK_ADVICE, SCREENS, render
+from terminal_emulator.record import Merchant
+from terminal_emulator.texts import ADVICE, yuan
+from terminal_emulator.view import Link, Lock, Screen, View
+
+BASE = View(
+    screen=Screen.IDLE,
+    link=Link.ONLINE,
+    terminal=TerminalNumber(3, 58),
+    merchant=Merchant(100001, "一食堂"),
+    amount_text="12.5",
+    amount_fen=1250,
+    attempt=2,
+    balance_fen=8750,
+    stan=123,
+)
+
+
+def view(screen: Screen, **changes) -> View:
+    return msgspec.structs.replace(BASE, screen=screen, **changes)
+
+
+def chinese(screen: Screen, **changes) -> tuple[str, ...]:
+    return render(view(screen, **changes), translator("zh"))
+
+
+VIEWS = st.builds(
+    View,
+    screen=st.sampled_from(Screen),
+    link=st.sampled_from(Link),
+    terminal=st.builds(TerminalNumber, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF)),
+    merchant=st.none() | st.builds(Merchant, st.integers(0, 2**32 - 1), st.text("第一食堂 canteen，", max_size=24)),
+    amount_text=st.from_regex(r"[0-9]{1,7}(\.[0-9]{0,2})?", fullmatch=True),
+    amount_fen=st.integers(0, MAX_AMOUNT_FEN),
+    attempt=st.integers(1, 3),
+    response_code=st.sampled_from(["", "ZZ", *ADVICE]),
+    balance_fen=st.none() | st.integers(-(2**63), 2**63 - 1),
+    stan=st.integers(1, 999_999),
+    pending_reversals=st.integers(0, 100_000),
+    lock=st.none() | st.sampled_from(Lock),
+)
+
+
+@given(VIEWS, st.sampled_from(sorted(LANGUAGES)))
+def test_whatever_is_shown_fits(shown, language):
+    lines = render(shown, translator(language))
+    assert len(lines) == LCD_LINES
+    assert all(columns(line) <= LCD_COLUMNS and line == line.rstrip() for line in lines)
+    assert "{" not in "".join(lines)
+
+
+@given(VIEWS)
+def test_an_amount_is_shown_whole_or_not_at_all(shown):
+    """A balance whose end is cut off would be a wrong balance."""
+    balance = shown.balance_fen
+    lines = render(shown, translator("zh"))
+    if shown.screen is Screen.APPROVED and balance is not None:
+        assert lines[2].endswith(yuan(balance) if columns(yuan(balance)) <= LCD_COLUMNS else "####")
+        assert lines[1].endswith(yuan(shown.amount_fen))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("screen", Screen)
+@pytest.mark.parametrize("link", Link)
+def test_every_screen_asks_only_for_texts_that_are_translated(language, screen, link):
+    _ = translator(language)
+    asked = []
+
+    def note(text: str) -> str:
+        asked.append(text)
+        return _(text)
+
+    for lock in (None, *Lock):
+        for code in ("", *ADVICE):
+            render(view(screen, link=link, lock=lock, response_code=code, merchant=None, pending_reversals=3), note)
+    if screen is not Screen.OFF:
+        assert asked
+    if language == "zh":
+        assert [text for text in asked if _(text) == text] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_is_cut_with_ordinary_amounts(language):
+    """Rendering on a wider LCD would not show more: nothing was lost at the right edge."""
+    _ = translator(language)
+    for screen in Screen:
+        for link in Link:
+            for lock in Lock:
+                whole = SCREENS[screen](view(screen, link=link, lock=lock, pending_reversals=2), _)
+                assert all(columns(line) <= LCD_COLUMNS for line in whole), (screen, whole)
+
+
+def test_every_screen_and_every_lock_has_a_face():
+    assert set(SCREENS) == set(Screen)
+    assert set(LOCK_ADVICE) == set(Lock)
+
+
+def test_off_is_dark():
+    assert chinese(Screen.OFF) == BLANK
+
+
+def test_idle():
+    assert chinese(Screen.IDLE) == ("一食堂      3-58", "请输入金额", "        ０．００", "联机")
+
+
+def test_idle_says_when_reversals_wait_and_why_the_line_is_down():
+    lines = chinese(Screen.IDLE, link=Link.LOST, pending_reversals=2)
+    assert lines == ("一食堂      3-58", "请输入金额", "待冲正2笔   0.00", "网络断开 查网线")
+
+
+def test_before_the_first_session_no_merchant_is_known():
+    assert chinese(Screen.IDLE, merchant=None)[0] == "食堂        3-58"
+
+
+def test_a_sale():
+    assert chinese(Screen.AMOUNT) == ("一食堂      3-58", "金额(元)", "        １２．５", "按确认后请刷卡")
+    assert chinese(Screen.CARD)[1:] == ("请刷卡", "      １２．５０", "按清零取消")
+    assert chinese(Screen.SENDING)[1:] == ("处理中...", "      １２．５０", "请稍候")
+    assert chinese(Screen.APPROVED) == ("交易成功  000123", "金额       12.50", "余额       87.50", "请输入下一笔")
+
+
+def test_a_large_amount_gives_up_its_big_digits():
+    assert chinese(Screen.AMOUNT, amount_text="9999999.99")[2] == "      9999999.99"
+
+
+def test_a_decline_says_what_to_do():
+    assert chinese(Screen.DECLINED, response_code="51", balance_fen=320) == (
+        "交易失败      51",
+        "余额不足",
+        "请充值",
+        "余额        3.20",
+    )
+    assert chinese(Screen.DECLINED, response_code="54", balance_fen=None) == (
+        "交易失败      54",
+        "此卡已失效",
+        "请到卡务中心",
+        "金额       12.50",
+    )
+
+
+def test_an_unknown_outcome_says_what_to_do():
+    assert chinese(Screen.UNCHARGED) == ("未扣款 将冲正", "金额       12.50", "请勿出餐", "请重新收款")
+    assert chinese(Screen.RESENDING)[1:] == ("重发第2次", "      １２．５０", "请稍候勿重刷")
+
+
+def test_after_a_power_cut():
+    assert chinese(Screen.LAST_APPROVED) == ("上一笔     12.50", "交易成功  000123", "余额       87.50", "请出餐")
+    assert chinese(Screen.LAST_UNCHARGED)[1:] == ("未扣款", "结果不明", "请重新收款")
+    assert chinese(Screen.LAST_UNCHARGED, response_code="51")[1:3] == ("未扣款", "余额不足")
+
+
+def test_english_is_as_good():
+    assert render(view(Screen.IDLE), translator("en"))[1:] == ("Key in amount", "        ０．００", "Online")
+    assert render(view(Screen.APPROVED), translator("en")) == (
+        "Approved  000123",
+        "Amount     12.50",
+        "Balance    87.50",
+        "Key next amount",
+    )

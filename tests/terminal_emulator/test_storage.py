@@ -1,0 +1,257 @@
+"""The memory of a terminal, cut off at every byte and killed at any moment."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import msgspec
+import pytest
+
+from terminal_emulator import storage as storage_module
+from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.storage import FileStorage, MemoryStorage, StorageError
+from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost
+
+
+def record(stan, state=RecordState.PENDING, batch=1):
+    return SaleRecord(batch=batch, stan=stan, amount_fen=1250, payer=CARD, claimed_at_s=1, state=state)
+
+
+def contents(storage):
+    return dict(storage.records), storage.used, storage.epoch
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens the folder of this test again and again, closing what was open before."""
+    storages = []
+
+    def open_again():
+        if storages:
+            storages[-1].close()
+        storages.append(FileStorage(tmp_path / "till"))
+        return storages[-1]
+
+    yield open_again
+    if storages:
+        storages[-1].close()
+
+
+@pytest.mark.parametrize("make", [MemoryStorage, None], ids=["memory", "file"])
+def test_what_is_saved_is_there(make, opened):
+    storage = make() if make else opened()
+    assert (storage.used, storage.epoch, storage.open_records(), storage.is_full) == ((1, 0), 0, [], False)
+    storage.save(record(2))
+    storage.save(record(1, RecordState.REVERSING))
+    storage.save(record(3, RecordState.APPROVED))
+    storage.save(record(4, RecordState.DECLINED))
+    assert storage.used == (1, 4)
+    assert [r.stan for r in storage.open_records()] == [1, 2]
+    storage.skip_to(1, 2)
+    assert storage.used == (1, 4)
+    storage.skip_to(2, 9)
+    storage.save_epoch(5)
+    assert (storage.used, storage.epoch) == ((2, 9), 5)
+    if not make:
+        before = contents(storage)
+        assert contents(opened()) == before
+
+
+def test_every_field_of_a_record_comes_back(opened):
+    full = SaleRecord(
+        batch=999_999,
+        stan=999_999,
+        amount_fen=999_999_999,
+        payer=bytes(range(24)),
+        claimed_at_s=2**32 - 1,
+        operator=65_535,
+        entry_mode=2,
+        state=RecordState.APPROVED,
+        response_code="00",
+        rrn=2**64 - 1,
+        balance_fen=-(2**63),
+        posted_at_ms=2**64 - 1,
+    )
+    opened().save(full)
+    assert opened().records[full.identity] == full
+
+
+def test_two_programs_cannot_use_one_folder(tmp_path):
+    first = FileStorage(tmp_path)
+    with pytest.raises(StorageError, match="in use by another terminal program"):
+        FileStorage(tmp_path)
+    first.close()
+    FileStorage(tmp_path).close()
+
+
+def test_the_journal_cut_at_every_byte_never_loses_what_was_sent_nor_doubles_a_number(tmp_path):
+    """At each length the file may have after a crash: everything whose `save` had returned is there."""
+    folder = tmp_path / "till"
+    storage = FileStorage(folder)
+    journal = folder / "journal"
+    history = [(0, contents(storage))]
+    steps = [
+        lambda: storage.save(record(1)),
+        lambda: storage.save(record(1, RecordState.APPROVED)),
+        lambda: storage.save_epoch(3),
+        lambda: storage.save(record(2)),
+        lambda: storage.save(record(2, RecordState.REVERSING)),
+        lambda: storage.skip_to(4, 40),
+        lambda: storage.save(record(41, batch=4)),
+    ]
+    for step in steps:
+        step()
+        history.append((journal.stat().st_size, contents(storage)))
+    storage.close()
+    whole = journal.read_bytes()
+    for size in range(len(whole) + 1):
+        journal.write_bytes(whole[:size])
+        synced, expected = max(entry for entry in history if entry[0] <= size)
+        again = FileStorage(folder)
+        assert contents(again) == expected
+        assert again.torn == size - synced
+        batch, stan = again.used
+        again.save(record(stan + 1, batch=batch))  # and what is written behind a torn entry is whole
+        after = contents(again)
+        again.close()
+        third = FileStorage(folder)
+        assert (contents(third), third.torn) == (after, 0)
+        third.close()
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 40, b"\0" * 40 + b"\n", b"12345678 {}\n", b"garbage"])
+def test_a_torn_entry_may_hold_anything(opened, tmp_path, tail):
+    opened().save(record(1))
+    with (tmp_path / "till" / "journal").open("ab") as journal:
+        journal.write(tail)
+    storage = opened()
+    assert storage.torn == len(tail)
+    assert storage.used == (1, 1)
+
+
+def test_damage_in_the_middle_is_no_torn_write_and_is_refused(opened, tmp_path):
+    storage = opened()
+    for stan in (1, 2, 3):
+        storage.save(record(stan))
+    journal = tmp_path / "till" / "journal"
+    data = bytearray(journal.read_bytes())
+    data[30] ^= 1
+    journal.write_bytes(data)
+    storage.close()
+    with pytest.raises(StorageError, match="line 1 at byte 0 is damaged"):
+        FileStorage(tmp_path / "till")
+    assert journal.read_bytes() == data  # evidence is kept
+
+
+def test_the_journal_stays_bounded_and_compaction_loses_nothing_that_matters(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage_module, "COMPACT_AFTER", 20)
+    monkeypatch.setattr(storage_module, "KEEP_FINISHED", 3)
+    storage = opened()
+    storage.save_epoch(9)
+    states = [RecordState.APPROVED, RecordState.DECLINED, RecordState.REVERSED, RecordState.DECLINED]
+    for stan in range(1, 201):
+        storage.save(record(stan))
+        storage.save(record(stan, states[stan % 4]))
+        lines = (tmp_path / "till" / "journal").read_bytes().count(b"\n")
+        assert lines <= 2 * (stan // 4 + 1) + 21
+    storage.save(record(201))
+    before = contents(storage)
+    again = opened()
+    assert contents(again) == before
+    assert (again.used, again.epoch) == ((1, 201), 9)
+    approved = [r for r in again.records.values() if r.state is RecordState.APPROVED]
+    assert len(approved) == 50
+    assert len(again.records) <= 51 + 3 + 11  # kept, finished, finished since the last compaction
+    assert [r.stan for r in again.open_records()] == [201]
+
+
+def test_a_full_memory_says_so(opened, monkeypatch):
+    monkeypatch.setattr(storage_module, "MAX_RECORDS", 2)
+    storage = opened()
+    storage.save(record(1, RecordState.APPROVED))
+    assert not storage.is_full
+    storage.save(record(2, RecordState.APPROVED))
+    assert storage.is_full
+
+
+def test_after_a_failed_write_nothing_more_is_written(opened, monkeypatch):
+    storage = opened()
+    storage.save(record(1))
+
+    def no_space(descriptor, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage_module.os, "write", no_space)
+        with pytest.raises(OSError, match="No space"):
+            storage.save(record(2))
+    with pytest.raises(OSError, match="start the terminal again"):
+        storage.save(record(2))
+    assert storage.used == (1, 1)
+    assert opened().used == (1, 1)
+
+
+def test_only_the_owner_can_read_it(opened, tmp_path):
+    opened().save(record(1))
+    assert (tmp_path / "till" / "journal").stat().st_mode & 0o777 == 0o600
+
+
+VICTIM = """
+    import sys
+    from pathlib import Path
+    from tests.terminal_emulator.till import NUMBER, Till, ToyHost
+    from terminal_emulator.effects import Send
+    from terminal_emulator.storage import FileStorage
+
+    host = ToyHost()
+    till = Till(FileStorage(Path(sys.argv[1])))
+    till.online()
+    while True:
+        till.sell("1")
+        print("sent", till.request.batch, till.request.stan, flush=True)
+        till.answer(host.answer(NUMBER, till.request))
+        print("done", till.request.batch, till.request.stan, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_remembers_what_it_sent(tmp_path):
+    """A real process, a real SIGKILL, again and again on the same folder."""
+    folder = tmp_path / "till"
+    sent, done = set(), set()
+    for round_ in range(6):
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(VICTIM), str(folder)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            for _ in range(5 + 13 * round_):
+                word, batch, stan = process.stdout.readline().split()
+                identity = int(batch), int(stan)
+                if word == "sent":
+                    assert identity not in sent, "a number was used twice"
+                    sent.add(identity)
+                else:
+                    done.add(identity)
+            process.send_signal(signal.SIGKILL)
+            rest = process.stdout.read().splitlines()
+        for line in rest:
+            word, *numbers = line.split()
+            if len(numbers) == 2 and line.endswith(numbers[1]):
+                (sent if word == "sent" else done).add(tuple(map(int, numbers)))
+        storage = FileStorage(folder)
+        assert sent <= storage.records.keys()
+        assert all(storage.records[identity].state is RecordState.APPROVED for identity in done)
+        # Its brain wakes up, asks about what is open, and goes on behind it.
+        host = ToyHost()
+        till = Till(storage)
+        till.online()
+        while till.brain.unresolved:
+            till.answer(host.answer(NUMBER, till.request))
+        storage.close()
+    assert len(sent) > 50
+
+
+def test_a_journal_line_reads_like_what_it_is(opened, tmp_path):
+    opened().save(record(1))
+    line = (tmp_path / "till" / "journal").read_text()
+    assert msgspec.json.decode(line.partition(" ")[2])["type"] == "sale"

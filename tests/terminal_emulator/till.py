@@ -1,0 +1,243 @@
+"""A terminal's brain on a test bench, and a toy host of one dict, written from the rules and sharing nothing with the server."""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocol import TerminalNumber
+from protocol.messages import (
+    EchoAnswer,
+    EchoRequest,
+    QueryAnswer,
+    QueryRequest,
+    Ready,
+    Reject,
+    ReversalAnswer,
+    ReversalRequest,
+    SaleAnswer,
+    SaleRequest,
+    TransactionState,
+)
+from terminal_emulator.brain import Brain
+from terminal_emulator.effects import Beep, HangUp, Key, Note, Now, Outcome, PrintSlip, Send
+from terminal_emulator.settings import Settings
+from terminal_emulator.storage import MemoryStorage
+
+CARD = bytes.fromhex("04A1B2C3")
+WALL_S = 1_760_000_000.0
+POSTED_MS = 1_760_000_000_123
+NUMBER = TerminalNumber(3, 58)
+
+
+def settings_of(number=NUMBER, **changes):
+    return Settings(terminal=number, root_key=bytes(range(32)), key_version=1, operator=7, **changes)
+
+
+def ready_of(last=(0, 0)):
+    return Ready(
+        host_time_ms=POSTED_MS,
+        business_day=20251120,
+        config_version=1,
+        sale_limit_fen=0,
+        last_batch=last[0],
+        last_stan=last[1],
+        merchant_number=12,
+        merchant_name="一食堂",
+    )
+
+
+class ToyHost:
+    """One dict: (terminal, batch, stan) -> what was decided. `balance_fen` is what every payer starts with."""
+
+    def __init__(self, balance_fen=10_000_000_000):
+        self.decided = {}
+        self.states = {}
+        self.balances = {}
+        self.balance_fen = balance_fen
+        self.sales_posted = 0
+        self.next_rrn = 1
+        self.newest = {}
+
+    def charged(self, key):
+        """How often the payer is charged for this identity, in the end."""
+        return 1 if self.states.get(key) is TransactionState.APPROVED else 0
+
+    def answer(self, number, request):
+        key = (number, getattr(request, "batch", 0), getattr(request, "stan", 0))
+        if isinstance(request, EchoRequest):
+            return EchoAnswer(host_time_ms=POSTED_MS, business_day=20251120, config_version=1)
+        if isinstance(request, QueryRequest):
+            return self._query(key)
+        self.newest[number] = max(self.newest.get(number, (0, 0)), key[1:])
+        return self._sale(key, request) if isinstance(request, SaleRequest) else self._reverse(key, request)
+
+    def _sale(self, key, request):
+        if key not in self.decided:
+            balance = self.balances.setdefault(request.payer, self.balance_fen)
+            approved = balance >= request.amount_fen
+            if approved:
+                balance = self.balances[request.payer] = balance - request.amount_fen
+                self.sales_posted += 1
+            self.states[key] = TransactionState.APPROVED if approved else TransactionState.DECLINED
+            self.decided[key] = SaleAnswer(
+                stan=request.stan,
+                batch=request.batch,
+                amount_fen=request.amount_fen,
+                response_code="00" if approved else "51",
+                rrn=self._rrn(),
+                balance_fen=balance,
+                posted_at_ms=POSTED_MS,
+            )
+        return self.decided[key]
+
+    def _reverse(self, key, request):
+        given_back = 0
+        if self.states.get(key) is TransactionState.APPROVED:
+            given_back = request.amount_fen
+            self.balances[request.payer] += given_back
+        if key not in self.decided:
+            self.decided[key] = SaleAnswer(
+                stan=request.stan,
+                batch=request.batch,
+                amount_fen=request.amount_fen,
+                response_code="68",
+                rrn=self._rrn(),
+                balance_fen=0,
+                posted_at_ms=POSTED_MS,
+            )
+        if self.states.get(key) is not TransactionState.DECLINED:
+            self.states[key] = TransactionState.REVERSED
+        return ReversalAnswer(
+            stan=request.stan,
+            batch=request.batch,
+            reversed_fen=given_back,
+            response_code="00",
+            rrn=self._rrn(),
+            balance_fen=0,
+            posted_at_ms=POSTED_MS,
+        )
+
+    def _query(self, key):
+        state = self.states.get(key, TransactionState.NEVER_SEEN)
+        sale = self.decided.get(key)
+        return QueryAnswer(
+            stan=key[2],
+            batch=key[1],
+            state=state,
+            response_code=sale.response_code if sale else "25",
+            amount_fen=sale.amount_fen if sale else 0,
+            rrn=sale.rrn if sale else 0,
+            balance_fen=sale.balance_fen if sale else 0,
+            posted_at_ms=sale.posted_at_ms if sale else 0,
+        )
+
+    def _rrn(self):
+        self.next_rrn += 1
+        return self.next_rrn - 1
+
+
+def reject_of(request, code="30"):
+    return Reject(
+        rejected_mti=request.layout.mti,
+        rejected_processing_code=request.layout.processing_code,
+        response_code=code,
+        offset=17,
+        field="stan",
+        expected="1..999999",
+        got="0",
+    )
+
+
+def spell(effect):
+    """An effect in one or two words, so that a table of a whole conversation can be read."""
+    if isinstance(effect, Send):
+        request = effect.message
+        return f"{type(request).__name__.removesuffix('Request')} {getattr(request, 'stan', '')}".strip()
+    if isinstance(effect, Beep):
+        return f"beep {effect.kind}"
+    if isinstance(effect, Outcome):
+        return f"outcome {effect.record.state} {effect.record.stan}"
+    if isinstance(effect, Note):
+        return f"note {effect.kind}"
+    return {PrintSlip: "slip", HangUp: "hang up"}[type(effect)]
+
+
+class Till:
+    """A brain with its memory and a clock that the test moves. `said` collects what the effects spell."""
+
+    def __init__(self, storage=None, *, settings=None, jitter=lambda: 0.5):
+        self.storage = MemoryStorage() if storage is None else storage
+        self.settings = settings or settings_of()
+        self.jitter = jitter
+        self.time_s = 100.0
+        self.effects = []
+        self.power_on()
+
+    def power_on(self):
+        """Also after a power cut: only the storage stays."""
+        self.brain = Brain(self.settings, self.storage, jitter=self.jitter)
+        return self.take(self.brain.power_on(self.now))
+
+    @property
+    def now(self):
+        return Now(self.time_s, WALL_S + self.time_s)
+
+    @property
+    def screen(self):
+        return self.brain.view.screen.value
+
+    def take(self, effects):
+        self.effects += effects
+        self.last = effects
+        return [spell(effect) for effect in effects]
+
+    @property
+    def request(self):
+        """The request sent last."""
+        return next(effect.message for effect in reversed(self.effects) if isinstance(effect, Send))
+
+    @property
+    def outcomes(self):
+        return [effect.record for effect in self.effects if isinstance(effect, Outcome)]
+
+    def online(self, last=(0, 0), epoch=1):
+        return self.take(self.brain.link_up(ready_of(last), self.now, epoch=epoch))
+
+    def offline(self, link="lost"):
+        return self.take(self.brain.link_down(link, self.now))
+
+    def keys(self, text):
+        """Digits and the point one by one; words name the other keys: "12.5 enter"."""
+        said = []
+        for word in text.split():
+            for key in [word] if word in Key.__members__.values() else word:
+                said += self.take(self.brain.key(Key(key), self.now))
+        return said
+
+    def tap(self, uid=CARD):
+        return self.take(self.brain.tap(uid, self.now))
+
+    def answer(self, message):
+        return self.take(self.brain.answer(message, self.now))
+
+    def wait(self, seconds):
+        """Let time pass; `tick` comes exactly when the brain asked for it."""
+        end_s = self.time_s + seconds
+        said = []
+        while self.brain.deadline_s <= end_s:
+            assert self.brain.deadline_s >= self.time_s or said == [], "a deadline that does not move is a busy loop"
+            self.time_s = max(self.time_s, self.brain.deadline_s)
+            before = self.brain.deadline_s
+            said += self.take(self.brain.tick(self.now))
+            assert self.brain.deadline_s > before, "a deadline that does not move is a busy loop"
+        self.time_s = end_s
+        return said
+
+    def sell(self, amount="12.5"):
+        """Key an amount and tap: what the tap said."""
+        self.keys(f"{amount} enter")
+        return self.tap()
+
+
+def changed(message, **changes):
+    return msgspec.structs.replace(message, **changes)

@@ -1,0 +1,116 @@
+"""The money audit after a load test: what terminals were told against what the ledger holds, read from its rows.
+
+missing        a terminal was told "approved", and the ledger has no such sale, another amount, or reversed it
+duplicated     the ledger holds an approved, unreversed sale of these terminals that no terminal counts as approved,
+               or holds one twice
+balanced       all balances sum to zero, and what merchants gained is what terminals were told
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from server.ledger.model import Decision, Kind, Side
+from server.ledger.sqlite import SqliteStore
+
+EXAMPLES_MAX: Final = 5
+"""Offending sales named in a report; their number is always exact."""
+
+
+class Acknowledged(msgspec.Struct, frozen=True, gc=False):
+    """A sale a terminal showed as approved."""
+
+    terminal_id: int
+    batch: int
+    stan: int
+    amount_fen: int
+    rrn: int
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Where a ledger stood before the test."""
+
+    seq: int
+    merchants_fen: int
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """The verdict; `examples` name offending sales."""
+
+    acknowledged: int
+    in_ledger: int
+    missing: int
+    duplicated: int
+    balanced: bool
+    examples: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every fen is accounted for."""
+        return self.balanced and not self.missing and not self.duplicated
+
+
+def mark(ledger_path: Path, terminals: set[int]) -> Mark:
+    """Take the position before a test with these terminals. StoreError if the ledger cannot be read."""
+    store = SqliteStore(ledger_path, readonly=True)
+    try:
+        return Mark(store.head()[0], _merchants_fen(store, terminals))
+    finally:
+        store.close()
+
+
+def audit(ledger_path: Path, before: Mark, terminals: set[int], acknowledged: Iterable[Acknowledged]) -> Audit:
+    """Compare. Only journal rows of these terminals since `before` are read."""
+    told = {(sale.terminal_id, sale.batch, sale.stan): sale for sale in acknowledged}
+    store = SqliteStore(ledger_path, readonly=True)
+    try:
+        # One snapshot for all that is read, whatever the host does meanwhile.
+        store.execute("BEGIN")
+        held, twice = _held(store, before, terminals)
+        total_fen = store.execute("SELECT coalesce(sum(balance_fen), 0) FROM accounts")[0][0]
+        gained_fen = _merchants_fen(store, terminals) - before.merchants_fen
+    finally:
+        store.close()
+    missing = [sale for key, sale in told.items() if held.get(key) != (sale.amount_fen, sale.rrn)]
+    extra = [key for key in held if key not in told]
+    examples = [f"missing: {sale}" for sale in missing[:EXAMPLES_MAX]]
+    examples += [f"not acknowledged: terminal, batch, STAN {key}: {held[key]}" for key in extra[:EXAMPLES_MAX]]
+    balanced = total_fen == 0 and gained_fen == sum(sale.amount_fen for sale in told.values())
+    return Audit(len(told), len(held), len(missing), len(extra) + twice, balanced, examples)
+
+
+def _held(
+    store: SqliteStore, before: Mark, terminals: set[int]
+) -> tuple[dict[tuple[int, int, int], tuple[int, int]], int]:
+    """Approved sales that stand, by identity, with amount and RRN; and how many identities were approved twice."""
+    held: dict[tuple[int, int, int], tuple[int, int]] = {}
+    reversed_: set[tuple[int, int, int]] = set()
+    twice = 0
+    rows = store.rows(
+        "SELECT seq, terminal_id, batch, stan, side, kind, amount_fen FROM transfers WHERE seq > ? AND decision = ?",
+        (before.seq, int(Decision.APPROVED)),
+    )
+    for seq, terminal_id, batch, stan, side, kind, amount_fen in rows:
+        if terminal_id not in terminals:
+            continue
+        key = (terminal_id, batch, stan)
+        if side == Side.REVERSAL:
+            reversed_.add(key)
+        elif kind == Kind.SALE:
+            twice += key in held
+            held[key] = (amount_fen, seq)
+    return {key: value for key, value in held.items() if key not in reversed_}, twice
+
+
+def _merchants_fen(store: SqliteStore, terminals: set[int]) -> int:
+    """What the merchants of these terminals hold together."""
+    rows = store.execute(
+        "SELECT coalesce(sum(balance_fen), 0) FROM accounts WHERE account_id IN (SELECT account_id FROM merchants"
+        " JOIN terminals USING (merchant_id) WHERE terminal_id IN (SELECT value FROM json_each(?)))",
+        (msgspec.json.encode(sorted(terminals)).decode(),),
+    )
+    return int(rows[0][0])

@@ -1,0 +1,93 @@
+"""How commands show what they found: a table for people, JSON for scripts. Widths are right with Chinese text."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tools.money import show_yuan
+
+Fields = dict[str, Any]
+
+PIPE_WIDTH: Final = 200
+"""Columns of a table that goes into a file or pipe, where nobody's window cuts it."""
+
+
+def console() -> Console:
+    """Standard output as it is now (tests replace it)."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def plain(value: Any) -> str:
+    """A value as it stands."""
+    return str(value)
+
+
+def yuan(value: int) -> str:
+    """Fen as yuan."""
+    return show_yuan(value)
+
+
+def limit(value: int) -> str:
+    """A limit in fen as yuan; 0 is the host's default."""
+    return show_yuan(value) if value else "default"
+
+
+def moment(value: int) -> str:
+    """Milliseconds since 1970 as local time."""
+    return f"{datetime.fromtimestamp(value / 1000).astimezone():%Y-%m-%d %H:%M:%S}" if value else ""
+
+
+class Column(NamedTuple):
+    """One column of a table: its title, the field it shows and how."""
+
+    title: str
+    field: str
+    show: Callable[[Any], str] = plain
+
+    @property
+    def is_number(self) -> bool:
+        """Numbers stand on the right."""
+        return self.show in (yuan, limit)
+
+
+def print_table(rows: Sequence[Fields], columns: Sequence[Column], nothing: str) -> None:
+    """A table, or the words for an empty one. Texts are shown as they are: no markup, no control characters."""
+    if not rows:
+        console().print(nothing)
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.is_number else "left", no_wrap=column.is_number)
+    for row in rows:
+        table.add_row(*(Text(column.show(row[column.field])) for column in columns))
+    console().print(table)
+
+
+def print_rows(rows: Sequence[Fields], columns: Sequence[Column], *, as_json: bool, nothing: str) -> None:
+    """A listing in the form that was asked for."""
+    if as_json:
+        print_json(list(rows))
+    else:
+        print_table(rows, columns, nothing)
+
+
+def print_done(fields: Fields, sentence: str, *, as_json: bool) -> None:
+    """What an operation did: its whole result, or one sentence."""
+    if as_json:
+        print_json(fields)
+    else:
+        console().print(sentence)

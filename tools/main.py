@@ -1,0 +1,35 @@
+"""The command `fanka`: one name for everything. Commands are imported when used, so that each starts fast."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Final
+
+import cyclopts
+
+app = cyclopts.App(
+    name="fanka",
+    help="Fanka (饭卡): an open host for canteen POS terminals, its terminal emulator and its tools.",
+    version=lambda: version("fanka"),
+)
+
+COMMANDS: Final = {
+    "demo": ("tools.demo:demo", "See a terminal take a payment and a lunch rush add up, in a minute."),
+    "init": ("tools.serve:init", "Create a data folder."),
+    "serve": ("tools.serve:serve", "Run the host on a data folder."),
+    "admin": ("tools.admin:admin_app", "Merchants, terminals, cards, balances; also while the host runs."),
+    "terminal": ("tools.terminal:terminal", "A terminal on your screen, or driven by a script."),
+    "load": ("tools.load:load", "Thousands of terminals against a host; latency and a money audit."),
+    "decode": ("tools.decode:decode", "Annotate frames byte by byte."),
+    "verify": ("tools.verify:verify", "Recompute and check everything the ledger promises."),
+    "doctor": ("tools.doctor:doctor", "What is installed and set, what is wrong, how to mend it."),
+}
+"""Name, place and one line of help of every command, in the order of the list."""
+
+for _number, (_name, (_place, _help)) in enumerate(COMMANDS.items()):
+    app.command(_place, name=_name, help=_help, sort_key=_number)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

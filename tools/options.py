@@ -1,0 +1,51 @@
+"""Options that several commands share, and how they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from tools.money import parse_yuan
+
+if TYPE_CHECKING:
+    from server.folder import DataFolder
+    from tools.admin_client import AdminChannel
+
+Data = Annotated[
+    Path | None,
+    Parameter(name="--data", help="The data folder; default $FANKA_DATA, this folder, or the only one below it."),
+]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON, for scripts; money in fen.")]
+Yuan = Annotated[str, Parameter(allow_leading_hyphen=True)]
+
+
+def data_folder(data: Path | None) -> DataFolder:
+    """The folder that `--data` or its default means. Raises FolderError."""
+    from server.folder import find_folder
+
+    return find_folder(data, os.environ.get("FANKA_DATA"), Path.cwd())
+
+
+def to_fen(amount_yuan: str) -> int:
+    """An amount from the command line. InputError if it is none."""
+    from tools.faults import InputError
+
+    try:
+        return parse_yuan(amount_yuan)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+@contextmanager
+def admin_channel(data: Path | None) -> Iterator[AdminChannel]:
+    """A channel to the ledger for the body; known faults end the command with one line."""
+    from tools.admin_client import open_admin
+    from tools.faults import explained
+
+    with explained(), open_admin(data_folder(data)) as channel:
+        yield channel

@@ -1,0 +1,102 @@
+"""`fanka init` and `fanka serve`: make a data folder, run the host on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import structlog
+import trio
+from cyclopts import Parameter
+
+from server.app import Outside, serve_folder
+from server.folder import DataFolder, find_folder
+from server.gate import LedgerThread
+from server.keys import KeyRing, load_kek
+from server.ledger.sqlite import SqliteStore
+from tools.faults import explained
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds since 1970-01-01 UTC: the one place where the host reads it."""
+    return time.time_ns() // 1_000_000
+
+
+def init(
+    data: Path = Path("fanka-data"), /, *, host: str = "127.0.0.1", port: int = 4105, http_port: int = 4106
+) -> None:
+    """Create a data folder: configuration, key-encryption key and an empty ledger.
+
+    Parameters
+    ----------
+    data
+        The folder to create; it must not hold a ledger yet.
+    host
+        Address terminals connect to; 0.0.0.0 for the whole LAN.
+    port
+        TCP port for terminals; 0 lets the system choose at every start.
+    http_port
+        TCP port for metrics and health; 0 lets the system choose.
+    """
+    with explained():
+        changes = {("listen", "host"): host, ("listen", "port"): port, ("http", "port"): http_port}
+        folder = DataFolder.create(data, secrets.token_bytes, changes)
+        KeyRing(load_kek(folder.kek_path))
+        SqliteStore(folder.ledger_path).close()
+        folder.ledger_path.chmod(0o600)
+    print(f"{data}: ready. Next:")
+    print(f"  fanka serve {data}")
+    print(f"  fanka admin merchant add 一食堂 --data {data}")
+
+
+def serve(
+    data: Path | None = None,
+    /,
+    *,
+    log_level: Annotated[Level, Parameter(help="How much to log.")] = "info",
+    log_sessions: Annotated[bool, Parameter(help="Log every session's start and end.")] = True,
+) -> None:
+    """Run the host on a data folder until SIGTERM or Ctrl-C. Logs JSON lines to standard error.
+
+    Parameters
+    ----------
+    data
+        The data folder; default $FANKA_DATA, this folder, or the only one below it.
+    """
+    configure_log(log_level, quiet=() if log_sessions else ("session opened", "session ended"))
+    with explained():
+        folder = find_folder(data, os.environ.get("FANKA_DATA"), Path.cwd())
+        executor = LedgerThread()
+        try:
+            trio.run(serve_folder, folder, Outside(now_ms, secrets.token_bytes, executor))
+        finally:
+            executor.stop()
+
+
+def configure_log(level: Level, quiet: tuple[str, ...] = ()) -> None:
+    """JSON lines on standard error; never a secret, PIN or card number in them: nothing of the kind is handed to a log."""
+
+    def drop_quiet(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        if event.get("event") in quiet:
+            raise structlog.DropEvent
+        return event
+
+    structlog.configure(
+        processors=[
+            drop_quiet,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,236 @@
+"""`fanka terminal`: one terminal, on the screen or operated by a script. Here its parts are put together.
+
+A terminal lives in a place: a key file as `fanka admin terminal enrol --out FILE` writes it, with its memory in a
+folder beside it (FILE.memory), or a folder that holds both (key.json and memory/).
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+import trio
+from cyclopts import Parameter
+
+from protocol import TerminalNumber
+from protocol.security import ENROL_CODE_SIZE
+from terminal_emulator.brain import Brain
+from terminal_emulator.face import MAX_CARDS
+from terminal_emulator.machine import Machine, Printer, run_machine
+from terminal_emulator.script import ScriptFailure, ScriptSyntaxError, Step, parse_script, parse_uid, run_script
+from terminal_emulator.settings import DEFAULT_PORT, Settings, SettingsError, read_settings, write_settings
+from terminal_emulator.slip import Slip
+from terminal_emulator.storage import FileStorage, StorageError
+from terminal_emulator.terminal import EnrolError, enrol
+
+KEY_FILE_NAME: Final = "key.json"
+MEMORY_NAME: Final = "memory"
+NOT_FULFILLED: Final = 1
+"""Exit code of a script whose expectation was not fulfilled."""
+USAGE: Final = 2
+"""Exit code when something outside is wrong: a file, a setting, a code. The message says what to do."""
+
+
+class UsageError(ValueError):
+    """An option that cannot be used; says what was expected."""
+
+
+def terminal(
+    place: Path,
+    /,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    language: Literal["zh", "en"] | None = None,
+    card: Annotated[list[str] | None, Parameter(negative="")] = None,
+    script: Path | None = None,
+    show: Annotated[bool, Parameter(negative="")] = False,
+    slips: Path | None = None,
+    bell: Annotated[bool, Parameter(negative="")] = False,
+    enrol_code: str | None = None,
+    number: str | None = None,
+    serial_number: str = "",
+) -> None:
+    """Run one terminal: on this screen, with keyboard and mouse, or with --script without a screen.
+
+    Parameters
+    ----------
+    place
+        Its key file (its memory is kept beside it), or a folder that holds key.json and memory/.
+    host
+        Address of the host; default: what the key file says.
+    port
+        Its TCP port; default: what the key file says.
+    language
+        What LCD and slips speak, zh or en; default: what the key file says.
+    card
+        A card to tap, as NAME=UID (hex digits); several may be given. Scripts may tap it by name.
+    script
+        Run this file of keys, taps and expectations, then end: 0 all fulfilled, 1 not, 2 the script cannot be read.
+    show
+        With --script: print the LCD key by key.
+    slips
+        Append every slip to this file, as plain text.
+    bell
+        Ring the bell of this window when the terminal beeps.
+    enrol_code
+        First trade this one-time code for the terminal's key, and write the key file. Wants --number.
+    number
+        The terminal's number for --enrol-code, such as 3-58.
+    serial_number
+        Its serial number for --enrol-code, if the code was made for one.
+    """
+    with explained():
+        cards = [read_card(text) for text in card or []]
+        steps = None if script is None else parse_script(script.read_text(encoding="utf-8"), str(script), dict(cards))
+        key_file, memory = find_place(place)
+        if enrol_code is not None:
+            address = (host or "127.0.0.1", port or DEFAULT_PORT)
+            trio.run(enrol_into, key_file, enrol_code, number, serial_number, address)
+        settings = choose(read_key_file(key_file), host, port, language)
+        if steps is None and len(cards) > MAX_CARDS:
+            raise UsageError(f"--card: expected at most {MAX_CARDS} cards on the screen, got {len(cards)}")
+        storage = FileStorage(memory)
+        try:
+            brain = Brain(settings, storage, jitter=secrets.SystemRandom().random)
+            printer = None if slips is None else partial(append_slip, slips)
+            if steps is None:
+                trio.run(_on_screen, brain, cards, printer, bell)
+            else:
+                trio.run(run_with_script, brain, steps, print if show else None, printer)
+            if brain.unresolved:
+                count = brain.unresolved
+                print(f"{count} sales without a final state are kept and resolved at the next start", file=sys.stderr)
+        finally:
+            storage.close()
+
+
+def machine_of(brain: Brain, printer: Printer | None = None) -> Machine:
+    """A machine on the real network, with the real clock and real randomness."""
+    settings = brain.settings
+    return Machine(
+        brain,
+        open_stream=partial(trio.open_tcp_stream, settings.host, settings.port),
+        random_bytes=secrets.token_bytes,
+        wall_clock=time.time,
+        printer=printer,
+    )
+
+
+async def run_with_script(
+    brain: Brain, steps: list[Step], show: Callable[[str], None] | None = None, printer: Printer | None = None
+) -> None:
+    """Run a terminal until its script has ended; ScriptFailure, in an exception group, if it was not fulfilled."""
+    machine = machine_of(brain, printer)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_machine, machine)
+        await run_script(machine, steps, show)
+        nursery.cancel_scope.cancel()
+
+
+async def _on_screen(brain: Brain, cards: Sequence[tuple[str, bytes]], printer: Printer | None, bell: bool) -> None:
+    from terminal_emulator.screen import run_screen  # urwid is for screens only
+
+    await run_screen(machine_of(brain, printer), cards, bell=bell)
+
+
+async def enrol_into(
+    key_file: Path, code: str, number: str | None, serial_number: str, address: tuple[str, int]
+) -> None:
+    """Trade a one-time code for a key and write it down at once: the code is used up."""
+    if number is None:
+        raise UsageError("--enrol-code: expected --number, such as --number 3-58, beside it; got none")
+    try:
+        code_bytes = bytes.fromhex(code)
+    except ValueError:
+        code_bytes = b""
+    if len(code_bytes) != ENROL_CODE_SIZE:
+        raise UsageError(f"--enrol-code: expected {2 * ENROL_CODE_SIZE} hex digits, got {len(code)} characters")
+    terminal_number = TerminalNumber.parse(number)
+    key_file.parent.mkdir(parents=True, exist_ok=True)  # before the code is used up
+    enrolled = await enrol(
+        terminal=terminal_number,
+        code=code_bytes,
+        serial_number=serial_number,
+        open_stream=partial(trio.open_tcp_stream, *address),
+        random_bytes=secrets.token_bytes,
+    )
+    settings = Settings(
+        terminal=terminal_number,
+        root_key=enrolled.root_key,
+        key_version=enrolled.key_version,
+        host=address[0],
+        port=address[1],
+        serial_number=serial_number,
+    )
+    write_settings(key_file, settings)
+
+
+def find_place(place: Path) -> tuple[Path, Path]:
+    """Key file and memory folder of a terminal that lives in `place`."""
+    if place.is_dir() or (not place.exists() and not place.suffix):
+        return place / KEY_FILE_NAME, place / MEMORY_NAME
+    return place, place.with_name(f"{place.name}.{MEMORY_NAME}")
+
+
+def read_key_file(key_file: Path) -> Settings:
+    """The settings in it; UsageError with what to do if there is none."""
+    if not key_file.exists():
+        raise UsageError(
+            f"{key_file}: expected a key file, got none: make one with `fanka admin terminal enrol --out FILE`, or "
+            "fetch the key with --enrol-code and --number"
+        )
+    return read_settings(key_file)
+
+
+def choose(settings: Settings, host: str | None, port: int | None, language: Literal["zh", "en"] | None) -> Settings:
+    """The settings of the key file, but for what the command line says."""
+    return msgspec.structs.replace(
+        settings,
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        language=language or settings.language,
+    )
+
+
+def read_card(text: str) -> tuple[str, bytes]:
+    """Label and UID from NAME=UID."""
+    name, _, uid = text.rpartition("=")
+    if not name:
+        raise UsageError(f"--card: expected NAME=UID such as 张三=04A1B2C3, got {text!r}")
+    try:
+        return name, parse_uid(uid)
+    except ValueError as error:
+        raise UsageError(f"--card {name}: {error}") from None
+
+
+def append_slip(path: Path, slip: Slip) -> None:
+    """A `Printer` whose paper is a file."""
+    with path.open("a", encoding="utf-8") as paper:
+        paper.write(f"{slip.text}\n")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Known faults, also inside exception groups, as one message on standard error and an exit code."""
+    try:
+        yield
+    except* ScriptFailure as group:
+        _leave(group, NOT_FULFILLED)
+    except* (UsageError, ScriptSyntaxError, SettingsError, StorageError, EnrolError, OSError) as group:
+        _leave(group, USAGE)
+
+
+def _leave(group: BaseExceptionGroup[BaseException], code: int) -> None:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    print(f"error: {error}" if code == USAGE else str(error), file=sys.stderr)
+    raise SystemExit(code)

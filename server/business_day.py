@@ -12,7 +12,8 @@ import trio
 
 from server.config import Day
 from server.gate import Gate
-from server.ledger.ledger import Ledger
+from server.ledger.ledger import DayRefused, Ledger
+from server.ledger.store import StoreFull
 
 CHECK_EVERY_S: Final = 30.0
 
@@ -29,10 +30,20 @@ def business_day_at(now_ms: int, day: Day) -> int:
 
 
 async def keep_open(gate: Gate, ledger: Ledger, day: Day, now_ms: Callable[[], int]) -> None:
-    """Open each business day when its time has come."""
+    """Open each business day when its time has come.
+
+    A full disk or a clock far ahead only delays it: until then sales belong to the day that is open.
+    """
     while True:
         await trio.sleep(CHECK_EVERY_S)
         now = now_ms()
         wanted = business_day_at(now, day)
-        if wanted > ledger.business_day and await gate.call(ledger.open_day, wanted, now):
+        if wanted <= ledger.business_day:
+            continue
+        try:
+            opened = await gate.call(ledger.open_day, wanted, now)
+        except (DayRefused, StoreFull) as error:
+            log.error("business day not opened, trying again", day=wanted, again_s=CHECK_EVERY_S, error=str(error))
+            continue
+        if opened:
             log.info("business day opened", day=wanted)

@@ -14,6 +14,8 @@ import msgspec
 from server.config import default_text
 
 KEK_SIZE: Final = 32
+LOST_AND_FOUND: Final = "lost+found"
+"""Stands in every new file system, and a data folder may be one of its own."""
 
 
 class FolderError(Exception):
@@ -43,18 +45,24 @@ class DataFolder:
         random_bytes: Callable[[int], bytes],
         changes: dict[tuple[str, str], Any] | None = None,
     ) -> DataFolder:
-        """A new folder with default configuration and a fresh key-encryption key; never overwrites one."""
+        """A new folder with default configuration and a fresh key-encryption key; never touches what is there.
+
+        The configuration is written last: a folder without one is not a data folder yet.
+        """
         folder = cls(path)
-        if folder.config_path.exists() or folder.ledger_path.exists():
-            raise FolderError(f"{path}: expected no data folder here, found one; choose another place")
+        if path.exists() and not path.is_dir():
+            raise FolderError(f"{path}: expected a new or empty folder, found a file; choose another place")
+        found = sorted(child.name for child in path.iterdir() if child.name != LOST_AND_FOUND) if path.is_dir() else []
+        if found:
+            raise FolderError(f"{path}: expected a new or empty folder, found {found[0]} in it; choose another place")
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
-        folder.config_path.write_text(default_text(changes), "utf-8")
         descriptor = os.open(folder.kek_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(random_bytes(KEK_SIZE).hex() + "\n")
             file.flush()
             os.fsync(descriptor)
+        folder.config_path.write_text(default_text(changes), "utf-8")
         return folder
 
     def check(self) -> None:

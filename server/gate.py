@@ -167,10 +167,12 @@ class Gate:
         size = min(len(self._commands), self._batch_max)
         batch = [self._commands.popleft() for _ in range(size)]
         commands = [waiting.work for waiting in batch]
+        head_seq = self._ledger.head_seq
         started_s = trio.current_time()
         try:
             outcomes: Sequence[Outcome] = await self._executor.run(self._commit, commands)
-            self.healthy = True
+            if self._ledger.head_seq != head_seq:
+                self.healthy = True  # queries and repeats succeed on a full disk too, and prove nothing
         except StoreError as error:
             self._note_fault(error)
             outcomes = [FAULT] * size

@@ -284,7 +284,7 @@ class Link:
         limits = self._limits
         scope = session.scope
         slack_s = limits.idle_timeout_s * DEADLINE_SLACK
-        scope.deadline = trio.current_time() + limits.idle_timeout_s
+        deadline_s = scope.deadline = trio.current_time() + limits.idle_timeout_s
         waiting_for_rest = False
         while True:
             event = connection.next_event()
@@ -295,15 +295,16 @@ class Link:
                 if connection.mid_frame:
                     if not waiting_for_rest:
                         waiting_for_rest = True
-                        scope.deadline = now_s + limits.frame_timeout_s
-                elif waiting_for_rest or scope.deadline - now_s < limits.idle_timeout_s - slack_s:
+                        deadline_s = scope.deadline = now_s + limits.frame_timeout_s
+                elif waiting_for_rest or deadline_s - now_s < limits.idle_timeout_s - slack_s:
                     waiting_for_rest = False
-                    scope.deadline = now_s + limits.idle_timeout_s
+                    deadline_s = scope.deadline = now_s + limits.idle_timeout_s
                 connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
             elif isinstance(event, Message):
-                waiting_for_rest = False
                 session.busy = True
-                scope.deadline = max(scope.deadline, trio.current_time() + limits.frame_timeout_s)
+                if waiting_for_rest:
+                    waiting_for_rest = False
+                    deadline_s = scope.deadline = trio.current_time() + limits.idle_timeout_s
                 reply = await answer(terminal, event)
                 await stream.send_all(connection.send(reply))
                 session.busy = False

@@ -64,7 +64,7 @@ class Metrics:
         )
         self.connections_refused = Counter(
             "fanka_connections_refused_total",
-            "Connections closed at once, by reason: full, source.",
+            "Connections closed at once, by reason: full, source, drain.",
             ("reason",),
             registry=registry,
         )

@@ -103,6 +103,9 @@ class Service:
 
     async def enrol(self, terminal: TerminalNumber, message: Message) -> Message:
         """The answer inside a session opened by a one-time code: there is nothing else it may ask."""
+        if isinstance(message, SignOffRequest):
+            await trio.lowlevel.checkpoint()
+            return SignOffAnswer()
         if not isinstance(message, EnrolRequest):
             await trio.lowlevel.checkpoint()
             return not_permitted(message, "an enrolment request, in a session opened by a one-time code")

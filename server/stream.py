@@ -23,6 +23,20 @@ BACKLOG: Final = 4096
 ACCEPT_PAUSE_S: Final = 0.1
 """Rest after the system ran out of files, as trio's own server does."""
 OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+ALREADY_LOST: Final = (
+    errno.ECONNABORTED,
+    errno.ECONNRESET,
+    errno.EPROTO,
+    errno.EPERM,
+    errno.ENETDOWN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+    errno.ETIMEDOUT,
+)
+"""accept(2) on Linux also reports what has befallen the new connection already: its peer is gone, the listener well."""
 
 
 class RequestStream(trio.abc.Stream):
@@ -38,13 +52,13 @@ class RequestStream(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Wait for bytes; b"" at the peer's end."""
         while True:
-            await trio.lowlevel.wait_readable(self._socket)
             try:
+                await trio.lowlevel.wait_readable(self._socket)
                 return self._socket.recv(max_bytes or 65536)
             except BlockingIOError:
                 continue
-            except OSError as error:
-                raise trio.BrokenResourceError(f"connection lost: {error}") from error
+            except (OSError, ValueError) as error:
+                raise self._lost(error) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hand all bytes to the system; waits only while its buffer is full."""
@@ -54,11 +68,17 @@ class RequestStream(trio.abc.Stream):
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                raise trio.BrokenResourceError(f"connection lost: {error}") from error
+                raise self._lost(error) from error
             if sent == len(data):
                 return
             data = memoryview(data)[sent:]
             await self.wait_send_all_might_not_block()
+
+    def _lost(self, error: Exception) -> Exception:
+        """What a failed call means: closed by us, or lost by the system or the peer."""
+        if self._socket.fileno() == -1:
+            return trio.ClosedResourceError("this stream was closed here")
+        return trio.BrokenResourceError(f"connection lost: {error}")
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for room in the send buffer."""
@@ -120,9 +140,11 @@ async def accept(
             await trio.lowlevel.wait_readable(listening)
             try:
                 connected, address = listening.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except BlockingIOError:
                 continue
             except OSError as error:
+                if error.errno in ALREADY_LOST:
+                    continue
                 if error.errno not in OUT_OF_RESOURCES:
                     raise
                 log.error("cannot accept: out of files or memory", error=str(error))

@@ -91,7 +91,7 @@ class Beep(msgspec.Struct, frozen=True, gc=False):
 
 
 class PrintSlip(msgspec.Struct, frozen=True, gc=False):
-    """Print the slip of an approved sale: `slip.sale_slip(effect.record, settings, effect.merchant)` lays it out."""
+    """Print the slip of an approved sale: `slip.sale_slip` lays it out."""
 
     record: SaleRecord
     merchant: Merchant | None

@@ -176,9 +176,13 @@ class Machine(Terminal):
             watcher.noted(text)
 
 
-async def run_machine(machine: Machine) -> None:
-    """Switch it on and run it until cancelled. OSError: its storage failed, and it must be started again."""
+async def run_machine(machine: Machine, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Switch it on, which is when it has started, and run it until cancelled.
+
+    OSError: its storage failed, and it must be started again.
+    """
     machine.after(machine.brain.power_on(machine.now()))
+    task_status.started()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(machine.ticker.run)
         nursery.start_soon(machine.run)

@@ -6,11 +6,12 @@ to one task that feeds the machine, so they are taken in their order, and a slow
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import trio
 import urwid
@@ -65,6 +66,9 @@ KEYBOARD: Final = {
     "down": Key.DOWN,
 }
 CABLE_KEY: Final = "x"
+RESIZED: Final = "window resize"
+"""Looks like a key to urwid, and it wants it back."""
+
 QUIT_KEYS: Final = frozenset({"q", "Q", "ctrl c"})
 
 # name, 16 colours, mono, 256 colours. The LCD is the yellow-green of the real thing.
@@ -192,7 +196,7 @@ class Screen(Watcher):
                 ("pack", urwid.AttrMap(urwid.Text(f" {_('Slips')}"), "title")),
                 paper,
                 ("pack", urwid.AttrMap(urwid.Text(f" {_('Events')}"), "title")),
-                ("pack", urwid.AttrMap(self._log, "dim")),
+                ("pack", urwid.AttrMap(urwid.Padding(self._log, left=1), "dim")),
             ]
         )
         middle = urwid.Columns([("weight", FACE_COLUMNS, face), ("weight", SLIP_COLUMNS + 4, side)])
@@ -285,14 +289,16 @@ class Screen(Watcher):
     def noted(self, text: str) -> None:
         """A line in the list of events."""
         time = date_time(self._machine.now().wall_s, self._zone)[-8:]
-        self._events.append(f" {time} {text}")
+        self._events.append(f"{time} {text}")
         self._log.set_text("\n".join(cut(event, MAX_EVENT_COLUMNS) for event in self._events))
 
     def filter(self, events: list[Any], _raw: list[int]) -> list[Any]:
         """What urwid calls before any widget: keys and the wheel are ours, clicks are for the widgets."""
         clicks = []
         for event in events:
-            if isinstance(event, str):
+            if event == RESIZED:
+                clicks.append(event)
+            elif isinstance(event, str):
                 self.press(event)
             elif event[0] == "mouse press" and event[1] in SCROLL_BUTTONS:
                 self.scroll(SCROLL_BUTTONS[event[1]])
@@ -301,8 +307,14 @@ class Screen(Watcher):
         return clicks
 
 
-async def run_screen(machine: Machine, cards: Sequence[tuple[str, bytes]], *, bell: bool = False) -> None:
-    """Run the machine on this terminal until somebody quits. At most `MAX_CARDS` cards: (label, UID).
+async def run_screen(
+    machine: Machine,
+    cards: Sequence[tuple[str, bytes]],
+    *,
+    bell: bool = False,
+    window: TextIO | None = None,
+) -> None:
+    """Run the machine on `window`, default this one, until somebody quits. At most `MAX_CARDS` cards: (label, UID).
 
     Raises what `run_machine` raises, after the screen has been given back.
     """
@@ -324,19 +336,17 @@ async def run_screen(machine: Machine, cards: Sequence[tuple[str, bytes]], *, be
         except trio.WouldBlock:
             screen.noted("too many keys at once; the last one was dropped")
 
-    def ring() -> None:
-        display.write("\a")
-        display.flush()
-
     event_loop = urwid.TrioEventLoop()
-    display = urwid.display.raw.Screen()
+    keyboard, paper = (sys.stdin, sys.stdout) if window is None else (window, window)
+    display = urwid.display.raw.Screen(keyboard, paper)
     display.set_terminal_properties(colors=256)
-    display.tty_signal_keys(intr="undefined")
-    screen = Screen(machine, cards, put_if_room, later=event_loop.alarm, bell=ring if bell else None)
+    ring = partial(display.write, "\a") if bell else None
+    screen = Screen(machine, cards, put_if_room, later=event_loop.alarm, bell=ring)
     loop = urwid.MainLoop(screen.top, PALETTE, display, input_filter=screen.filter, event_loop=event_loop)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_machine, machine)
+        await nursery.start(run_machine, machine)
         nursery.start_soon(feed)
         with loop.start():
+            display.tty_signal_keys(intr="undefined", fileno=keyboard.fileno())  # Ctrl-C is a key like q
             await event_loop.run_async()
         nursery.cancel_scope.cancel()

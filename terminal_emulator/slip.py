@@ -71,7 +71,7 @@ def sale_slip(
     details = [
         (_("Merchant no."), str(merchant.number) if merchant else ""),
         (_("Terminal"), str(terminal)),
-        (_("Operator"), f"{record.operator:02d}"),
+        (_("Operator"), f"{record.operator:02d}" if record.operator else ""),
         (_("Card"), masked(record.payer)),
         (_("Batch"), f"{record.batch:06d}"),
         (_("Voucher"), f"{record.stan:06d}"),

@@ -317,7 +317,7 @@ async def run_terminal(
       show: gets every effect that is not about the line; `brain.view` is the screen at that moment.
 
     Raises:
-      OSError: the storage failed. The terminal must be started again.
+      ExceptionGroup with an OSError: the storage failed. The terminal must be started again.
     """
     ticker = Ticker()
     terminal = Terminal(

@@ -1,4 +1,4 @@
-"""What the cashier should see, without a word of text: `lcd.render(view, language)` turns it into four lines.
+"""What the cashier should see, without a word of text: `lcd.render` turns it into four lines.
 
 The brain makes a View when somebody looks (`brain.view`); nobody looks in a load test, so it costs nothing there.
 """

@@ -33,3 +33,7 @@ for _number, (_name, (_place, _help)) in enumerate(COMMANDS.items()):
 def main() -> None:
     """Entry point of the console script."""
     app()
+
+
+if __name__ == "__main__":
+    main()

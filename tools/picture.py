@@ -1,6 +1,7 @@
 """A picture of a character screen: the coloured text that `tmux capture-pane -e -N -p` gives, as an SVG file.
 
-    tmux new-session -d -s till -x 100 -y 30 'fanka terminal ...'
+    tmux -u new-session -d -s till -x 92 -y 26 'TERM=screen-256color fanka terminal ...'
+    tmux send-keys -t till 1 2 . 5 Enter a
     tmux capture-pane -e -N -p -t till | python -m tools.picture docs/terminal.svg
 
 Every word and every Chinese character gets its own place, so columns stay columns in any font, and half blocks are
@@ -39,8 +40,8 @@ FONTS: Final = (
 DESK: Final = "#121212"
 FRONT: Final = "#c8c8c8"
 
-# Where a block character has ink: left, top, right, bottom in parts of a cell.
-BLOCKS: Final = {"▀": (0, 0, 1, 0.5), "▄": (0, 0.5, 1, 1), "█": (0, 0, 1, 1), "▔": (0, 0, 1, 0.125)}
+# Where a block character has ink: top and bottom in parts of a cell.
+BLOCKS: Final = {"▀": (0.0, 0.5), "▄": (0.5, 1.0), "█": (0.0, 1.0), "▔": (0.0, 0.125)}
 
 
 class Run(NamedTuple):
@@ -106,29 +107,25 @@ def _backs(run: Run, top: float) -> Iterator[str]:
 
 
 def _fronts(run: Run, top: float) -> Iterator[str]:
-    if run.text and set(run.text) <= BLOCKS.keys() and len(set(run.text)) == 1:
-        _left, upper, _right, lower = BLOCKS[run.text[0]]
-        left = MARGIN + run.column * CELL_WIDTH
-        yield _rectangle(
-            left, top + upper * CELL_HEIGHT, run.width * CELL_WIDTH, (lower - upper) * CELL_HEIGHT, run.front
-        )
-        return
     weight = ' font-weight="bold"' if run.is_bold else ""
     for column, text in _words(run):
-        left = MARGIN + column * CELL_WIDTH
-        length = ""
+        left, width = MARGIN + column * CELL_WIDTH, len(text) * CELL_WIDTH
+        if text[0] in BLOCKS:
+            upper, lower = BLOCKS[text[0]]
+            yield _rectangle(left, top + upper * CELL_HEIGHT, width, (lower - upper) * CELL_HEIGHT, run.front)
+            continue
+        length = f' textLength="{width:g}"'
         if char_columns(text[0]) == 2:
             left += (2 * CELL_WIDTH - FONT_SIZE) / 2  # in the middle of its two columns
-        else:
-            length = f' textLength="{len(text) * CELL_WIDTH:g}"'
+            length = ""
         place = f'x="{left:g}" y="{top + BASELINE:g}"{length}'
         yield f'<text {place} fill="{run.front}"{weight}>{escape(text)}</text>'
 
 
 def _words(run: Run) -> Iterator[tuple[int, str]]:
-    """Column and text of each word of narrow characters and each wide character: what is placed by itself."""
+    """Column and text of what is placed by itself: each word, each row of one block character, each other character."""
     column = run.column
-    for text in re.findall(r"[!-~]+|\s+|.", run.text):
+    for text in re.findall(r"[!-~]+|▀+|▄+|█+|▔+|\s+|.", run.text):
         if not text.isspace():
             yield column, text
         column += sum(map(char_columns, text))

@@ -81,7 +81,7 @@ def serve(
 
 
 def configure_log(level: Level, quiet: tuple[str, ...] = ()) -> None:
-    """JSON lines on standard error; never a secret, PIN or card number in them: nothing of the kind is handed to a log."""
+    """JSON lines on standard error, without secrets, PINs or card numbers: nothing of the kind is handed to a log."""
 
     def drop_quiet(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
         if event.get("event") in quiet:

@@ -32,6 +32,7 @@ from terminal_emulator.terminal import EnrolError, enrol
 
 KEY_FILE_NAME: Final = "key.json"
 MEMORY_NAME: Final = "memory"
+QR_PREFIX: Final = "FANKA:"
 NOT_FULFILLED: Final = 1
 """Exit code of a script whose expectation was not fulfilled."""
 USAGE: Final = 2
@@ -97,6 +98,8 @@ def terminal(
         settings = choose(read_key_file(key_file), host, port, language)
         if steps is None and len(cards) > MAX_CARDS:
             raise UsageError(f"--card: expected at most {MAX_CARDS} cards on the screen, got {len(cards)}")
+        if steps is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise UsageError("expected a window with keyboard and screen, got none: use --script FILE without one")
         storage = FileStorage(memory)
         try:
             brain = Brain(settings, storage, jitter=secrets.SystemRandom().random)
@@ -130,7 +133,7 @@ async def run_with_script(
     """Run a terminal until its script has ended; ScriptFailure, in an exception group, if it was not fulfilled."""
     machine = machine_of(brain, printer)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_machine, machine)
+        await nursery.start(run_machine, machine)
         await run_script(machine, steps, show)
         nursery.cancel_scope.cancel()
 
@@ -145,15 +148,7 @@ async def enrol_into(
     key_file: Path, code: str, number: str | None, serial_number: str, address: tuple[str, int]
 ) -> None:
     """Trade a one-time code for a key and write it down at once: the code is used up."""
-    if number is None:
-        raise UsageError("--enrol-code: expected --number, such as --number 3-58, beside it; got none")
-    try:
-        code_bytes = bytes.fromhex(code)
-    except ValueError:
-        code_bytes = b""
-    if len(code_bytes) != ENROL_CODE_SIZE:
-        raise UsageError(f"--enrol-code: expected {2 * ENROL_CODE_SIZE} hex digits, got {len(code)} characters")
-    terminal_number = TerminalNumber.parse(number)
+    terminal_number, code_bytes = read_enrol_code(code, number)
     key_file.parent.mkdir(parents=True, exist_ok=True)  # before the code is used up
     enrolled = await enrol(
         terminal=terminal_number,
@@ -171,6 +166,24 @@ async def enrol_into(
         serial_number=serial_number,
     )
     write_settings(key_file, settings)
+
+
+def read_enrol_code(text: str, number: str | None) -> tuple[TerminalNumber, bytes]:
+    """Terminal number and code, from the code as it is read out (with `-`) or from its QR code (FANKA:3-58:...)."""
+    if text.upper().startswith(QR_PREFIX):
+        number, _, text = text[len(QR_PREFIX) :].partition(":")
+    if number is None:
+        raise UsageError("--enrol-code: expected --number, such as --number 3-58, beside it; got none")
+    try:
+        code = bytes.fromhex(text.replace("-", ""))
+    except ValueError:
+        code = b""
+    if len(code) != ENROL_CODE_SIZE:
+        raise UsageError(f"--enrol-code: expected {2 * ENROL_CODE_SIZE} hex digits, got {len(text)} characters")
+    try:
+        return TerminalNumber.parse(number), code
+    except ValueError as error:
+        raise UsageError(f"--number: {error}") from None
 
 
 def find_place(place: Path) -> tuple[Path, Path]:

@@ -71,7 +71,8 @@ class SqliteStore:
             self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
             self._prepare(readonly, create)
         except BaseException as error:
-            self._db.close()
+            with suppress(apsw.Error):
+                self._db.close()
             if isinstance(error, apsw.NotADBError):
                 raise StoreRefused(f"{self._path}: expected a Fanka ledger, got no SQLite database") from error
             if isinstance(error, apsw.Error):
@@ -95,14 +96,23 @@ class SqliteStore:
             self._pragma("wal_autocheckpoint", 0)
             self._pragma("journal_size_limit", WAL_LIMIT_BYTES)
             self._pragma("cache_size", -CACHE_KIB)
-            # Written at every start, not only the first: recovery may have found commits that a killed process wrote
-            # but never synced. The sync of this commit makes them durable before anything in them is answered again.
-            self._pragma("application_id", APPLICATION_ID)
+            self._settle()
             if (synchronous := self._pragma("synchronous")) != 2:
                 raise StoreRefused(f"{self._path}: expected synchronous=FULL (2), got {synchronous}")
             self._page_size = self._pragma("page_size")
             self._db.set_wal_hook(self._count_wal)
         migrate(self._db, self._path, readonly=readonly)
+
+    def _settle(self) -> None:
+        """Make durable what the process before left in the WAL, before anything in it is answered again.
+
+        It may have been killed before a sync, or a sync may have failed: then the pages are in the system's cache,
+        marked clean, and no later sync brings them to the disk. So the WAL is copied into the database, page by page,
+        and begun anew. A reader can keep that from being completed; the commit that follows at least syncs the WAL.
+        """
+        with suppress(apsw.BusyError):
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._pragma("application_id", APPLICATION_ID)
 
     def _pragma(self, name: str, value: object = None) -> Any:
         return self._db.pragma(name) if value is None else self._db.pragma(name, value)
@@ -163,8 +173,8 @@ class SqliteStore:
 
     def head(self) -> tuple[int, bytes]:
         """See `Store`."""
-        row = self._db.execute("SELECT seq, digest FROM transfers ORDER BY seq DESC LIMIT 1").fetchone()
-        return (row[0], row[1]) if row is not None else (0, GENESIS)
+        rows = self.execute("SELECT seq, digest FROM transfers ORDER BY seq DESC LIMIT 1")
+        return (rows[0][0], rows[0][1]) if rows else (0, GENESIS)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """See `Store`."""

@@ -7,6 +7,7 @@ own; while it does, that host's write-ahead log cannot shrink.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -29,7 +30,7 @@ from server.ledger.checks import (
     Check,
     Findings,
 )
-from server.ledger.store import Store
+from server.ledger.store import Store, StoreError
 from server.ledger.walk import Progress, Walk
 
 __all__ = ["Check", "verify"]
@@ -52,7 +53,8 @@ def verify(store: Store, on_progress: Progress | None = None) -> list[Check]:
         _guarded(findings, (IDENTITIES,), lambda: _check_identities(store, findings))
         _guarded(findings, (REFERENCES,), lambda: _check_references(store, findings))
     finally:
-        store.execute("COMMIT")
+        with contextlib.suppress(StoreError):  # a store that has met damage does nothing more, and has been reported
+            store.execute("COMMIT")
     return findings.report()
 
 

@@ -113,6 +113,7 @@ class TestHandshakeChanged:
     def frames(self) -> list[bytes]:
         return [line.data for line in session().lines]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("step", range(4), ids=["hello", "challenge", "auth", "ready"])
     def test_every_bit(self, step):
         """One bit changed anywhere in any handshake frame: READY is never reached on both sides."""
@@ -219,6 +220,7 @@ class TestHandshakeChanged:
 
 
 class TestSealedFrameChanged:
+    @pytest.mark.slow
     def test_every_bit_of_a_sale(self):
         frame = session().say(*SALES).lines[4].data
         for bit in range(8 * len(frame)):
@@ -228,6 +230,7 @@ class TestSealedFrameChanged:
             if bit < 8 * (len(frame) - 4):
                 nothing_comes_of(session().host, with_good_crc(bytes(changed)))
 
+    @pytest.mark.slow
     def test_every_bit_of_an_answer(self):
         frame = session().say(*SALES).lines[5].data
         for bit in range(8 * (len(frame) - 4)):

@@ -88,6 +88,15 @@ class HostRig:
         await line.shake_hands()
         return line
 
+    def fill_disk(self) -> None:
+        """From now on the database cannot grow: a write that needs a page meets SQLite's own "disk full"."""
+        [(pages,)] = self.store.execute("PRAGMA page_count")
+        self.store.execute(f"PRAGMA max_page_count = {pages}")
+
+    def free_disk(self) -> None:
+        """There is space again."""
+        self.store.execute("PRAGMA max_page_count = 1073741823")
+
     # --- What has become of it
 
     def count(self, name: str, **labels: str) -> float:

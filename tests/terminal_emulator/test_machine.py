@@ -7,6 +7,7 @@ import trio.testing
 from terminal_emulator.effects import BeepKind, Key, Tap
 from terminal_emulator.machine import Cable, Watcher, run_machine
 from terminal_emulator.slip import Copy, Slip
+from terminal_emulator.storage import MemoryStorage
 from tests.terminal_emulator.line_host import LineHost, machine_at, until
 from tests.terminal_emulator.till import CARD, ToyHost, settings_of
 
@@ -103,3 +104,14 @@ async def test_a_cable_pulled_while_a_stream_is_being_opened():
             go_on.set()
     with pytest.raises(trio.ClosedResourceError):
         await near.send_all(b"x")
+
+
+async def test_what_a_log_should_know_is_noted(nursery, autojump_clock):
+    storage = MemoryStorage()
+    storage.save_epoch(9)
+    machine = machine_at(LineHost(nursery, ToyHost(), settings_of().root_key), storage=storage)
+    diary = Diary()
+    machine.watch(diary)
+    await nursery.start(run_machine, machine)
+    await until(machine, lambda machine: machine.online)
+    assert diary.notes == ["host_rolled_back: host epoch 1, seen before 9", "online"]

@@ -1,15 +1,22 @@
 """The interactive screen without a window: rendered to text, operated by its keyboard and mouse handlers."""
 
+import fcntl
+import io
+import os
+import pty
+import struct
+import termios
 from typing import Any
 
 import pytest
+import trio
 import urwid
 
 from terminal_emulator.columns import columns
 from terminal_emulator.effects import BeepKind, Key, Tap
 from terminal_emulator.face import draw_face
 from terminal_emulator.i18n import translator
-from terminal_emulator.screen import KEYBOARD, MAX_SLIP_LINES_SHOWN, PALETTE, Screen
+from terminal_emulator.screen import KEYBOARD, MAX_SLIP_LINES_SHOWN, PALETTE, Screen, run_screen
 from terminal_emulator.slip import Copy, Slip
 from tests.terminal_emulator.line_host import LineHost, machine_at, until
 from tests.terminal_emulator.till import ToyHost, settings_of
@@ -126,8 +133,9 @@ async def test_mouse(desk):
     assert desk.inputs == [Key.CLEAR]
 
 
-async def test_keys_never_reach_the_widgets(desk):
-    assert desk.screen.filter(["left", "1", ("mouse release", 0, 1, 1)], []) == [("mouse release", 0, 1, 1)]
+async def test_keys_never_reach_the_widgets_but_a_new_size_does(desk):
+    passed = ["window resize", ("mouse release", 0, 1, 1)]
+    assert desk.screen.filter(["left", "1", *passed], []) == passed
     assert desk.inputs == [Key.D1]
 
 
@@ -203,3 +211,44 @@ async def test_a_run_of_the_machine_is_shown(nursery, autojump_clock):
     await until(desk.machine, lambda machine: machine.online)
     assert "联机" in "\n".join(desk.draw())
     assert "一食堂" in "\n".join(desk.draw())
+
+
+async def test_the_whole_of_it_in_a_real_window(nursery):
+    """A pseudo terminal: keys go in at one end, the picture comes out there; `q` gives the window back as it was."""
+    near, far = pty.openpty()
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    before = termios.tcgetattr(far)
+    host = LineHost(nursery, ToyHost(10_000), settings_of().root_key)
+    machine = machine_at(host)
+    shown = bytearray()
+
+    async def read() -> None:
+        while True:
+            await trio.lowlevel.wait_readable(near)
+            shown.extend(os.read(near, 65536))
+
+    async def use() -> None:
+        await until(machine, lambda machine: machine.online)
+        os.write(near, b"12.5\ra")
+        await until(machine, lambda machine: machine.lcd[0].startswith("交易成功"))
+        os.write(near, b"x")
+        await until(machine, lambda machine: not machine.online)
+        os.write(near, b"x")
+        await until(machine, lambda machine: machine.online)
+        os.write(near, b"q")
+
+    with open(far, "r+b", buffering=0, closefd=False) as window, trio.fail_after(60):  # noqa: ASYNC230 - no disk
+        async with trio.open_nursery() as readers:
+            readers.start_soon(read)
+            readers.start_soon(use)
+            text_window = io.TextIOWrapper(window, encoding="utf-8", write_through=True)
+            await run_screen(machine, CARDS, bell=True, window=text_window)
+            text_window.detach()
+            readers.cancel_scope.cancel()
+    assert termios.tcgetattr(far) == before
+    for descriptor in (near, far):
+        os.close(descriptor)
+    text = shown.decode(errors="replace")
+    assert "交易成功" in text
+    assert "持卡人存根" in text
+    assert "\a" in text

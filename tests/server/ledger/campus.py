@@ -130,7 +130,7 @@ def set_card(ledger: Ledger, owner: int = ANN, **columns: int) -> None:
     """Change columns of the card a customer has at the start: status, sale_limit_fen, day_limit_fen, account_id."""
     with ledger.store.transaction():
         for name, value in columns.items():
-            ledger.store.execute(f"UPDATE cards SET {name} = ? WHERE token = ?", (value, CARDS[owner]))  # noqa: S608
+            ledger.store.execute(f"UPDATE cards SET {name} = ? WHERE token = ?", (value, CARDS[owner]))
 
 
 def set_terminal(ledger: Ledger, status: Status) -> None:
@@ -148,4 +148,4 @@ TABLES = ("accounts", "transfers", "entries", "business_days", "cards", "merchan
 
 def contents(store: Store) -> dict[str, list[tuple]]:
     """Every row of the database: what must be the same after a failure as before it."""
-    return {table: store.execute(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}  # noqa: S608
+    return {table: store.execute(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}

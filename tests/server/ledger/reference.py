@@ -35,7 +35,7 @@ class Said(NamedTuple):
 class Known(NamedTuple):
     """A decided request: what was asked, what was said, whose money went where on which day."""
 
-    asked: Command
+    asked: Sale | Reversal | Adjustment
     said: Said
     payer: int
     merchant: int

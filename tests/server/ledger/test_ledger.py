@@ -179,8 +179,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_books_balance(self) -> None:
         audit.check(self.ledger.store)
-        stored = dict(self.ledger.store.execute("SELECT account_id, balance_fen FROM accounts"))
-        assert stored == self.reference.balances
+        stored = self.ledger.store.execute("SELECT account_id, balance_fen FROM accounts")
+        assert dict(stored) == self.reference.balances
 
     @invariant()
     def the_journal_only_grows(self) -> None:

@@ -40,7 +40,7 @@ class TestMemory(StoreContract):
 
 
 @pytest.fixture
-def path(tmp_path) -> Path:
+def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.ledger.model import Decision, Outcome, TransferState
+from server.ledger.model import Command, Decision, Outcome, TransferState
 from tests.server.ledger.campus import (
     ANN,
     COY,
@@ -23,7 +23,7 @@ SOLD = sale(1, 400)
 REFUSED = sale(1, 400, COY)
 
 # What was sent before, in order; then what a query says: decision of the original, state, amount, balance.
-CASES = {
+CASES: dict[str, tuple[list[Command], tuple]] = {
     "nothing": ([], (Decision.NEVER_SEEN, TransferState.NEVER_SEEN, 0, 0)),
     "approved": ([SOLD], (Decision.APPROVED, TransferState.APPROVED, 400, START_FEN - 400)),
     "declined": ([REFUSED], (Decision.INSUFFICIENT_FUNDS, TransferState.DECLINED, 400, 0)),

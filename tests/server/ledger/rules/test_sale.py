@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import msgspec
 import pytest
@@ -44,7 +45,7 @@ from tests.server.ledger.campus import (
 
 # ------------------------------------------------------------------------------- reasons and their precedence
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "amount_fen": 500,
     "terminal": Terminal(TILL, Status.ACTIVE, 1, Status.ACTIVE, MERCHANT),
     "card": Card(b"card", ANN, Status.ACTIVE, 0, 0),
@@ -53,7 +54,7 @@ GOOD = {
     "limits": SaleLimits(500, 800),
 }
 # Each flaw spoils the good sale in one way; where two meet, the one further up is the answer.
-FLAWS = {
+FLAWS: dict[Decision, dict[str, Any]] = {
     Decision.TERMINAL_UNKNOWN: {"terminal": None},
     Decision.TERMINAL_REVOKED: {"terminal": {"status": Status.CLOSED}},
     Decision.MERCHANT_CLOSED: {"terminal": {"merchant_status": Status.CLOSED}},
@@ -68,7 +69,7 @@ FLAWS = {
 SAME_FIELD = {frozenset(pair) for pair in combinations([d for d in FLAWS if d.name.startswith("CARD_")], 2)}
 
 
-def spoiled(*decisions: Decision) -> dict:
+def spoiled(*decisions: Decision) -> dict[str, Any]:
     situation = dict(GOOD)
     for decision in decisions:
         for name, change in FLAWS[decision].items():

@@ -1,0 +1,451 @@
+"""Many terminals in one process: real brains with real keys and cards, and how long their customers waited.
+
+Open loop (`rate_per_s`): customers come at random moments that are fixed beforehand, whether the host keeps up or
+not, and wait in line at a terminal that is busy. Latency counts from the moment the customer came, so a stalled host
+is not flattered by the customers it kept from asking (no coordinated omission). Closed loop (`rate_per_s=None`): every
+terminal sells again at once; that finds the most the host can do, and its latencies are those of a full house.
+
+One task a terminal, one ticker for all deadlines, and nothing drawn on any screen: the generator has to be faster than
+the host it measures.
+"""
+
+from __future__ import annotations
+
+import gc
+from array import array
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from random import Random
+from typing import Any, Final
+
+import msgspec
+import trio
+from hdrh.histogram import HdrHistogram
+
+from protocol import TerminalNumber
+from terminal_emulator.brain import Brain
+from terminal_emulator.effects import Effect, Key, Outcome
+from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.settings import Settings
+from terminal_emulator.storage import MemoryStorage, Storage
+from terminal_emulator.terminal import Terminal, Ticker, Write
+
+CONNECTING_MAX: Final = 16
+"""Handshakes under way at once while the terminals are switched on: hosts bound them, and bound them by address."""
+
+CONNECT_STALL_S: Final = 30.0
+"""Without one more terminal coming online for this long, the load is not started."""
+
+WAITING_MAX: Final = 10_000
+"""Customers in line at one terminal. More would need a host that is down for hours; they are counted as failed."""
+
+DRAIN_TIMEOUT_S: Final = 30.0
+"""For the lines to empty after the last customer came. Who is still waiting then is counted as failed."""
+
+RESOLVE_TIMEOUT_S: Final = 120.0
+"""For every sale to be resolved at the end. Two of the longest waits between two sendings of one reversal."""
+
+PROGRESS_EVERY_S: Final = 0.5
+POLL_S: Final = 0.02
+"""How often the phases before and after the load look whether they are over."""
+
+MICROSECONDS: Final = 1_000_000
+LATENCY_MAX_S: Final = 3_600
+LATENCY_DIGITS: Final = 3
+PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+
+
+class LoadError(Exception):
+    """The load cannot be run; the text says what to do."""
+
+
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do. `seed` fixes who buys what, where and when."""
+
+    terminals: tuple[Settings, ...]
+    """All of them connect."""
+    selling: int | None = None
+    """How many of them sell (the first ones); None: all. The others stay connected and idle."""
+    cards: tuple[bytes, ...]
+    """Card UIDs of the customers."""
+    seconds: float
+    warm_up_s: float = 0.0
+    """Selling goes on this long before anything is counted."""
+    rate_per_s: float | None = None
+    """Customers a second over all terminals; None: closed loop."""
+    amounts_fen: tuple[int, int] = (300, 2_500)
+    """Smallest and largest amount."""
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.terminals or not self.cards:
+            raise LoadError("a load needs at least one terminal and one card")
+        if self.selling is not None and not 0 < self.selling <= len(self.terminals):
+            raise LoadError(f"selling terminals: expected 1..{len(self.terminals)}, got {self.selling}")
+        if self.seconds <= 0 or self.warm_up_s < 0 or (self.rate_per_s is not None and self.rate_per_s <= 0):
+            raise LoadError("seconds and rate must be above zero, warm-up not below")
+        if not 0 < self.amounts_fen[0] <= self.amounts_fen[1]:
+            raise LoadError(f"amounts: expected smallest and largest, above zero, got {self.amounts_fen}")
+
+
+class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """A look at a running load. `latency_ms` is the 50th and 99th percentile since the look before, None without any."""
+
+    phase: str
+    """connecting, warming up, selling, draining, resolving"""
+    elapsed_s: float
+    online: int
+    approved: int
+    declined: int
+    failed: int
+    waiting: int
+    latency_ms: tuple[float, float] | None
+
+
+class FinalSale(msgspec.Struct, frozen=True, gc=False):
+    """A sale in its final state, for the audit against the ledger."""
+
+    terminal: TerminalNumber
+    record: SaleRecord
+
+
+class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out. The counts are of customers who came after the warm-up; `sales` are all, warm-up included."""
+
+    terminals: int
+    selling: int
+    seconds: float
+    offered_per_s: float | None
+    approved: int
+    declined: int
+    failed: int
+    """Told "not charged" (no answer in time), or never served."""
+    throughput_per_s: float
+    """Approvals a second while customers came."""
+    latency: HdrHistogram
+    """Microseconds from the customer's coming to a final word on the screen."""
+    sales: list[FinalSale]
+    unresolved: int
+    """Sales whose state is still open after RESOLVE_TIMEOUT_S; 0 in a run that may be audited."""
+
+    @property
+    def acknowledged(self) -> list[FinalSale]:
+        """The sales the terminals showed as approved: every one must be in the ledger."""
+        return [sale for sale in self.sales if sale.record.state is RecordState.APPROVED]
+
+    @property
+    def latency_ms(self) -> dict[str, float]:
+        """p50, p90, p99, p999 and max in milliseconds; zeros when nothing was measured."""
+        found = {name: self.latency.get_value_at_percentile(at) / 1000 for name, at in PERCENTILES.items()}
+        found["max"] = self.latency.get_max_value() / 1000
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures scripts rely on; the audit is added by whoever can see the ledger."""
+        return {
+            "terminals": self.terminals,
+            "selling": self.selling,
+            "seconds": self.seconds,
+            "offered_per_s": self.offered_per_s,
+            "approved": self.approved,
+            "declined": self.declined,
+            "failed": self.failed,
+            "throughput_per_s": round(self.throughput_per_s, 1),
+            "latency_ms": {name: round(value, 3) for name, value in self.latency_ms.items()},
+            "unresolved": self.unresolved,
+        }
+
+
+@lru_cache(maxsize=65_536)
+def keys_for(amount_fen: int) -> tuple[Key, ...]:
+    """The keys a cashier presses for an amount, Enter included."""
+    text = f"{amount_fen // 100}.{amount_fen % 100:02d}".rstrip("0").rstrip(".")
+    return (*map(Key, text), Key.ENTER)
+
+
+class Tally:
+    """What is counted while it runs. Times are trio's clock."""
+
+    def __init__(self) -> None:
+        self.count_from_s = 0.0
+        self.count_until_s = 0.0
+        self.selling_goes_on = False
+        """Closed loop: whether a terminal that is free sells again."""
+        self.approved = self.declined = self.failed = 0
+        self.approved_in_time = 0
+        self.waiting = 0
+        self.online = 0
+        self.latencies_s = array("d")
+
+    def told(self, state: RecordState | None, intended_s: float, now_s: float) -> None:
+        """A customer got a final word, or (None) was told "not charged" because there was none."""
+        if state is RecordState.APPROVED and self.count_from_s <= now_s < self.count_until_s:
+            self.approved_in_time += 1
+        if intended_s < self.count_from_s:
+            return
+        self.latencies_s.append(now_s - intended_s)
+        if state is RecordState.APPROVED:
+            self.approved += 1
+        elif state is RecordState.DECLINED:
+            self.declined += 1
+        else:
+            self.failed += 1
+
+
+class LoadTerminal(Terminal):
+    """A terminal with a line of customers: whenever it is free, it serves the next."""
+
+    def __init__(self, brain: Brain, *, plan: LoadPlan, tally: Tally, rng: Random, **shell: Any) -> None:
+        super().__init__(brain, show=self._notice, **shell)
+        self.finals: list[SaleRecord] = []
+        self.line: deque[float] = deque()
+        """When the customers in line came."""
+        self.sells = False
+        self._plan = plan
+        self._tally = tally
+        self._rng = rng
+        self._intended_s: float | None = None  # when the customer being served came
+        self._state: RecordState | None = None  # what he was told
+        self._was_online = False
+
+    def _notice(self, effect: Effect) -> None:
+        if isinstance(effect, Outcome):
+            self.finals.append(effect.record)
+            if effect.record.state is not RecordState.REVERSED:
+                self._state = effect.record.state
+
+    def come(self, intended_s: float) -> list[Write]:
+        """A customer comes."""
+        if len(self.line) >= WAITING_MAX:
+            self._tally.told(None, intended_s, trio.current_time())
+            return []
+        self.line.append(intended_s)
+        self._tally.waiting += 1
+        return [] if self.brain.busy else self._serve()
+
+    def after(self, effects: list[Effect]) -> list[Write]:
+        """See Terminal: and if the customer has been told, the next one."""
+        writes = super().after(effects)
+        brain = self.brain
+        if brain.online is not self._was_online:
+            self._was_online = brain.online
+            self._tally.online += 1 if brain.online else -1
+        if brain.busy:
+            return writes
+        if self._intended_s is not None:
+            self._tally.told(self._state, self._intended_s, trio.current_time())
+            self._intended_s = None
+        return writes + self._serve()
+
+    def _serve(self) -> list[Write]:
+        """Key the amount and tap the card of the next customer, if there is one and a session."""
+        brain = self.brain
+        if not brain.online:
+            return []
+        now = self.now()
+        if self.line:
+            intended_s = self.line.popleft()
+            self._tally.waiting -= 1
+        elif self.sells and self._tally.selling_goes_on:
+            intended_s = now.monotonic_s
+        else:
+            return []
+        self._intended_s, self._state = intended_s, None
+        random = self._rng.random
+        low, high = self._plan.amounts_fen
+        cards = self._plan.cards
+        for key in keys_for(low + int(random() * (high - low + 1))):
+            brain.key(key, now)
+        return super().after(brain.tap(cards[int(random() * len(cards))], now))
+
+
+async def _until(timeout_s: float, condition: Callable[[], bool]) -> None:
+    """Look now and then whether it is so, at most this long. An event would have to be told of by every terminal."""
+    with trio.move_on_after(timeout_s):
+        while not condition():  # noqa: ASYNC110 - see the docstring
+            await trio.sleep(POLL_S)
+
+
+class _Load:
+    """One run: connect, sell, drain, resolve."""
+
+    def __init__(self, plan: LoadPlan, terminals: list[LoadTerminal], tally: Tally, rng: Random) -> None:
+        self.plan = plan
+        self.terminals = terminals
+        self.sellers = terminals[: plan.selling or len(terminals)]
+        self.tally = tally
+        self.rng = rng
+        self.phase = "connecting"
+        self.began_s = trio.current_time()
+        self._reported = 0  # latencies that have been in a report
+
+    async def connect(self, nursery: trio.Nursery) -> None:
+        """Switch all terminals on, a few at a time; LoadError if they do not come online."""
+        heard_s, heard = trio.current_time(), 0
+        for index, terminal in enumerate(self.terminals):
+            terminal.after(terminal.brain.power_on(terminal.now()))
+            nursery.start_soon(terminal.run)
+            last = index + 1 == len(self.terminals)
+            while index + 1 - self.tally.online >= (1 if last else CONNECTING_MAX):
+                await trio.sleep(POLL_S)
+                if self.tally.online > heard:
+                    heard_s, heard = trio.current_time(), self.tally.online
+                elif trio.current_time() > heard_s + CONNECT_STALL_S:
+                    silent = [t for t in self.terminals[: index + 1] if not t.brain.online]
+                    raise LoadError(
+                        f"{len(silent)} of {len(self.terminals)} terminals have no session, nothing new for "
+                        f"{CONNECT_STALL_S:g} s. The first, {silent[0].brain.settings.terminal}: {silent[0].last_error}"
+                    )
+
+    async def sell(self) -> None:
+        """The load itself, warm-up included."""
+        tally, plan = self.tally, self.plan
+        self.phase = "warming up" if plan.warm_up_s else "selling"
+        start_s = trio.current_time()
+        tally.count_from_s = start_s + plan.warm_up_s
+        tally.count_until_s = end_s = tally.count_from_s + plan.seconds
+        if plan.rate_per_s is not None:
+            await self._let_them_come(start_s, end_s, plan.rate_per_s)
+            return
+        tally.selling_goes_on = True
+        for terminal in self.sellers:
+            terminal.sells = True
+            await terminal.perform(terminal.after([]))
+        await trio.sleep_until(end_s)
+        tally.selling_goes_on = False
+
+    async def _let_them_come(self, start_s: float, end_s: float, rate_per_s: float) -> None:
+        """Poisson arrivals at all terminals together, until the end. Sleeping is exact to about a millisecond."""
+        rng, sellers = self.rng, self.sellers
+        coming_s = start_s
+        while (coming_s := coming_s + rng.expovariate(rate_per_s)) < end_s:
+            if coming_s > trio.current_time():
+                await trio.sleep_until(coming_s)
+            terminal = sellers[int(rng.random() * len(sellers))]
+            await terminal.perform(terminal.come(coming_s))
+        await trio.sleep_until(end_s)
+
+    async def settle(self) -> int:
+        """Let the lines empty, then wait until every sale is resolved; returns how many are not."""
+        self.phase = "draining"
+        await _until(
+            DRAIN_TIMEOUT_S, lambda: not (self.tally.waiting or any(terminal.brain.busy for terminal in self.sellers))
+        )
+        now_s = trio.current_time()
+        for terminal in self.sellers:
+            while terminal.line:
+                self.tally.told(None, terminal.line.popleft(), now_s)
+        self.tally.waiting = 0
+        self.phase = "resolving"
+        await _until(RESOLVE_TIMEOUT_S, lambda: not any(terminal.brain.unresolved for terminal in self.terminals))
+        return sum(terminal.brain.unresolved for terminal in self.terminals)
+
+    async def tell(self, report: Report) -> None:
+        """Until cancelled: report what is going on."""
+        while True:
+            await trio.sleep(PROGRESS_EVERY_S)
+            tally = self.tally
+            if self.phase == "warming up" and trio.current_time() >= tally.count_from_s:
+                self.phase = "selling"
+            fresh = sorted(tally.latencies_s[self._reported :])
+            self._reported += len(fresh)
+            report(
+                LoadProgress(
+                    phase=self.phase,
+                    elapsed_s=trio.current_time() - self.began_s,
+                    online=tally.online,
+                    approved=tally.approved,
+                    declined=tally.declined,
+                    failed=tally.failed,
+                    waiting=tally.waiting,
+                    latency_ms=(fresh[len(fresh) // 2] * 1000, fresh[len(fresh) * 99 // 100] * 1000) if fresh else None,
+                )
+            )
+
+    def result(self, unresolved: int) -> LoadResult:
+        """The figures."""
+        tally, plan = self.tally, self.plan
+        histogram = HdrHistogram(1, LATENCY_MAX_S * MICROSECONDS, LATENCY_DIGITS)
+        for latency_s in tally.latencies_s:
+            histogram.record_value(min(max(1, int(latency_s * MICROSECONDS)), LATENCY_MAX_S * MICROSECONDS))
+        return LoadResult(
+            terminals=len(self.terminals),
+            selling=len(self.sellers),
+            seconds=plan.seconds,
+            offered_per_s=plan.rate_per_s,
+            approved=tally.approved,
+            declined=tally.declined,
+            failed=tally.failed,
+            throughput_per_s=tally.approved_in_time / plan.seconds,
+            latency=histogram,
+            sales=[
+                FinalSale(terminal.brain.settings.terminal, record)
+                for terminal in self.terminals
+                for record in terminal.finals
+            ],
+            unresolved=unresolved,
+        )
+
+
+Report = Callable[[LoadProgress], None]
+
+
+async def run_load(
+    plan: LoadPlan,
+    *,
+    open_stream: Callable[[Settings], Awaitable[trio.abc.Stream]],
+    rng: Random,
+    wall_clock: Callable[[], float],
+    report: Report | None = None,
+    make_storage: Callable[[Settings], Storage] = lambda _settings: MemoryStorage(),
+) -> LoadResult:
+    """Run a load to its end.
+
+    Args:
+      plan: what to do.
+      open_stream: opens a stream to the host of these settings, or raises OSError.
+      rng: seeded randomness; it decides customers, amounts and jitter. Handshake challenges come from it too, so that a
+        run can be repeated: the keys of these terminals protect nothing.
+      wall_clock: seconds since 1970 UTC.
+      report: called every PROGRESS_EVERY_S.
+      make_storage: the memory of each terminal.
+
+    Raises:
+      LoadError: the terminals do not come online.
+    """
+    tally, ticker = Tally(), Ticker()
+    terminals = [
+        LoadTerminal(
+            Brain(settings, make_storage(settings), jitter=rng.random),
+            plan=plan,
+            tally=tally,
+            rng=rng,
+            open_stream=lambda settings=settings: open_stream(settings),
+            random_bytes=rng.randbytes,
+            wall_clock=wall_clock,
+            ticker=ticker,
+        )
+        for settings in plan.terminals
+    ]
+    load = _Load(plan, terminals, tally, rng)
+    failure: LoadError | None = None
+    unresolved = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ticker.run)
+        if report is not None:
+            nursery.start_soon(load.tell, report)
+        try:
+            await load.connect(nursery)
+            gc.collect()
+            gc.freeze()  # thousands of terminals that stay need not be looked through again and again
+            await load.sell()
+            unresolved = await load.settle()
+        except LoadError as error:
+            failure = error
+        finally:
+            gc.unfreeze()
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return load.result(unresolved)

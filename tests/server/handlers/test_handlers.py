@@ -1,0 +1,47 @@
+"""What holds for every request type, old and new: its place in the table, whose identity it has, equal copies."""
+
+import msgspec
+import pytest
+
+from protocol.codec import encode
+from protocol.messages import LAYOUTS, EchoRequest, EnrolRequest, SignOffRequest
+from protocol.state import Kind, Role
+from server.handlers import HANDLERS
+from server.handlers.outcomes import RESPONSE_CODES
+from server.ledger.model import Decision, Identity, Outcome, TransferState
+from tests.protocol.samples import SAMPLE_OF
+
+TERMINAL_ID = 0x0003_003A
+APPROVED = Outcome(Decision.APPROVED, 1250, 8750, 17, 1_795_000_000_123, TransferState.APPROVED)
+
+each_handler = pytest.mark.parametrize("kind", list(HANDLERS), ids=lambda kind: HANDLERS[kind].name)
+
+
+def test_every_request_has_a_handler_or_is_the_services_own():
+    requests = {layout.message for layout in LAYOUTS.values() if layout.sender is Role.TERMINAL}
+    handshake = {layout.message for layout in LAYOUTS.values() if layout.kind in (Kind.HELLO, Kind.AUTH)}
+    assert requests - handshake == {*HANDLERS, EchoRequest, EnrolRequest, SignOffRequest}
+    assert len({handler.name for handler in HANDLERS.values()}) == len(HANDLERS)
+
+
+@each_handler
+def test_the_identity_is_the_sessions_terminal_with_the_requests_batch_and_stan(kind):
+    command = HANDLERS[kind].to_command(TERMINAL_ID, SAMPLE_OF[kind])
+    assert command.identity == Identity(TERMINAL_ID, 17, 123)
+
+
+@each_handler
+@pytest.mark.parametrize("decision", list(Decision))
+def test_any_decision_can_be_answered(kind, decision):
+    request = SAMPLE_OF[kind]
+    answer = HANDLERS[kind].to_answer(request, Outcome(decision))
+    assert answer.layout.answers(request.layout)
+    assert (answer.stan, answer.batch, answer.response_code) == (123, 17, RESPONSE_CODES[decision])
+    assert encode(answer)
+
+
+@each_handler
+def test_a_copy_is_answered_with_the_same_bytes(kind):
+    to_answer, request = HANDLERS[kind].to_answer, SAMPLE_OF[kind]
+    copy = msgspec.structs.replace(APPROVED, replayed=True)
+    assert encode(to_answer(request, copy)) == encode(to_answer(request, APPROVED))

@@ -1,0 +1,26 @@
+"""The one table from decisions to response codes is total, and only what is undecided is answered as not final."""
+
+from server.handlers.outcomes import RESPONSE_CODES, STATES
+from server.ledger.model import Decision, TransferState
+
+
+def decisions_of(code):
+    return [decision for decision in Decision if RESPONSE_CODES[decision] == code]
+
+
+def test_every_decision_has_a_response_code():
+    assert set(RESPONSE_CODES) == set(Decision)
+    assert all(len(code) == 2 and code.isdigit() for code in RESPONSE_CODES.values())
+
+
+def test_only_an_approval_is_answered_00():
+    assert decisions_of("00") == [Decision.APPROVED]
+
+
+def test_only_a_busy_or_faulty_host_answers_what_is_not_final():
+    assert decisions_of("09") == [Decision.BUSY]
+    assert decisions_of("96") == [Decision.FAULT]
+
+
+def test_every_state_has_its_word_on_the_wire():
+    assert {state.name: word.name for state, word in STATES.items()} == {s.name: s.name for s in TransferState}

@@ -1,0 +1,32 @@
+"""A query on the host's floor: only what the ledger has looked up is ever called final."""
+
+import pytest
+
+from protocol.messages import QueryRequest, TransactionState
+from server.handlers.outcomes import STATES
+from server.handlers.query import to_answer, to_command
+from server.ledger.model import Decision, Identity, Outcome, Query, TransferState
+
+QUERY = QueryRequest(stan=123, batch=17)
+
+
+def test_a_terminal_asks_for_its_own():
+    assert to_command(5, QUERY) == Query(Identity(5, 17, 123))
+
+
+@pytest.mark.parametrize("state", list(TransferState))
+def test_the_answer_says_what_became_of_it(state):
+    answer = to_answer(QUERY, Outcome(Decision.APPROVED, 1250, 8750, 17, 99, state))
+    assert answer.state == STATES[state]
+    assert (answer.amount_fen, answer.balance_fen, answer.rrn, answer.posted_at_ms) == (1250, 8750, 17, 99)
+
+
+def test_what_was_never_seen_is_called_so():
+    answer = to_answer(QUERY, Outcome(Decision.NEVER_SEEN))
+    assert (answer.state, answer.response_code) == (TransactionState.NEVER_SEEN, "25")
+
+
+@pytest.mark.parametrize(("decision", "code"), [(Decision.BUSY, "09"), (Decision.FAULT, "96")])
+def test_a_host_that_could_not_look_says_ask_again(decision, code):
+    answer = to_answer(QUERY, Outcome(decision))
+    assert (answer.state, answer.response_code) == (TransactionState.IN_PROGRESS, code)

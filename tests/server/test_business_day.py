@@ -1,0 +1,125 @@
+"""Which business day a moment belongs to; and that days open in time, whatever clock and disk do."""
+
+from datetime import UTC, datetime
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.business_day import CHECK_EVERY_S, business_day_at
+from server.config import Day
+from server.ledger.store import StoreFull
+from tests.server.host import BUSINESS_DAY, CARD, START_MS, open_host
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "expected"),
+    [
+        ("2026-09-01T12:00:00+08:00", Day(), 20260901),
+        ("2026-09-01T04:00:00+08:00", Day(), 20260901),
+        ("2026-09-01T03:59:59.999+08:00", Day(), 20260831),
+        ("2026-09-01T00:30:00+08:00", Day(), 20260831),
+        ("2027-01-01T03:00:00+08:00", Day(), 20261231),
+        ("2028-03-01T03:00:00+08:00", Day(), 20280229),
+        ("2026-09-01T00:00:00+08:00", Day(starts_at="00:00"), 20260901),
+        ("2026-09-01T23:29:00+08:00", Day(starts_at="23:30"), 20260831),
+        ("2026-09-01T12:00:00+00:00", Day(starts_at="00:00", utc_offset_minutes=840), 20260902),
+        ("2026-09-01T11:59:00+00:00", Day(starts_at="00:00", utc_offset_minutes=-720), 20260831),
+        ("2026-09-01T12:00:00+00:00", Day(starts_at="00:00", utc_offset_minutes=-720), 20260901),
+    ],
+)
+def test_a_moment_belongs_to_the_local_date_counted_from_the_start_of_the_day(moment, day, expected):
+    assert business_day_at(ms(moment), day) == expected
+
+
+@given(st.integers(0, ms("2100-01-01T00:00:00+00:00")), st.integers(0, 2 * DAY_MS))
+def test_a_later_moment_never_belongs_to_an_earlier_day(now_ms, later_ms):
+    assert business_day_at(now_ms, Day()) <= business_day_at(now_ms + later_ms, Day())
+
+
+@given(st.integers(0, ms("2100-01-01T00:00:00+00:00")))
+def test_a_day_has_24_hours(now_ms):
+    today, tomorrow = business_day_at(now_ms, Day()), business_day_at(now_ms + DAY_MS, Day())
+    dates = [datetime(day // 10_000, day // 100 % 100, day % 100, tzinfo=UTC) for day in (today, tomorrow)]
+    assert (dates[1] - dates[0]).days == 1
+
+
+# --- Opening
+
+
+def fill_page_of_days(rig):
+    """Old days, until one more would need a page that the disk does not have."""
+
+    def add_days():
+        for day in range(20000101, BUSINESS_DAY):
+            with rig.store.transaction():
+                rig.store.execute("INSERT INTO business_days VALUES (?, 0, 1)", (day,))
+
+    with pytest.raises(StoreFull):
+        add_days()
+
+
+async def one_check():
+    await trio.sleep(CHECK_EVERY_S)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_the_day_is_opened_when_its_time_has_come(autojump_clock):
+    async with open_host() as rig:
+        await one_check()
+        assert rig.host.ledger.business_day == BUSINESS_DAY
+        rig.clock.ms += DAY_MS
+        await one_check()
+        assert rig.host.ledger.business_day == BUSINESS_DAY + 70  # 31 August, 1 September
+        till = rig.enrol()
+        answer = await (await rig.sign_on(till)).sell(till.sale(CARD))
+        assert answer.response_code == "00"
+        rows = rig.store.execute("SELECT business_day FROM transfers WHERE seq = ?", (answer.rrn,))
+        assert rows == [(20260901,)]
+
+
+async def test_a_clock_that_goes_back_opens_nothing(autojump_clock):
+    async with open_host() as rig:
+        rig.clock.ms -= 3 * DAY_MS
+        await one_check()
+        assert rig.host.ledger.business_day == BUSINESS_DAY
+        assert rig.store.execute("SELECT count(*) FROM business_days") == [(1,)]
+
+
+async def test_a_clock_years_ahead_opens_nothing_and_stops_nobody(autojump_clock):
+    async with open_host() as rig:
+        till = rig.enrol()
+        line = await rig.sign_on(till)
+        rig.clock.ms += 3000 * DAY_MS
+        await one_check()
+        await one_check()
+        assert rig.host.ledger.business_day == BUSINESS_DAY
+        assert (await line.sell(till.sale(CARD))).response_code == "00"
+        rig.clock.ms = START_MS + DAY_MS  # mended
+        await one_check()
+        assert rig.host.ledger.business_day == 20260901
+
+
+async def test_a_full_disk_delays_the_day_and_stops_nobody(autojump_clock):
+    async with open_host() as rig:
+        till = rig.enrol()
+        line = await rig.sign_on(till)
+        rig.fill_disk()
+        fill_page_of_days(rig)
+        rig.clock.ms += DAY_MS
+        await one_check()
+        assert rig.host.ledger.business_day == BUSINESS_DAY
+        assert rig.count("ledger_faults_total", kind="StoreFull") == 1
+        assert rig.host.unready() == ["the ledger could not commit: see fanka_ledger_faults_total and the log"]
+        rig.free_disk()
+        await one_check()
+        assert rig.host.ledger.business_day == 20260901
+        assert (await line.sell(till.sale(CARD))).response_code == "00"

@@ -1,0 +1,462 @@
+"""The gate over a real ledger: group commit, shedding, and what each kind of failure costs whom."""
+
+import threading
+
+import msgspec
+import pytest
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+from trio.testing import wait_all_tasks_blocked
+
+from server.gate import BUSY, FAULT, Gate, InlineExecutor, LedgerThread
+from server.ledger.model import Decision, TransferState
+from server.ledger.sqlite import SqliteStore
+from server.ledger.store import StoreBroken, StoreFull
+from server.metrics import Metrics
+from tests.server.ledger import audit
+from tests.server.ledger.campus import ANN, BEN, NOW_MS, START_FEN, balance, open_campus, query, sale
+
+APPROVED, DECLINED = Decision.APPROVED, Decision.INSUFFICIENT_FUNDS
+POISON = msgspec.structs.replace(sale(99, 100), token=object())
+"""No request can look like this: whoever tries to load it meets an exception, as with a bug of ours."""
+
+
+class GateRig:
+    """A gate that runs on a campus's ledger."""
+
+    def __init__(self, executor, *, batch_max=256, queue_max=4096, store=None):
+        self.store = store or SqliteStore(":memory:")
+        self.ledger = open_campus(self.store)
+        self.executor = executor
+        self.metrics = Metrics(CollectorRegistry())
+        self.gate = Gate(
+            self.ledger, executor, self.metrics, now_ms=lambda: NOW_MS, batch_max=batch_max, queue_max=queue_max
+        )
+
+    def count(self, name, **labels):
+        return self.metrics.registry.get_sample_value(f"fanka_{name}", labels) or 0
+
+    def batches(self):
+        """(batches decided, commands in them)."""
+        return self.count("ledger_batch_size_count"), self.count("ledger_batch_size_sum")
+
+
+@pytest.fixture(params=["inline", "thread"])
+async def rig(request, nursery):
+    executor = LedgerThread() if request.param == "thread" else InlineExecutor()
+    rig = GateRig(executor)
+    nursery.start_soon(rig.gate.run)
+    yield rig
+    await wait_all_tasks_blocked()
+    nursery.cancel_scope.cancel()
+    if request.param == "thread":
+        executor.stop()
+    rig.store.close()
+
+
+class Held:
+    """The ledger's thread kept busy, so that everything submitted meanwhile has to wait."""
+
+    def __init__(self, rig, nursery):
+        self.rig = rig
+        self._release = threading.Event()
+        self._nursery = nursery
+
+    async def __aenter__(self):
+        entered = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def hold():
+            token.run_sync_soon(entered.set)
+            assert self._release.wait(60)
+
+        self._nursery.start_soon(self.rig.gate.call, hold)
+        await entered.wait()
+        return self
+
+    async def __aexit__(self, *_):
+        self._release.set()
+        await wait_all_tasks_blocked()
+
+
+@pytest.fixture
+async def threaded(nursery):
+    """A rig with the real thread, and the means to hold it."""
+    executor = LedgerThread()
+    rig = GateRig(executor, batch_max=8, queue_max=20)
+    nursery.start_soon(rig.gate.run)
+    yield rig, Held(rig, nursery)
+    await rig.gate.call(int)
+    nursery.cancel_scope.cancel()
+    executor.stop()
+    rig.store.close()
+
+
+def submit_all(gate, nursery, commands):
+    """Submit each from a task of its own; the outcomes appear by STAN as they come."""
+    outcomes = {}
+
+    async def one(command):
+        outcomes[command.identity.stan] = await gate.submit(command)
+
+    for command in commands:
+        nursery.start_soon(one, command)
+    return outcomes
+
+
+# --- Deciding
+
+
+async def test_an_outcome_is_the_ledgers_and_durable(rig):
+    outcome = await rig.gate.submit(sale(1, 300))
+    assert (outcome.decision, outcome.balance_fen, outcome.state) == (APPROVED, START_FEN - 300, TransferState.APPROVED)
+    assert balance(rig.ledger) == START_FEN - 300
+    assert (await rig.gate.submit(sale(2, START_FEN))).decision == DECLINED
+    assert (await rig.gate.submit(sale(1, 300))).replayed
+    assert (await rig.gate.submit(query(7))).decision == Decision.NEVER_SEEN
+
+
+async def test_many_at_once_are_each_decided_once(rig):
+    async with trio.open_nursery() as nursery:
+        outcomes = submit_all(rig.gate, nursery, [sale(stan, 10, (ANN, BEN)[stan % 2]) for stan in range(1, 601)])
+    assert {outcome.decision for outcome in outcomes.values()} == {APPROVED}
+    assert len({outcome.rrn for outcome in outcomes.values()}) == 600
+    assert (balance(rig.ledger, ANN), balance(rig.ledger, BEN)) == (START_FEN - 3000, START_FEN - 3000)
+    assert rig.batches()[1] == 600
+    audit.check(rig.store)
+
+
+async def test_copies_in_flight_share_one_answer(rig):
+    async with trio.open_nursery() as nursery:
+        answers = [submit_all(rig.gate, nursery, [sale(1, 10)]) for _ in range(5)]
+    [first, *copies] = [answer[1] for answer in answers]
+    assert [copy.rrn for copy in copies] == [first.rrn] * 4
+    assert balance(rig.ledger) == START_FEN - 10
+
+
+async def test_what_gathers_during_a_commit_goes_into_the_next(threaded):
+    rig, held = threaded
+    async with trio.open_nursery() as nursery:
+        async with held:
+            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 19)])
+            await wait_all_tasks_blocked()
+            assert rig.count("ledger_queue_depth") == 18
+            assert outcomes == {}
+    assert sorted(outcomes) == list(range(1, 19))
+    assert rig.batches() == (3, 18)  # 8, 8 and 2
+    assert rig.count("ledger_batch_size_bucket", le="8.0") == 3
+    assert rig.count("ledger_queue_depth") == 0
+
+
+async def test_order_of_arrival_is_order_of_decision(threaded):
+    rig, held = threaded
+    async with trio.open_nursery() as nursery:
+        async with held:
+            outcomes = {}
+            for stan in range(1, 12):
+                outcomes |= {stan: submit_all(rig.gate, nursery, [sale(stan, 1)])}
+                await wait_all_tasks_blocked()
+    rrns = [outcomes[stan][stan].rrn for stan in range(1, 12)]
+    assert rrns == list(range(rrns[0], rrns[0] + 11))
+
+
+# --- Shedding
+
+
+async def test_a_full_queue_answers_busy_at_once_and_decides_nothing(threaded):
+    rig, held = threaded
+    async with trio.open_nursery() as nursery:
+        async with held:
+            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
+            await wait_all_tasks_blocked()
+            shed = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(21, 26)])
+            await wait_all_tasks_blocked()
+            assert shed == dict.fromkeys(range(21, 26), BUSY)
+            assert outcomes == {}
+            assert rig.count("ledger_shed_total") == 5
+    assert {outcome.decision for outcome in outcomes.values()} == {APPROVED}
+    assert balance(rig.ledger) == START_FEN - 20
+    # What was shed was not seen: sent again, it is decided like new.
+    again = await rig.gate.submit(sale(21, 1))
+    assert (again.decision, again.replayed) == (APPROVED, False)
+
+
+async def test_shedding_yields_to_others(threaded):
+    rig, held = threaded
+    async with trio.open_nursery() as nursery:
+        async with held:
+            submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
+            await wait_all_tasks_blocked()
+            with trio.testing.assert_checkpoints():
+                await rig.gate.submit(sale(21, 1))
+
+
+# --- Callers that go away
+
+
+async def test_a_cancelled_caller_stops_waiting_and_its_command_is_decided(threaded):
+    rig, held = threaded
+    async with trio.open_nursery() as nursery:
+        async with held:
+            outcomes = submit_all(rig.gate, nursery, [sale(1, 1)])
+            await wait_all_tasks_blocked()
+            with trio.move_on_after(0) as scope:
+                await rig.gate.submit(sale(2, 10))
+            assert scope.cancelled_caught
+    assert outcomes[1].decision == APPROVED
+    assert balance(rig.ledger) == START_FEN - 11
+    assert (await rig.gate.submit(sale(2, 10))).replayed
+
+
+async def test_a_caller_cancelled_during_the_commit_itself_changes_nothing(threaded):
+    """The commit is in the thread already; whoever waits may leave, the commit does not notice."""
+    rig, _ = threaded
+    in_commit, go_on = threading.Event(), threading.Event()
+    rig.gate._now_ms = lambda: (in_commit.set(), go_on.wait(60), NOW_MS)[2]
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel_when, in_commit, scope, go_on)
+            await rig.gate.submit(sale(1, 10))
+        assert scope.cancelled_caught
+    rig.gate._now_ms = lambda: NOW_MS
+    assert (await rig.gate.submit(query(1))).state == TransferState.APPROVED
+
+
+async def cancel_when(in_commit, scope, go_on):
+    await trio.to_thread.run_sync(in_commit.wait, 60)
+    scope.cancel()
+    await wait_all_tasks_blocked()
+    go_on.set()
+
+
+async def test_a_gate_that_is_cancelled_finishes_what_it_has(nursery):
+    """Shutdown: what was taken from terminals before is decided and durable, whether or not anybody waits."""
+    executor = LedgerThread()
+    rig = GateRig(executor, batch_max=4)
+    async with trio.open_nursery() as callers:
+        async with trio.open_nursery() as gates:
+            gates.start_soon(rig.gate.run)
+            async with Held(rig, callers):
+                outcomes = submit_all(rig.gate, callers, [sale(stan, 1) for stan in range(1, 11)])
+                await wait_all_tasks_blocked()
+                gates.cancel_scope.cancel()
+        assert balance(rig.ledger) == START_FEN - 10
+    assert len(outcomes) == 10
+    executor.stop()
+    rig.store.close()
+
+
+# --- Failures
+
+
+def fill(store):
+    [(pages,)] = store.execute("PRAGMA page_count")
+    store.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def free(store):
+    store.execute("PRAGMA max_page_count = 1073741823")
+
+
+async def test_a_full_disk_is_a_fault_until_there_is_space(rig):
+    await rig.gate.call(fill, rig.store)
+    outcomes = []
+    while FAULT not in outcomes:
+        assert len(outcomes) < 200
+        outcomes.append(await rig.gate.submit(sale(len(outcomes) + 1, 1)))
+    stan = len(outcomes)
+    assert {outcome.decision for outcome in outcomes[:-1]} <= {APPROVED}
+    assert not rig.gate.healthy
+    assert rig.count("ledger_faults_total", kind="StoreFull") == 1
+    assert balance(rig.ledger) == START_FEN - (stan - 1)
+    # What needs no space is answered meanwhile, and says nothing about the disk.
+    assert (await rig.gate.submit(query(stan))).state == TransferState.NEVER_SEEN
+    assert (await rig.gate.submit(sale(1, 1))).replayed == (stan > 1)
+    assert not rig.gate.healthy
+    await rig.gate.call(free, rig.store)
+    outcome = await rig.gate.submit(sale(stan, 1))
+    assert (outcome.decision, outcome.replayed) == (APPROVED, False)
+    assert rig.gate.healthy
+    audit.check(rig.store)
+
+
+async def test_a_full_disk_costs_the_whole_batch(threaded):
+    rig, held = threaded
+    rig.gate._batch_max = 20
+    await rig.gate.call(fill, rig.store)
+    async with trio.open_nursery() as nursery:
+        async with held:
+            # Far too much for the space left in the last page.
+            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
+    assert {outcome.decision for outcome in outcomes.values()} == {Decision.FAULT}
+    assert balance(rig.ledger) == START_FEN
+    assert rig.count("ledger_faults_total", kind="StoreFull") == 1
+
+
+async def test_a_broken_store_ends_the_gate_and_answers_nobody(tmp_path):
+    """A second writer on the same file: whoever meets it cannot know what is durable."""
+    store = SqliteStore(tmp_path / "ledger.db")
+    rig = GateRig(InlineExecutor(), store=store)
+    store.execute("PRAGMA busy_timeout = 0")
+    other = SqliteStore(tmp_path / "ledger.db")
+    outcomes = {}
+    with other.transaction(), pytest.RaisesGroup(StoreBroken):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.gate.run)
+            outcomes = submit_all(rig.gate, nursery, [sale(1, 10), sale(2, 10)])
+    assert outcomes == {}
+    assert not rig.gate.healthy
+    assert rig.count("ledger_faults_total", kind="StoreBroken") == 1
+    other.close()
+    store.close()
+
+
+async def test_a_poisoned_command_costs_only_itself(threaded):
+    rig, held = threaded
+    async with trio.open_nursery() as nursery:
+        async with held:
+            outcomes = submit_all(rig.gate, nursery, [sale(1, 10), sale(2, 10), POISON, sale(3, 10), query(50)])
+            await wait_all_tasks_blocked()
+    decisions = {stan: outcome.decision for stan, outcome in outcomes.items()}
+    assert decisions == {1: APPROVED, 2: APPROVED, 3: APPROVED, 50: Decision.NEVER_SEEN, 99: Decision.FAULT}
+    assert balance(rig.ledger) == START_FEN - 30
+    assert rig.count("ledger_faults_total", kind="command") == 1
+    assert rig.gate.healthy
+    audit.check(rig.store)
+
+
+async def test_a_poisoned_command_is_logged_with_its_identity(rig):
+    with structlog.testing.capture_logs() as logs:
+        assert await rig.gate.submit(POISON) == FAULT
+    assert [entry["event"] for entry in logs] == ["a batch failed; deciding its commands one by one", "command failed"]
+    assert logs[1]["identity"] == POISON.identity
+    assert logs[1]["command"] == "Sale"
+
+
+async def test_a_disk_that_fills_while_deciding_one_by_one_leaves_nobody_in_doubt(threaded):
+    """Some were durable when the disk was found full: 96 decides nothing, and the copy gets the true answer."""
+    rig, held = threaded
+    rig.gate._batch_max = 20
+    await rig.gate.call(fill, rig.store)
+    commands = [POISON, *(sale(stan, 1) for stan in range(1, 20))]
+    async with trio.open_nursery() as nursery:
+        async with held:
+            outcomes = submit_all(rig.gate, nursery, commands)
+    assert {outcome.decision for outcome in outcomes.values()} == {Decision.FAULT}
+    await rig.gate.call(free, rig.store)
+    for command in commands[1:]:
+        assert (await rig.gate.submit(command)).decision == APPROVED
+    assert balance(rig.ledger) == START_FEN - 19
+    audit.check(rig.store)
+
+
+# --- Calls
+
+
+async def test_a_call_gives_back_its_result_or_its_exception(rig):
+    assert await rig.gate.call(lambda a, b: a * b, 6, 7) == 42
+    with pytest.raises(ZeroDivisionError):
+        await rig.gate.call(divmod, 1, 0)
+    assert rig.gate.healthy
+
+
+async def test_calls_run_in_the_ledgers_thread_between_batches(threaded):
+    rig, held = threaded
+    thread = await rig.gate.call(threading.get_ident)
+    assert thread != threading.get_ident()
+    async with trio.open_nursery() as nursery:
+        async with held:
+            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 11)])
+            seen = []
+
+            async def look():
+                seen.append(await rig.gate.call(lambda: (threading.get_ident(), rig.store.head()[0])))
+
+            nursery.start_soon(look)
+            await wait_all_tasks_blocked()
+    [(ident, head)] = seen
+    assert ident == thread
+    assert head == 2 + 8  # behind one batch, not behind the whole queue
+    assert len(outcomes) == 10
+
+
+async def test_a_cancelled_call_is_made_all_the_same(threaded):
+    rig, held = threaded
+    made = threading.Event()
+    async with held:
+        with trio.move_on_after(0) as scope:
+            await rig.gate.call(made.set)
+        assert scope.cancelled_caught
+        assert not made.is_set()
+    assert made.is_set()
+
+
+async def test_one_call_that_fails_costs_its_neighbours_nothing(threaded):
+    rig, held = threaded
+    results = {}
+
+    async def one(name, function):
+        try:
+            results[name] = await rig.gate.call(function)
+        except ArithmeticError as error:
+            results[name] = type(error)
+
+    async with trio.open_nursery() as nursery:
+        async with held:
+            for name, function in (("a", lambda: 1), ("b", lambda: 1 // 0), ("c", lambda: 3)):
+                nursery.start_soon(one, name, function)
+            await wait_all_tasks_blocked()
+    assert results == {"a": 1, "b": ZeroDivisionError, "c": 3}
+
+
+def raise_(error):
+    raise error
+
+
+async def test_a_call_that_meets_a_full_disk_hears_of_it_and_so_does_the_probe(rig):
+    with pytest.raises(StoreFull):
+        await rig.gate.call(raise_, StoreFull("no space"))
+    assert not rig.gate.healthy
+    assert rig.count("ledger_faults_total", kind="StoreFull") == 1
+    await rig.gate.submit(sale(1, 1))
+    assert rig.gate.healthy
+
+
+async def test_a_call_that_breaks_the_store_ends_the_gate():
+    rig = GateRig(InlineExecutor())
+    with pytest.RaisesGroup(StoreBroken):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.gate.run)
+            nursery.start_soon(rig.gate.call, raise_, StoreBroken("bad sector"))
+    rig.store.close()
+
+
+# --- Executors
+
+
+@pytest.mark.parametrize("kind", [InlineExecutor, LedgerThread])
+async def test_an_executor_gives_back_results_and_exceptions(kind):
+    executor = kind()
+    assert await executor.run(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await executor.run(divmod, 1, 0)
+    if kind is LedgerThread:
+        executor.stop()
+
+
+async def test_the_thread_is_one_and_its_work_cannot_be_cancelled():
+    executor = LedgerThread()
+    first = await executor.run(threading.get_ident)
+    with trio.move_on_after(0) as scope:
+        assert await executor.run(threading.get_ident) == first
+    assert not scope.cancelled_caught
+    executor.stop()
+
+
+def test_the_thread_ends_when_stopped():
+    before = set(threading.enumerate())
+    executor = LedgerThread()
+    [thread] = set(threading.enumerate()) - before
+    executor.stop()
+    assert not thread.is_alive()

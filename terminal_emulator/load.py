@@ -90,7 +90,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """A look at a running load. `latency_ms` is the 50th and 99th percentile since the look before, None without any."""
+    """A look at a running load. `latency_ms` is the 50th and 99th percentile since the last look, None without any."""
 
     phase: str
     """connecting, warming up, selling, draining, resolving"""

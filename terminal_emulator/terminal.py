@@ -110,6 +110,17 @@ async def _shake_hands(
     return challenged, ready
 
 
+async def _write(stream: trio.abc.Stream, data: bytes | None) -> None:
+    """Send, or close; a broken stream is closed, so that whoever reads it notices."""
+    try:
+        if data is not None:
+            await stream.send_all(data)
+            return
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    await trio.aclose_forcefully(stream)
+
+
 class Ticker:
     """Calls `tick` of terminals when their time has come: one sleeping task for all of them."""
 
@@ -173,6 +184,8 @@ class Terminal:
         self._connection: Connection | None = None
         self._frames_left = 0
         self._hung_up = False
+        self._is_writing = False
+        self._writes: list[Write] = []
 
     def now(self) -> Now:
         """The time for the brain."""
@@ -209,15 +222,22 @@ class Terminal:
         return writes
 
     async def perform(self, writes: list[Write]) -> None:
-        """Write, or close. A line that breaks here is noticed by `run`."""
-        for stream, data in writes:
-            if data is None:
-                await trio.aclose_forcefully(stream)
-                continue
-            try:
-                await stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                await trio.aclose_forcefully(stream)
+        """Write, or close. A line that breaks here is noticed by `run`.
+
+        An answer can come, and lead to the next request, before the task that sent the first one runs again: then that
+        task writes the second one too.
+        """
+        if self._is_writing:
+            self._writes += writes
+            return
+        self._is_writing = True
+        try:
+            while writes:
+                for stream, data in writes:
+                    await _write(stream, data)
+                writes, self._writes = self._writes, []
+        finally:
+            self._is_writing = False
 
     async def run(self) -> None:
         """Until cancelled: keep a session open. Call `brain.power_on` before."""

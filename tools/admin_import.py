@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from tools.listing import console, print_json, yuan
+from tools.listing import console, print_json, progress, yuan
 from tools.options import AsJson, Data, admin_channel
 
 if TYPE_CHECKING:
@@ -77,21 +77,18 @@ def _run(
     admin: AdminChannel, operation: str, lines: list[dict[str, Any]], title: str, quiet: bool
 ) -> tuple[Counter[str], list[LineError]]:
     """Send all lines in chunks, with progress; the summed counts and the errors."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from tools.card_csv import LineError
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     counts: Counter[str] = Counter()
     errors: list[LineError] = []
-    with Progress(*columns, console=console(), disable=quiet, transient=True) as progress:
-        task = progress.add_task(title, total=len(lines))
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task(title, total=len(lines))
         for start in range(0, len(lines), CHUNK):
             chunk = lines[start : start + CHUNK]
             answer = admin.call(operation, lines=chunk)
             errors += [LineError(**error) for error in answer["errors"]]
             counts.update({name: answer[name] for name in SUMMED if name in answer})
-            progress.advance(task, len(chunk))
+            bar.advance(task, len(chunk))
     return counts, errors
 
 

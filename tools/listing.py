@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,13 @@ PIPE_WIDTH: Final = 200
 def console() -> Console:
     """Standard output as it is now (tests replace it)."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False)
+
+
+def progress(*, quiet: bool) -> Progress:
+    """A bar on standard error for a long job; nothing when nobody watches, or in `quiet`."""
+    screen = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=screen, disable=quiet or not screen.is_terminal, transient=True)
 
 
 def print_json(value: Any) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from tools.listing import console, print_json
+from tools.listing import console, print_json, progress
 from tools.options import AsJson, data_folder
 
 if TYPE_CHECKING:
@@ -47,7 +45,6 @@ def check_ledger(path: Path, *, quiet: bool = False) -> list[Check]:
     from server.ledger.store import StoreError
     from server.ledger.verify import verify as verify_store
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         store = SqliteStore(path, readonly=True)
     except StoreError:
@@ -55,9 +52,9 @@ def check_ledger(path: Path, *, quiet: bool = False) -> list[Check]:
     except Exception as error:  # the driver has many words for a file that is beyond opening
         return [Check(INTEGRITY, False, f"{path}: cannot be opened: {type(error).__name__}: {error}")]
     try:
-        with Progress(*columns, console=console(), disable=quiet, transient=True) as progress:
-            task = progress.add_task("transfers", total=None)
-            return verify_store(store, lambda done, total: progress.update(task, completed=done, total=total))
+        with progress(quiet=quiet) as bar:
+            task = bar.add_task("transfers", total=None)
+            return verify_store(store, lambda done, total: bar.update(task, completed=done, total=total))
     finally:
         store.close()
 

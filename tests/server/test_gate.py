@@ -4,7 +4,6 @@ import threading
 
 import msgspec
 import pytest
-import structlog
 import trio
 from prometheus_client import CollectorRegistry
 from trio.testing import wait_all_tasks_blocked
@@ -77,7 +76,6 @@ class Held:
 
     async def __aexit__(self, *_):
         self._release.set()
-        await wait_all_tasks_blocked()
 
 
 @pytest.fixture
@@ -137,12 +135,11 @@ async def test_copies_in_flight_share_one_answer(rig):
 
 async def test_what_gathers_during_a_commit_goes_into_the_next(threaded):
     rig, held = threaded
-    async with trio.open_nursery() as nursery:
-        async with held:
-            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 19)])
-            await wait_all_tasks_blocked()
-            assert rig.count("ledger_queue_depth") == 18
-            assert outcomes == {}
+    async with trio.open_nursery() as nursery, held:
+        outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 19)])
+        await wait_all_tasks_blocked()
+        assert rig.count("ledger_queue_depth") == 18
+        assert outcomes == {}
     assert sorted(outcomes) == list(range(1, 19))
     assert rig.batches() == (3, 18)  # 8, 8 and 2
     assert rig.count("ledger_batch_size_bucket", le="8.0") == 3
@@ -151,12 +148,11 @@ async def test_what_gathers_during_a_commit_goes_into_the_next(threaded):
 
 async def test_order_of_arrival_is_order_of_decision(threaded):
     rig, held = threaded
-    async with trio.open_nursery() as nursery:
-        async with held:
-            outcomes = {}
-            for stan in range(1, 12):
-                outcomes |= {stan: submit_all(rig.gate, nursery, [sale(stan, 1)])}
-                await wait_all_tasks_blocked()
+    async with trio.open_nursery() as nursery, held:
+        outcomes = {}
+        for stan in range(1, 12):
+            outcomes |= {stan: submit_all(rig.gate, nursery, [sale(stan, 1)])}
+            await wait_all_tasks_blocked()
     rrns = [outcomes[stan][stan].rrn for stan in range(1, 12)]
     assert rrns == list(range(rrns[0], rrns[0] + 11))
 
@@ -166,15 +162,14 @@ async def test_order_of_arrival_is_order_of_decision(threaded):
 
 async def test_a_full_queue_answers_busy_at_once_and_decides_nothing(threaded):
     rig, held = threaded
-    async with trio.open_nursery() as nursery:
-        async with held:
-            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
-            await wait_all_tasks_blocked()
-            shed = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(21, 26)])
-            await wait_all_tasks_blocked()
-            assert shed == dict.fromkeys(range(21, 26), BUSY)
-            assert outcomes == {}
-            assert rig.count("ledger_shed_total") == 5
+    async with trio.open_nursery() as nursery, held:
+        outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
+        await wait_all_tasks_blocked()
+        shed = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(21, 26)])
+        await wait_all_tasks_blocked()
+        assert shed == dict.fromkeys(range(21, 26), BUSY)
+        assert outcomes == {}
+        assert rig.count("ledger_shed_total") == 5
     assert {outcome.decision for outcome in outcomes.values()} == {APPROVED}
     assert balance(rig.ledger) == START_FEN - 20
     # What was shed was not seen: sent again, it is decided like new.
@@ -184,12 +179,11 @@ async def test_a_full_queue_answers_busy_at_once_and_decides_nothing(threaded):
 
 async def test_shedding_yields_to_others(threaded):
     rig, held = threaded
-    async with trio.open_nursery() as nursery:
-        async with held:
-            submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
-            await wait_all_tasks_blocked()
-            with trio.testing.assert_checkpoints():
-                await rig.gate.submit(sale(21, 1))
+    async with trio.open_nursery() as nursery, held:
+        submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
+        await wait_all_tasks_blocked()
+        with trio.testing.assert_checkpoints():
+            await rig.gate.submit(sale(21, 1))
 
 
 # --- Callers that go away
@@ -197,13 +191,12 @@ async def test_shedding_yields_to_others(threaded):
 
 async def test_a_cancelled_caller_stops_waiting_and_its_command_is_decided(threaded):
     rig, held = threaded
-    async with trio.open_nursery() as nursery:
-        async with held:
-            outcomes = submit_all(rig.gate, nursery, [sale(1, 1)])
-            await wait_all_tasks_blocked()
-            with trio.move_on_after(0) as scope:
-                await rig.gate.submit(sale(2, 10))
-            assert scope.cancelled_caught
+    async with trio.open_nursery() as nursery, held:
+        outcomes = submit_all(rig.gate, nursery, [sale(1, 1)])
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(0) as scope:
+            await rig.gate.submit(sale(2, 10))
+        assert scope.cancelled_caught
     assert outcomes[1].decision == APPROVED
     assert balance(rig.ledger) == START_FEN - 11
     assert (await rig.gate.submit(sale(2, 10))).replayed
@@ -285,10 +278,10 @@ async def test_a_full_disk_costs_the_whole_batch(threaded):
     rig, held = threaded
     rig.gate._batch_max = 20
     await rig.gate.call(fill, rig.store)
-    async with trio.open_nursery() as nursery:
-        async with held:
-            # Far too much for the space left in the last page.
-            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
+    async with trio.open_nursery() as nursery, held:
+        # Far too much for the space left in the last page.
+        outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 21)])
+        await wait_all_tasks_blocked()
     assert {outcome.decision for outcome in outcomes.values()} == {Decision.FAULT}
     assert balance(rig.ledger) == START_FEN
     assert rig.count("ledger_faults_total", kind="StoreFull") == 1
@@ -314,10 +307,9 @@ async def test_a_broken_store_ends_the_gate_and_answers_nobody(tmp_path):
 
 async def test_a_poisoned_command_costs_only_itself(threaded):
     rig, held = threaded
-    async with trio.open_nursery() as nursery:
-        async with held:
-            outcomes = submit_all(rig.gate, nursery, [sale(1, 10), sale(2, 10), POISON, sale(3, 10), query(50)])
-            await wait_all_tasks_blocked()
+    async with trio.open_nursery() as nursery, held:
+        outcomes = submit_all(rig.gate, nursery, [sale(1, 10), sale(2, 10), POISON, sale(3, 10), query(50)])
+        await wait_all_tasks_blocked()
     decisions = {stan: outcome.decision for stan, outcome in outcomes.items()}
     assert decisions == {1: APPROVED, 2: APPROVED, 3: APPROVED, 50: Decision.NEVER_SEEN, 99: Decision.FAULT}
     assert balance(rig.ledger) == START_FEN - 30
@@ -326,9 +318,8 @@ async def test_a_poisoned_command_costs_only_itself(threaded):
     audit.check(rig.store)
 
 
-async def test_a_poisoned_command_is_logged_with_its_identity(rig):
-    with structlog.testing.capture_logs() as logs:
-        assert await rig.gate.submit(POISON) == FAULT
+async def test_a_poisoned_command_is_logged_with_its_identity(rig, logs):
+    assert await rig.gate.submit(POISON) == FAULT
     assert [entry["event"] for entry in logs] == ["a batch failed; deciding its commands one by one", "command failed"]
     assert logs[1]["identity"] == POISON.identity
     assert logs[1]["command"] == "Sale"
@@ -340,9 +331,9 @@ async def test_a_disk_that_fills_while_deciding_one_by_one_leaves_nobody_in_doub
     rig.gate._batch_max = 20
     await rig.gate.call(fill, rig.store)
     commands = [POISON, *(sale(stan, 1) for stan in range(1, 20))]
-    async with trio.open_nursery() as nursery:
-        async with held:
-            outcomes = submit_all(rig.gate, nursery, commands)
+    async with trio.open_nursery() as nursery, held:
+        outcomes = submit_all(rig.gate, nursery, commands)
+        await wait_all_tasks_blocked()
     assert {outcome.decision for outcome in outcomes.values()} == {Decision.FAULT}
     await rig.gate.call(free, rig.store)
     for command in commands[1:]:
@@ -365,16 +356,15 @@ async def test_calls_run_in_the_ledgers_thread_between_batches(threaded):
     rig, held = threaded
     thread = await rig.gate.call(threading.get_ident)
     assert thread != threading.get_ident()
-    async with trio.open_nursery() as nursery:
-        async with held:
-            outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 11)])
-            seen = []
+    async with trio.open_nursery() as nursery, held:
+        outcomes = submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 11)])
+        seen = []
 
-            async def look():
-                seen.append(await rig.gate.call(lambda: (threading.get_ident(), rig.store.head()[0])))
+        async def look():
+            seen.append(await rig.gate.call(lambda: (threading.get_ident(), rig.store.head()[0])))
 
-            nursery.start_soon(look)
-            await wait_all_tasks_blocked()
+        nursery.start_soon(look)
+        await wait_all_tasks_blocked()
     [(ident, head)] = seen
     assert ident == thread
     assert head == 2 + 8  # behind one batch, not behind the whole queue
@@ -389,6 +379,7 @@ async def test_a_cancelled_call_is_made_all_the_same(threaded):
             await rig.gate.call(made.set)
         assert scope.cancelled_caught
         assert not made.is_set()
+    await rig.gate.call(int)  # calls are made in their order
     assert made.is_set()
 
 
@@ -402,11 +393,10 @@ async def test_one_call_that_fails_costs_its_neighbours_nothing(threaded):
         except ArithmeticError as error:
             results[name] = type(error)
 
-    async with trio.open_nursery() as nursery:
-        async with held:
-            for name, function in (("a", lambda: 1), ("b", lambda: 1 // 0), ("c", lambda: 3)):
-                nursery.start_soon(one, name, function)
-            await wait_all_tasks_blocked()
+    async with trio.open_nursery() as nursery, held:
+        for name, function in (("a", lambda: 1), ("b", lambda: 1 // 0), ("c", lambda: 3)):
+            nursery.start_soon(one, name, function)
+        await wait_all_tasks_blocked()
     assert results == {"a": 1, "b": ZeroDivisionError, "c": 3}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ class Fanka:
 
     def __call__(self, *words: object) -> int:
         self._capsys.readouterr()
+        code: object = 0
         try:
             app([str(word) for word in words], result_action="sys_exit")
         except SystemExit as done:
@@ -57,7 +57,7 @@ class Fanka:
 
 
 @pytest.fixture
-def fanka(folder: DataFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Fanka]:
+def fanka(folder: DataFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fanka:
     monkeypatch.setenv("FANKA_DATA", str(folder.path))
     monkeypatch.setenv("COLUMNS", "200")
     return Fanka(capsys)

@@ -1,4 +1,4 @@
-"""The way to the ledger: through the host while it runs, directly when none does, and a clear word when neither goes."""
+"""The way to the ledger: through the host while it runs, directly when none does, a clear word when neither goes."""
 
 from __future__ import annotations
 
@@ -64,10 +64,9 @@ def test_the_first_business_day_is_opened(folder):
 
 
 def test_a_host_that_holds_the_lock_but_does_not_answer(folder):
-    with folder.locked("fanka serve"):
-        with pytest.raises(FolderBusy, match=r"in use by fanka serve, process \d+.*does not answer on control.sock"):
-            with open_admin(folder, patience_s=0):
-                pass
+    said = r"in use by fanka serve, process \d+.*does not answer on control.sock"
+    with folder.locked("fanka serve"), pytest.raises(FolderBusy, match=said), open_admin(folder, patience_s=0):
+        pass
 
 
 def test_a_dead_hosts_socket_is_no_host(folder):
@@ -100,5 +99,5 @@ def test_a_host_that_hangs_up_leaves_it_open_whether_it_is_done(folder):
 def test_no_folder(tmp_path):
     from server.folder import DataFolder
 
-    with pytest.raises(FolderError, match="expected a data folder with fanka.toml"), open_admin(DataFolder(tmp_path)):
+    with pytest.raises(FolderError, match=r"expected a data folder with fanka.toml"), open_admin(DataFolder(tmp_path)):
         pass

@@ -1,0 +1,90 @@
+"""`fanka load` against a real host: the figures and the audit, also when the host is killed in the middle."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from server.folder import DataFolder
+from tools.host_process import HostProcess, serving
+from tools.load import load
+from tools.verify import check_ledger
+
+PORTS: dict[tuple[str, str], Any] = {("listen", "port"): 0, ("http", "port"): 0}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    """A data folder whose ports the system chooses."""
+    return DataFolder.create(tmp_path / "D", secrets.token_bytes, PORTS)
+
+
+def test_no_host_running(folder: DataFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        load(folder.path, terminals=1, seconds=1)
+    assert left.value.code == 2
+    assert "expected a running host, found none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"terminals": 0}, "--terminals"),
+        ({"terminals": 10, "connected": 30_000}, "--terminals"),
+        ({"seconds": 0}, "--seconds"),
+        ({"warm_up": -1}, "--warm-up"),
+        ({"rate": 0.0}, "--rate"),
+    ],
+)
+def test_options_out_of_range(
+    folder: DataFolder, options: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        load(folder.path, **options)
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_rush_and_its_report(folder: DataFolder, tmp_path: Path) -> None:
+    result, page = tmp_path / "load.json", tmp_path / "load.html"
+    with serving(folder):
+        code = load(folder.path, terminals=20, seconds=1, rate=100, cards=50, json=result, html=page, quiet=True)
+    report = msgspec.json.decode(result.read_bytes())
+    assert code == 0
+    assert {"terminals", "seconds", "offered_per_s", "approved", "declined", "failed", "throughput_per_s"} <= set(report)
+    assert list(report["latency_ms"]) == ["p50", "p90", "p99", "p999", "max"]
+    audit = report["audit"]
+    assert report["approved"] == audit["acknowledged"] == audit["in_ledger"] > 0
+    assert (audit["missing"], audit["duplicated"], audit["balanced"]) == (0, 0, True)
+    assert "<svg" in page.read_text("utf-8")
+
+
+def test_a_host_killed_in_the_middle(folder: DataFolder, tmp_path: Path) -> None:
+    """kill -9 while terminals sell, start again: no acknowledged sale is missing, none is doubled."""
+    log = folder.path / "host.log"
+    host = HostProcess(folder, log)
+    result = tmp_path / "load.json"
+    hosts = [host]
+
+    def kill_and_restart() -> None:
+        hosts[-1].kill()
+        hosts.append(HostProcess(folder, log))
+
+    timer = threading.Timer(2.5, kill_and_restart)
+    timer.start()
+    try:
+        code = load(folder.path, terminals=50, seconds=5, rate=200, cards=100, json=result, quiet=True)
+        timer.join()
+    finally:
+        timer.cancel()
+        assert hosts[-1].stop() == 0
+    audit = msgspec.json.decode(result.read_bytes())["audit"]
+    assert len(hosts) == 2, "the host was not killed while the load ran"
+    assert code == 0, audit
+    assert audit["acknowledged"] > 0
+    assert all(check.ok for check in check_ledger(folder.ledger_path, quiet=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -17,70 +18,48 @@ class Metrics:
         # A creation-time gauge per series would double what a scrape carries and says nothing here.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
-        self.authorizations = Counter(
-            "fanka_authorizations_total",
-            "Requests answered, by transaction type and response code.",
-            ("type", "code"),
-            registry=registry,
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self.authorizations = counter(
+            "fanka_authorizations_total", "Requests answered, by transaction type and response code.", ("type", "code")
         )
-        self.latency_seconds = Histogram(
+        self.latency_seconds = histogram(
             "fanka_authorization_seconds",
             "From a whole request to its answer, by transaction type.",
             ("type",),
             buckets=LATENCY_BUCKETS_S,
-            registry=registry,
         )
-        self.batch_size = Histogram(
-            "fanka_ledger_batch_size", "Requests per commit.", buckets=BATCH_BUCKETS, registry=registry
+        self.batch_size = histogram("fanka_ledger_batch_size", "Requests per commit.", buckets=BATCH_BUCKETS)
+        self.commit_seconds = histogram(
+            "fanka_ledger_commit_seconds", "From taking a batch to its durable commit.", buckets=LATENCY_BUCKETS_S
         )
-        self.commit_seconds = Histogram(
-            "fanka_ledger_commit_seconds",
-            "From taking a batch to its durable commit.",
-            buckets=LATENCY_BUCKETS_S,
-            registry=registry,
+        self.queue_depth = gauge("fanka_ledger_queue_depth", "Requests waiting for a commit.")
+        self.shed = counter("fanka_ledger_shed_total", "Requests answered 09 because the queue was full.")
+        self.ledger_faults = counter(
+            "fanka_ledger_faults_total", "Failures of the ledger, by kind: StoreFull, StoreBroken, command.", ("kind",)
         )
-        self.queue_depth = Gauge("fanka_ledger_queue_depth", "Requests waiting for a commit.", registry=registry)
-        self.shed = Counter(
-            "fanka_ledger_shed_total", "Requests answered 09 because the queue was full.", registry=registry
-        )
-        self.ledger_faults = Counter(
-            "fanka_ledger_faults_total",
-            "Failures of the ledger, by kind: StoreFull, StoreBroken, command.",
-            ("kind",),
-            registry=registry,
-        )
-        self.id_conflicts = Counter(
+        self.id_conflicts = counter(
             "fanka_id_conflicts_total",
             "Requests that reused an identity with other content: broken firmware, rolled-back memory or a clone.",
-            registry=registry,
         )
-        self.connections = Gauge("fanka_connections", "Open TCP connections of terminals.", registry=registry)
-        self.sessions = Gauge("fanka_sessions", "Authenticated sessions.", registry=registry)
-        self.handshakes = Counter(
-            "fanka_handshakes_total",
-            "Handshakes by result: ready, enrol, failed, timeout.",
-            ("result",),
-            registry=registry,
+        self.connections = gauge("fanka_connections", "Open TCP connections of terminals.")
+        self.sessions = gauge("fanka_sessions", "Authenticated sessions.")
+        self.handshakes = counter(
+            "fanka_handshakes_total", "Handshakes by result: ready, enrol, failed, timeout.", ("result",)
         )
-        self.connections_refused = Counter(
+        self.connections_refused = counter(
             "fanka_connections_refused_total",
             "Connections closed at once, by reason: full, source, drain.",
             ("reason",),
-            registry=registry,
         )
-        self.takeovers = Counter(
-            "fanka_session_takeovers_total", "Sessions ended by a newer one of the same terminal.", registry=registry
-        )
-        self.sessions_ended = Counter(
+        self.takeovers = counter("fanka_session_takeovers_total", "Sessions ended by a newer one of the same terminal.")
+        self.sessions_ended = counter(
             "fanka_sessions_ended_total",
             "Sessions ended, by reason: signed_off, closed, idle, frame_timeout, protocol, takeover, revoked, drain, "
             "fault.",
             ("reason",),
-            registry=registry,
         )
-        self.frames_rejected = Counter(
-            "fanka_frames_rejected_total",
-            "Frames refused, by reason (see docs/protocol.md).",
-            ("reason",),
-            registry=registry,
+        self.frames_rejected = counter(
+            "fanka_frames_rejected_total", "Frames refused, by reason (see docs/protocol.md).", ("reason",)
         )

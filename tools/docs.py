@@ -35,6 +35,9 @@ GENERATORS: Final[dict[str, str]] = {
     "session": "tools.docs_protocol:session",
     "annotated sale": "tools.docs_protocol:annotated_sale",
     "refused frames": "tools.docs_protocol:refused_frames",
+    "commands": "tools.docs_operating:commands",
+    "settings": "tools.docs_operating:settings_table",
+    "metrics": "tools.docs_operating:metrics",
 }
 """Name in the marker: module and function, imported only when a document asks for it."""
 

@@ -201,6 +201,11 @@ class SqliteStore:
         self._db.close()
 
 
+def sqlite_version() -> str:
+    """Version of the SQLite in use."""
+    return apsw.sqlite_lib_version()
+
+
 def check_sqlite_version() -> None:
     """Refuse a SQLite with the WAL-reset bug; raises StoreRefused."""
     version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))

@@ -26,27 +26,28 @@ def _picked(index: int) -> str:
     return f"unhex(value ->> {index})" if index in _BINARY else f"value ->> {index}"
 
 
-# No value is ever put into the text of a statement: only the names of our own columns are.
+# No value is ever put into the text of a statement: only the names of our own columns are. CROSS JOIN and the upsert fix
+# the order of work, each key to its row; with the statistics of a young ledger the planner would read whole tables instead.
 _LOAD_TRANSFERS: Final = " ".join(
     [
         "SELECT",
         ", ".join(f"t.{name}" for name in _COLUMNS),
-        "FROM json_each(?) AS wanted JOIN transfers AS t ON t.terminal_id = wanted.value ->> 0",
+        "FROM json_each(?) AS wanted CROSS JOIN transfers AS t ON t.terminal_id = wanted.value ->> 0",
         "AND t.batch = wanted.value ->> 1 AND t.stan = wanted.value ->> 2",
     ]
 )
 _LOAD_TERMINALS: Final = (
     "SELECT json_group_array(json_array(t.terminal_id, t.status, m.merchant_id, m.status, m.account_id))"
-    " FROM json_each(?) AS wanted JOIN terminals AS t ON t.terminal_id = wanted.value"
+    " FROM json_each(?) AS wanted CROSS JOIN terminals AS t ON t.terminal_id = wanted.value"
     " JOIN merchants AS m USING (merchant_id)"
 )
 _LOAD_CARDS: Final = (
     "SELECT json_group_array(json_array(wanted.value, account_id, status, sale_limit_fen, day_limit_fen))"
-    " FROM json_each(?) AS wanted JOIN cards ON token = unhex(wanted.value)"
+    " FROM json_each(?) AS wanted CROSS JOIN cards ON token = unhex(wanted.value)"
 )
 _LOAD_ACCOUNTS: Final = (
     "SELECT json_group_array(json_array(account_id, kind, balance_fen, spent_day, spent_fen, last_seq))"
-    " FROM json_each(?) AS wanted JOIN accounts ON account_id = wanted.value"
+    " FROM json_each(?) AS wanted CROSS JOIN accounts ON account_id = wanted.value"
 )
 _SAVE_TRANSFERS: Final = " ".join(
     [
@@ -62,8 +63,10 @@ _SAVE_ENTRIES: Final = (
     " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?)"
 )
 _SAVE_ACCOUNTS: Final = (
-    "UPDATE accounts SET balance_fen = new.value ->> 2, spent_day = new.value ->> 3, spent_fen = new.value ->> 4,"
-    " last_seq = new.value ->> 5 FROM json_each(?) AS new WHERE account_id = new.value ->> 0"
+    "INSERT INTO accounts (account_id, kind, balance_fen, spent_day, spent_fen, last_seq)"
+    " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) WHERE true"
+    " ON CONFLICT (account_id) DO UPDATE SET balance_fen = excluded.balance_fen, spent_day = excluded.spent_day,"
+    " spent_fen = excluded.spent_fen, last_seq = excluded.last_seq"
 )
 
 

@@ -50,7 +50,7 @@ def test_one_bad_line_and_nothing_is_imported(fanka, file):
     assert lines[3] == f"2 errors on 2 lines; all in {file}.errors.csv"
     assert lines[4] == "nothing was imported; mend the lines, or import the others with --skip-bad"
     assert balances(fanka) == {}
-    rows = [*csv.reader(file.with_name("cards.csv.errors.csv").open(encoding="utf-8-sig", newline=""))]
+    rows = [*csv.reader(file.with_name("cards.csv.errors.csv").read_text("utf-8-sig").splitlines())]
     assert [row[:2] for row in rows] == [["line", "field"], ["3", "card_uid"], ["4", "balance_yuan"]]
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
+from server.ledger.sqlite import sqlite_version
 
 LATENCIES: Final = ("p50", "p90", "p99", "p999", "max")
 
@@ -30,7 +30,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(memory_kib / 2**20),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "sqlite": apsw.sqlite_lib_version(),
+        "sqlite": sqlite_version(),
         "trio": version("trio"),
     }
 

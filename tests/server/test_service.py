@@ -1,0 +1,263 @@
+"""What a terminal's requests mean, asked of the service itself: real gate and ledger, no socket."""
+
+import msgspec
+import pytest
+import trio
+
+from protocol import TerminalNumber
+from protocol.messages import (
+    EchoAnswer,
+    EnrolAnswer,
+    EnrolRequest,
+    QueryAnswer,
+    Reject,
+    ReversalAnswer,
+    SaleAnswer,
+    SignOffAnswer,
+    SignOffRequest,
+    TransactionState,
+)
+from server.service import CODES
+from tests.server.host import BUSINESS_DAY, CARD, START_FEN, START_MS, STRANGER, config_of, open_host
+from tests.wire import ECHO, query_of, reversal_of
+
+ENROL = EnrolRequest(serial_number="EX-0001")
+NUMBER = TerminalNumber(9, 1)
+
+
+async def ask(rig, till, message):
+    return await rig.host.service.handle(till.number, message)
+
+
+# --- Money
+
+
+async def test_a_sale_its_copy_its_query_and_its_reversal():
+    async with open_host() as rig:
+        till = rig.enrol()
+        sale = till.sale(CARD, 1250)
+        answer = await ask(rig, till, sale)
+        assert isinstance(answer, SaleAnswer)
+        assert (answer.response_code, answer.balance_fen) == ("00", START_FEN - 1250)
+        assert answer.posted_at_ms == START_MS
+        rig.clock.ms += 5000
+        assert await ask(rig, till, sale) == answer
+        query = await ask(rig, till, query_of(sale))
+        assert isinstance(query, QueryAnswer)
+        assert (query.state, query.rrn, query.amount_fen) == (TransactionState.APPROVED, answer.rrn, 1250)
+        reversal = await ask(rig, till, reversal_of(sale))
+        assert isinstance(reversal, ReversalAnswer)
+        assert (reversal.response_code, reversal.reversed_fen, reversal.balance_fen) == ("00", 1250, START_FEN)
+        assert (await ask(rig, till, query_of(sale))).state == TransactionState.REVERSED
+        assert await ask(rig, till, sale) == answer
+
+
+async def test_a_terminal_sees_only_its_own():
+    async with open_host() as rig:
+        till, other = rig.enrol(), rig.enrol()
+        sale = till.sale(CARD)
+        await ask(rig, till, sale)
+        assert (await ask(rig, other, query_of(sale))).state == TransactionState.NEVER_SEEN
+        assert (await ask(rig, other, reversal_of(sale))).reversed_fen == 0
+        assert rig.balance_fen() == START_FEN - 100
+
+
+async def test_answers_are_counted_by_type_and_code():
+    async with open_host() as rig:
+        till = rig.enrol()
+        sale = till.sale(CARD)
+        for message in (sale, sale, till.sale(STRANGER), query_of(sale), reversal_of(sale)):
+            await ask(rig, till, message)
+        assert rig.count("authorizations_total", type="sale", code="00") == 2
+        assert rig.count("authorizations_total", type="sale", code="14") == 1
+        assert rig.count("authorizations_total", type="query", code="00") == 1
+        assert rig.count("authorizations_total", type="reversal", code="00") == 1
+        assert rig.count("authorization_seconds_count", type="sale") == 3
+
+
+async def test_every_counter_exists_from_the_start():
+    """A rate over a counter that appears with its first event misses that event."""
+    async with open_host() as rig:
+        for kind in ("sale", "reversal", "query"):
+            for code in CODES:
+                value = rig.host.metrics.registry.get_sample_value(
+                    "fanka_authorizations_total", {"type": kind, "code": code}
+                )
+                assert value == 0
+
+
+async def test_latency_is_from_request_to_answer(autojump_clock):
+    async with open_host(executor=SlowExecutor(0.3)) as rig:
+        till = rig.enrol()
+        await ask(rig, till, till.sale(CARD))
+        assert rig.count("authorization_seconds_sum", type="sale") == pytest.approx(0.3)
+
+
+class SlowExecutor:
+    """A ledger that takes its time, on the virtual clock."""
+
+    def __init__(self, delay_s):
+        self.delay_s = delay_s
+
+    async def run(self, function, *args):
+        await trio.sleep(self.delay_s)
+        return function(*args)
+
+
+async def test_an_identity_with_other_content_is_refused_counted_and_alarmed(logs):
+    async with open_host() as rig:
+        till = rig.enrol()
+        sale = till.sale(CARD, 100)
+        await ask(rig, till, sale)
+        answer = await ask(rig, till, msgspec.structs.replace(sale, amount_fen=101))
+        assert (answer.response_code, answer.amount_fen) == ("94", 101)
+        assert rig.count("id_conflicts_total") == 1
+        assert rig.balance_fen() == START_FEN - 100
+        [alarm] = [entry for entry in logs if entry["log_level"] == "error"]
+        assert (alarm["terminal"], alarm["batch"], alarm["stan"]) == (str(till.number), sale.batch, sale.stan)
+        assert "expected a copy of the first request" in alarm["event"]
+
+
+async def test_a_busy_host_says_so_and_decides_nothing(autojump_clock):
+    config = config_of()
+    config = msgspec.structs.replace(config, ledger=msgspec.structs.replace(config.ledger, queue_max=1))
+    async with open_host(config, executor=SlowExecutor(1)) as rig:
+        till = rig.enrol()
+        sales = [till.sale(CARD) for _ in range(3)]
+        answers = {}
+
+        async def one(sale):
+            answers[sale.stan] = (await ask(rig, till, sale)).response_code
+
+        async with trio.open_nursery() as nursery:
+            for sale in sales:
+                nursery.start_soon(one, sale)
+        assert sorted(answers.values()) == ["00", "09", "09"]
+        [shed] = [sale for sale in sales if answers[sale.stan] == "09"][:1]
+        assert (await ask(rig, till, query_of(shed))).state == TransactionState.NEVER_SEEN
+
+
+async def test_a_full_disk_is_answered_96_for_every_request_that_writes():
+    async with open_host() as rig:
+        till = rig.enrol()
+        rig.fill_disk()
+        for _ in range(200):
+            sale = till.sale(CARD, 1)
+            answer = await ask(rig, till, sale)
+            if answer.response_code == "96":
+                break
+        assert (answer.response_code, answer.rrn, answer.posted_at_ms) == ("96", 0, 0)
+        assert (await ask(rig, till, query_of(sale))).state == TransactionState.NEVER_SEEN
+        rig.free_disk()
+        assert (await ask(rig, till, sale)).response_code == "00"
+
+
+# --- The service's own
+
+
+async def test_an_echo_tells_time_and_day():
+    async with open_host() as rig:
+        till = rig.enrol()
+        answer = await ask(rig, till, ECHO)
+        assert answer == EchoAnswer(host_time_ms=START_MS, business_day=BUSINESS_DAY, config_version=1)
+
+
+async def test_a_sign_off_is_granted():
+    async with open_host() as rig:
+        assert await ask(rig, rig.enrol(), SignOffRequest()) == SignOffAnswer()
+
+
+@pytest.mark.parametrize("message", [ECHO, SignOffRequest(), ENROL])
+async def test_what_needs_no_ledger_still_yields(message):
+    async with open_host() as rig:
+        till = rig.enrol()
+        with trio.testing.assert_checkpoints():
+            await ask(rig, till, message)
+
+
+async def test_an_enrolled_terminal_may_not_enrol(logs):
+    async with open_host() as rig:
+        till = rig.enrol()
+        answer = await ask(rig, till, ENROL)
+        assert answer == Reject(
+            rejected_mti=0x0800,
+            rejected_processing_code=0x92,
+            response_code="58",
+            offset=4,
+            field="mti",
+            expected="a request of an enrolled terminal's session",
+            got="enrolment",
+        )
+        assert rig.count("frames_rejected_total", reason="state") == 1
+        [entry] = [entry for entry in logs if entry["event"] == "request refused"]
+        assert (entry["terminal"], entry["got"]) == (str(till.number), "enrolment")
+
+
+# --- Enrolment
+
+
+async def redeem(rig, message=ENROL, wrapped_code=None):
+    wrapped = wrapped_code or rig.host.registry.find_terminal(NUMBER.to_int()).wrapped_code
+    return await rig.host.service.enrol(NUMBER, message, wrapped)
+
+
+def offer_code(rig, serial_number=""):
+    rig.host.admin.terminals.enrol(str(NUMBER), rig.merchant_id, serial_number, with_code=True)
+    return rig.host.registry.find_terminal(NUMBER.to_int()).wrapped_code
+
+
+REFUSED = EnrolAnswer(response_code="58", key_version=0, root_key=bytes(32))
+
+
+async def test_a_code_buys_one_key():
+    async with open_host() as rig:
+        wrapped_code = offer_code(rig)
+        answer = await redeem(rig)
+        assert (answer.response_code, answer.key_version) == ("00", 1)
+        assert answer.root_key != bytes(32)
+        record = rig.host.registry.find_terminal(NUMBER.to_int())
+        assert record.serial_number == "EX-0001"
+        assert await redeem(rig, wrapped_code=wrapped_code) == REFUSED
+
+
+async def test_a_code_for_another_machine_is_used_up_by_the_attempt():
+    async with open_host() as rig:
+        wrapped_code = offer_code(rig, serial_number="EX-0002")
+        assert await redeem(rig) == REFUSED
+        assert await redeem(rig, EnrolRequest(serial_number="EX-0002"), wrapped_code) == REFUSED
+
+
+async def test_a_session_opened_with_an_old_code_does_not_profit_from_a_new_one():
+    async with open_host() as rig:
+        old = offer_code(rig)
+        offer_code(rig)
+        assert await redeem(rig, wrapped_code=old) == REFUSED
+        assert (await redeem(rig)).response_code == "00"
+
+
+async def test_nothing_but_enrolment_may_be_asked_with_a_code(logs):
+    async with open_host() as rig:
+        offer_code(rig)
+        sale = rig.enrol().sale(CARD)
+        for message in (sale, query_of(sale), reversal_of(sale), ECHO):
+            answer = await redeem(rig, message)
+            assert isinstance(answer, Reject)
+            assert (answer.response_code, answer.rejected_mti) == ("58", message.layout.mti)
+            assert answer.expected == "an enrolment request, in a session opened by a one-time code"
+        assert rig.count("frames_rejected_total", reason="state") == 4
+        assert rig.balance_fen() == START_FEN
+        assert (await redeem(rig)).response_code == "00"
+
+
+async def test_a_terminal_that_has_its_key_may_sign_off():
+    async with open_host() as rig:
+        offer_code(rig)
+        assert await redeem(rig, SignOffRequest()) == SignOffAnswer()
+
+
+async def test_no_key_is_ever_logged(logs):
+    async with open_host() as rig:
+        offer_code(rig)
+        answer = await redeem(rig)
+        assert answer.root_key.hex() not in str(logs)
+        assert [entry for entry in logs if entry["event"] == "terminal enrolled"]

@@ -1,0 +1,38 @@
+"""Generated parts of docs/operating.md: commands, settings, metrics, as the program has them."""
+
+from __future__ import annotations
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from server.config import settings
+from server.metrics import Metrics
+from tools.main import COMMANDS
+
+
+def commands() -> str:
+    """Every command and what it is for."""
+    rows = [f"| `fanka {name}` | {about} |" for name, (_, about) in COMMANDS.items()]
+    return "\n".join(["| command | does |", "|---|---|", *rows])
+
+
+def settings_table() -> str:
+    """Every setting of fanka.toml."""
+    rows = [
+        f"| `[{found.table}] {found.key}` | `{msgspec.json.encode(found.default).decode()}` | {found.description} |"
+        for found in settings()
+    ]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def metrics() -> str:
+    """Every metric of the host."""
+    rows = []
+    for attribute in vars(Metrics(CollectorRegistry())).values():
+        if isinstance(attribute, CollectorRegistry):
+            continue
+        (described,) = attribute.describe()
+        labels = ", ".join(f"`{label}`" for label in attribute._labelnames) or "-"
+        suffix = "_total" if described.type == "counter" else ""
+        rows.append(f"| `{described.name}{suffix}` | {described.type} | {labels} | {described.documentation} |")
+    return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *rows])

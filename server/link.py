@@ -42,6 +42,8 @@ RECEIVE_SIZE: Final = 8192
 """Bytes read at once: with the framer's one unfinished frame this bounds what a connection buffers."""
 ENROL_KEY_VERSION: Final = 0
 MERCHANT_NAME_SIZE: Final = 48
+STRANGER_LINES_PER_S: Final = 10
+"""Log lines a second about refused frames of unauthenticated connections."""
 DEADLINE_SLACK: Final = 1 / 16
 """An idle deadline is moved only when it is this part of itself old: moving it for every frame costs more than it
 gives."""
@@ -57,11 +59,14 @@ class Keys(Protocol):
 class Session:
     """One connection as others see it: to end it for a reason, and to know whether it is busy."""
 
-    __slots__ = ("busy", "end_reason", "scope", "terminal")
+    __slots__ = ("busy", "claimed", "end_reason", "scope", "terminal")
 
     def __init__(self, scope: trio.CancelScope) -> None:
         self.scope = scope
+        self.claimed: TerminalNumber | None = None
+        """Whom HELLO said it is."""
         self.terminal: TerminalNumber | None = None
+        """Whom it has proved to be; None in a session opened by an enrolment code."""
         self.busy = False
         self.end_reason: str | None = None
 
@@ -104,8 +109,11 @@ class Link:
         self._dummy_key = random_bytes(ROOT_KEY_SIZE)
         self._sessions: dict[TerminalNumber, Session] = {}
         self._connections: set[Session] = set()
+        self._claims: dict[TerminalNumber, set[Session]] = {}
         self._handshakes: Counter[str] = Counter()
         self._handshake_ended = trio.Event()
+        self._stranger_second = 0
+        self._stranger_lines = 0
         self._draining = False
         self._all_closed = trio.Event()
         metrics.connections.set_function(lambda: len(self._connections))
@@ -146,8 +154,7 @@ class Link:
             self._connections.discard(session)
             if self._draining and not self._connections:
                 self._all_closed.set()
-            if session.terminal is not None and self._sessions.get(session.terminal) is session:
-                del self._sessions[session.terminal]
+            self._forget(session)
             await trio.aclose_forcefully(stream)
 
     async def _run(self, stream: trio.abc.Stream, source: str, session: Session) -> None:
@@ -166,13 +173,14 @@ class Link:
         except RemoteProtocolError as error:
             reason = "protocol"
             self._metrics.frames_rejected.labels(reason=error.reason.value).inc()
-            log.info(
-                "frame refused",
-                terminal=str(connection.terminal),
-                authenticated=session.terminal is not None,
-                source=source,
-                error=str(error),
-            )
+            if session.terminal is not None or self._may_log_stranger():
+                log.info(
+                    "frame refused",
+                    terminal=str(connection.terminal),
+                    authenticated=session.terminal is not None,
+                    source=source,
+                    error=str(error),
+                )
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             reason = "closed"
         except trio.Cancelled:
@@ -189,6 +197,14 @@ class Link:
             elif reason != "closed":
                 result = "timeout" if reason in ("idle", "frame_timeout") else "failed"
                 self._metrics.handshakes.labels(result=result).inc()
+
+    def _may_log_stranger(self) -> bool:
+        """Whoever is not authenticated must not be able to fill the disk with log lines; the counters see them all."""
+        second = int(trio.current_time())
+        if second != self._stranger_second:
+            self._stranger_second, self._stranger_lines = second, 0
+        self._stranger_lines += 1
+        return self._stranger_lines <= STRANGER_LINES_PER_S
 
     def _end_handshake(self, source: str) -> None:
         self._handshakes[source] -= 1
@@ -207,6 +223,8 @@ class Link:
         if not isinstance(hello, Hello) or connection.terminal is None:
             return None
         terminal = connection.terminal
+        if hello.key_version != ENROL_KEY_VERSION:
+            self._claim(session, terminal)
         record = await self._gate.call(self._registry.find_terminal, terminal.to_int())
         key = self._root_key(terminal, record, hello.key_version)
         connection.use_key(key or self._dummy_key)
@@ -260,6 +278,24 @@ class Link:
         if key_version != record.key_version or record.wrapped_key is None:
             return None
         return self._keys.unwrap(record.wrapped_key)
+
+    def _claim(self, session: Session, terminal: TerminalNumber) -> None:
+        """Note whom HELLO named before the registry is asked, so that a revocation that comes between is not missed.
+
+        Not for enrolment sessions: fetching the new key there ends the sessions under the old one, and a revoked
+        terminal gets no key.
+        """
+        session.claimed = terminal
+        self._claims.setdefault(terminal, set()).add(session)
+
+    def _forget(self, session: Session) -> None:
+        if session.terminal is not None and self._sessions.get(session.terminal) is session:
+            del self._sessions[session.terminal]
+        if session.claimed is not None:
+            claims = self._claims[session.claimed]
+            claims.discard(session)
+            if not claims:
+                del self._claims[session.claimed]
 
     def _open(self, session: Session, terminal: TerminalNumber) -> None:
         """One live session per terminal: the newer, authenticated one wins."""
@@ -323,9 +359,8 @@ class Link:
     # --- From outside
 
     def revoke(self, terminal_id: int) -> None:
-        """End the live session of a terminal that has just been revoked."""
-        session = self._sessions.get(TerminalNumber.from_int(terminal_id))
-        if session is not None:
+        """End every session of a terminal that was just revoked or given a new key, those in their handshake too."""
+        for session in [*self._claims.get(TerminalNumber.from_int(terminal_id), ())]:
             session.end("revoked")
 
     async def drain(self) -> None:

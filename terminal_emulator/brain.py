@@ -12,7 +12,6 @@ needs it most; a sale whose turn has not come is stored already and waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import inf
 from typing import Final
 
@@ -179,28 +178,35 @@ class Brain:
 
     def key(self, key: Key, now: Now) -> list[Effect]:
         """A key was pressed."""
-        if self._sale is not None or self._screen is Screen.OFF:
+        if self._sale is not None:
             return [ERROR_BEEP]
         screen = self._screen
+        if screen is Screen.AMOUNT and self._keypad.press(key):
+            return [KEY_BEEP]
         if screen is Screen.CARD:
             return self._key_while_card(key)
         if key is Key.ENTER:
             return self._enter()
         if key is Key.CLEAR:
-            self._to_idle()
-            return [KEY_BEEP]
+            return self._clear()
         if key is Key.DELETE:
             return self._delete()
-        if screen is Screen.LOCKED:
+        return self._begin_amount(key)
+
+    def _clear(self) -> list[Effect]:
+        if self._screen is Screen.OFF:
             return [ERROR_BEEP]
-        if screen is not Screen.AMOUNT and screen is not Screen.NO_LINK:
-            if not self._keypad.press(key):
-                return [ERROR_BEEP]
-            self._result = None
-            if screen is Screen.IDLE:
-                self._last = None
-        elif not self._keypad.press(key):
+        self._to_idle()
+        return [KEY_BEEP]
+
+    def _begin_amount(self, key: Key) -> list[Effect]:
+        """A digit or the point on any screen that lets an amount begin, or go on."""
+        screen = self._screen
+        if screen is Screen.OFF or screen is Screen.LOCKED or not self._keypad.press(key):
             return [ERROR_BEEP]
+        self._result = None
+        if screen is Screen.IDLE:
+            self._last = None
         self._screen = Screen.AMOUNT
         return [KEY_BEEP]
 
@@ -341,41 +347,47 @@ class Brain:
     def _sales(self) -> list[SaleFlow]:
         return [*self._recovered, self._sale] if self._sale is not None else list(self._recovered)
 
-    def _flows(self) -> Iterator[Flow]:
-        """In which order they may speak: first a customer who waits for an answer; a new sale goes after reversals."""
+    def _next_request(self, now_s: float) -> tuple[Flow, Message] | None:
+        """Who speaks next. First a customer who waits for an answer; a new sale goes after reversals and old sales."""
         sale = self._sale
-        if sale is not None and sale.sends:
-            yield sale
-        if self._reversals:
-            yield self._reversals
-        yield from self._recovered
-        if sale is not None and not sale.sends:
-            yield sale
-        yield self._echo
+        if sale is not None and sale.sends and (message := sale.next_request(now_s)) is not None:
+            return sale, message
+        if (message := self._reversals.next_request(now_s)) is not None:
+            return self._reversals, message
+        for recovered in self._recovered:
+            if (message := recovered.next_request(now_s)) is not None:
+                return recovered, message
+        if sale is not None and not sale.sends and (message := sale.next_request(now_s)) is not None:
+            return sale, message
+        if (message := self._echo.next_request(now_s)) is not None:
+            return self._echo, message
+        return None
 
     def _pump(self, now: Now, effects: list[Effect]) -> list[Effect]:
         """If the line is free, send what is due; then set `deadline_s`."""
-        now_s = now.monotonic_s
+        now_s, wall_s = now
         if self._asked is None and self.link is Link.ONLINE:
-            self._echo.wall_s = now.wall_s
-            for flow in self._flows():
-                if (message := flow.next_request(now_s)) is not None:
-                    self._asked = flow
-                    self._answer_due_s = now_s + ANSWER_TIMEOUT_S
-                    self._echo.touch(now_s)
-                    effects.append(Send(message))
-                    break
+            self._echo.wall_s = wall_s
+            found = self._next_request(now_s)
+            if found is not None:
+                self._asked, message = found
+                self._answer_due_s = now_s + ANSWER_TIMEOUT_S
+                self._echo.touch(now_s)
+                effects.append(Send(message))
         self._set_deadline(now_s)
         return effects
 
     def _set_deadline(self, now_s: float) -> None:
-        deadline_s = inf if self._asked is None else self._answer_due_s
+        if self._asked is not None:
+            deadline_s = self._answer_due_s
+        elif self.link is Link.ONLINE:
+            deadline_s = min(self._echo.deadline_s(now_s), self._reversals.deadline_s(now_s))
+        else:
+            deadline_s = inf
         if self._sale is not None:
             deadline_s = min(deadline_s, self._sale.deadline_s(now_s))
         for flow in self._recovered:
             deadline_s = min(deadline_s, flow.deadline_s(now_s))
-        if self._asked is None and self.link is Link.ONLINE:
-            deadline_s = min(deadline_s, self._echo.deadline_s(now_s), self._reversals.deadline_s(now_s))
         self.deadline_s = deadline_s
 
     def _drop(self, link: Link, now: Now, effects: list[Effect]) -> None:

@@ -27,7 +27,7 @@ def _picked(index: int) -> str:
 
 
 # No value is ever put into the text of a statement: only the names of our own columns are. CROSS JOIN and the upsert fix
-# the order of work, each key to its row; with the statistics of a young ledger the planner would read whole tables instead.
+# the order of work, each key to its row: with the statistics of a young ledger SQLite would read whole tables instead.
 _LOAD_TRANSFERS: Final = " ".join(
     [
         "SELECT",

@@ -136,6 +136,8 @@ class Terminals:
             return None
         with self._desk.transaction():
             enrolled = self._give_key(terminal_id, known.merchant_id, serial_number, known)
+        if known.wrapped_key is not None:
+            self._desk.on_revoked(terminal_id)  # the old key is no good any more, nor is a session under it
         return enrolled["key_version"], bytes.fromhex(enrolled["root_key"])
 
     def revoke(self, terminal: str) -> Fields:

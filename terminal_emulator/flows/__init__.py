@@ -8,7 +8,7 @@ brings the answer, or the news that there will be none, to the flow that asked:
     record = flow.unanswered(now_s)             no answer in time, or the session ended while waiting
     flow.deadline_s(now_s)                      when it will want to speak next; inf: it waits for something else
 
-To add a transaction type, write its module here and give it a place in the order of `Brain._next_flow`.
+To add a transaction type, write its module here and give it a place in the order of `Brain._next_request`.
 """
 
 from __future__ import annotations

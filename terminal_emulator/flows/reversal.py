@@ -98,4 +98,4 @@ class ReversalFlow:
 
     def deadline_s(self, now_s: float) -> float:
         """See Flow."""
-        return min((pending.due_s for pending in self._queue), default=inf)
+        return min([pending.due_s for pending in self._queue]) if self._queue else inf

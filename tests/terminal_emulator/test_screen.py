@@ -240,7 +240,7 @@ async def test_the_whole_of_it_in_a_real_window(nursery):
         os.write(near, b"q")
 
     # A thread of its own: urwid's writes block when nobody reads, and would wait for ever for a task beside them.
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     with open(far, "r+b", buffering=0, closefd=False) as window, trio.fail_after(60):  # noqa: ASYNC230 - no disk
         text_window = io.TextIOWrapper(window, encoding="utf-8", write_through=True)

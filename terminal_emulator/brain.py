@@ -183,37 +183,26 @@ class Brain:
         screen = self._screen
         if screen is Screen.AMOUNT and self._keypad.press(key):
             return [KEY_BEEP]
-        if screen is Screen.CARD:
-            return self._key_while_card(key)
+        if screen is Screen.OFF or (screen is Screen.CARD and key is not Key.CLEAR):
+            return [ERROR_BEEP]
+        if key is Key.CLEAR:
+            self._to_idle()
+            return [KEY_BEEP]
         if key is Key.ENTER:
             return self._enter()
-        if key is Key.CLEAR:
-            return self._clear()
         if key is Key.DELETE:
             return self._delete()
         return self._begin_amount(key)
 
-    def _clear(self) -> list[Effect]:
-        if self._screen is Screen.OFF:
-            return [ERROR_BEEP]
-        self._to_idle()
-        return [KEY_BEEP]
-
     def _begin_amount(self, key: Key) -> list[Effect]:
         """A digit or the point on any screen that lets an amount begin, or go on."""
         screen = self._screen
-        if screen is Screen.OFF or screen is Screen.LOCKED or not self._keypad.press(key):
+        if screen is Screen.LOCKED or not self._keypad.press(key):
             return [ERROR_BEEP]
         self._result = None
         if screen is Screen.IDLE:
             self._last = None
         self._screen = Screen.AMOUNT
-        return [KEY_BEEP]
-
-    def _key_while_card(self, key: Key) -> list[Effect]:
-        if key is not Key.CLEAR:
-            return [ERROR_BEEP]
-        self._to_idle()
         return [KEY_BEEP]
 
     def _enter(self) -> list[Effect]:

@@ -34,7 +34,7 @@ KEEP_FINISHED: Final = 100
 """Declined and reversed sales kept through a compaction, for the cashier's questions; they carry no money."""
 
 COMPACT_AFTER: Final = 1_000
-"""Lines beyond the two of every sale that must be kept, at which the journal is written anew: seldom, so it is cheap."""
+"""Lines beyond two for every sale that must be kept, at which the journal is written anew: seldom enough."""
 
 
 class StorageError(Exception):

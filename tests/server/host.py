@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import msgspec
 import trio
@@ -20,6 +20,9 @@ from server.keys import KeyRing
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store
 from tests.wire import Till
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 START_MS: Final = 1_788_200_000_000
 BUSINESS_DAY: Final = 20260831
@@ -38,6 +41,18 @@ class WallClock:
 
     def now_ms(self) -> int:
         return self.ms
+
+
+class SlowLedger:
+    """An executor whose ledger takes its time, on the virtual clock. `delay_s` may be changed at any moment."""
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        with trio.CancelScope(shield=True):  # a commit cannot be cancelled
+            await trio.sleep(self.delay_s)
+        return function(*args)
 
 
 class HostRig:

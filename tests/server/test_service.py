@@ -18,7 +18,7 @@ from protocol.messages import (
     TransactionState,
 )
 from server.service import CODES
-from tests.server.host import BUSINESS_DAY, CARD, START_FEN, START_MS, STRANGER, config_of, open_host
+from tests.server.host import BUSINESS_DAY, CARD, START_FEN, START_MS, STRANGER, SlowLedger, config_of, open_host
 from tests.wire import ECHO, query_of, reversal_of
 
 ENROL = EnrolRequest(serial_number="EX-0001")
@@ -87,21 +87,10 @@ async def test_every_counter_exists_from_the_start():
 
 
 async def test_latency_is_from_request_to_answer(autojump_clock):
-    async with open_host(executor=SlowExecutor(0.3)) as rig:
+    async with open_host(executor=SlowLedger(0.3)) as rig:
         till = rig.enrol()
         await ask(rig, till, till.sale(CARD))
         assert rig.count("authorization_seconds_sum", type="sale") == pytest.approx(0.3)
-
-
-class SlowExecutor:
-    """A ledger that takes its time, on the virtual clock."""
-
-    def __init__(self, delay_s):
-        self.delay_s = delay_s
-
-    async def run(self, function, *args):
-        await trio.sleep(self.delay_s)
-        return function(*args)
 
 
 async def test_an_identity_with_other_content_is_refused_counted_and_alarmed(logs):
@@ -121,7 +110,7 @@ async def test_an_identity_with_other_content_is_refused_counted_and_alarmed(log
 async def test_a_busy_host_says_so_and_decides_nothing(autojump_clock):
     config = config_of()
     config = msgspec.structs.replace(config, ledger=msgspec.structs.replace(config.ledger, queue_max=1))
-    async with open_host(config, executor=SlowExecutor(1)) as rig:
+    async with open_host(config, executor=SlowLedger(1)) as rig:
         till = rig.enrol()
         sales = [till.sale(CARD) for _ in range(3)]
         answers = {}

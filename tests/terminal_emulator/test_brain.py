@@ -242,4 +242,7 @@ def test_before_power_on_nothing_works():
     till = Till()
     till.brain = type(till.brain)(till.settings, till.storage)
     assert till.screen == "off"
-    assert till.brain.key(Key.D1, till.now) == till.brain.tap(CARD, till.now)
+    for key in Key:
+        assert [effect.kind for effect in till.brain.key(key, till.now)] == ["error"]
+    assert [effect.kind for effect in till.brain.tap(CARD, till.now)] == ["error"]
+    assert till.screen == "off"

@@ -56,7 +56,9 @@ def test_a_rush_and_its_report(folder: DataFolder, tmp_path: Path) -> None:
         code = load(folder.path, terminals=20, seconds=1, rate=100, cards=50, json=result, html=page, quiet=True)
     report = msgspec.json.decode(result.read_bytes())
     assert code == 0
-    assert {"terminals", "seconds", "offered_per_s", "approved", "declined", "failed", "throughput_per_s"} <= set(report)
+    assert {"terminals", "seconds", "offered_per_s", "approved", "declined", "failed", "throughput_per_s"} <= set(
+        report
+    )
     assert list(report["latency_ms"]) == ["p50", "p90", "p99", "p999", "max"]
     audit = report["audit"]
     assert report["approved"] == audit["acknowledged"] == audit["in_ledger"] > 0

@@ -1,0 +1,294 @@
+"""A terminal on a line: memory streams, the toy host, and a clock that jumps."""
+
+import math
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from protocol.limits import HEARTBEAT_S, RECONNECT_MAX_S, RECONNECT_MIN_S
+from protocol.messages import EchoRequest, QueryRequest, ReversalRequest, SaleRequest
+from terminal_emulator.brain import Brain
+from terminal_emulator.effects import Key, Outcome, Tap
+from terminal_emulator.storage import MemoryStorage
+from terminal_emulator.terminal import EnrolError, enrol, run_terminal
+from tests.terminal_emulator.till import CARD, NUMBER, WALL_S, settings_of
+from tests.terminal_emulator.toy_server import ToyServer
+
+KEY = bytes(range(32))
+
+
+class Counter:
+    """A running terminal as a cashier sees it."""
+
+    def __init__(self, server, storage=None, **settings):
+        self.server = server
+        self.brain = Brain(settings_of(**settings), storage or MemoryStorage(), jitter=lambda: 0.5)
+        self.effects = []
+        self.connects = []
+        self.inbox, self.events = trio.open_memory_channel(math.inf)
+
+    async def open_stream(self):
+        self.connects.append(trio.current_time())
+        return await self.server.open_stream()
+
+    async def run(self):
+        await run_terminal(
+            self.brain,
+            open_stream=self.open_stream,
+            random_bytes=bytes,
+            wall_clock=lambda: WALL_S,
+            inbox=self.events,
+            show=self.effects.append,
+        )
+
+    def type(self, amount="12.5"):
+        for key in amount:
+            self.inbox.send_nowait(Key(key))
+        self.inbox.send_nowait(Key.ENTER)
+        self.inbox.send_nowait(Tap(CARD))
+
+    async def until(self, condition, seconds=60):
+        with trio.fail_after(seconds):
+            while not condition():
+                await trio.sleep(0.01)
+
+    async def online(self):
+        await self.until(lambda: self.brain.online)
+
+    async def sell(self, seconds=60):
+        """A whole sale: its outcome."""
+        before = len(self.outcomes)
+        self.type()
+        await self.until(lambda: len(self.outcomes) > before, seconds)
+        return self.outcomes[-1]
+
+    @property
+    def outcomes(self):
+        return [effect.record for effect in self.effects if isinstance(effect, Outcome)]
+
+
+@pytest.fixture
+async def server(autojump_clock, nursery):
+    server = ToyServer({NUMBER: KEY})
+    await nursery.start(server.run)
+    yield server
+    server.nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def running(server, storage=None, **settings):
+    counter = Counter(server, storage, **settings)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(counter.run)
+        yield counter
+        await counter.inbox.aclose()  # ends it: `run` returns by itself
+
+
+async def test_a_sale_over_a_line(server):
+    async with running(server) as counter:
+        await counter.online()
+        record = await counter.sell()
+        assert (record.state, record.amount_fen, record.rrn) == ("approved", 1250, 1)
+        assert counter.brain.view.screen == "approved"
+        assert [(await counter.sell()).stan for _ in range(3)] == [2, 3, 4]
+    assert server.open == 0
+
+
+async def test_silence_is_filled_with_heartbeats(server):
+    async with running(server) as counter:
+        await counter.online()
+        await trio.sleep(4 * HEARTBEAT_S + 1)
+        assert [type(request) for request in server.requests] == [EchoRequest] * 4
+        assert counter.connects == [0]
+
+
+async def test_a_host_that_is_down_is_tried_again_with_growing_pauses(server):
+    server.up = False
+    async with running(server) as counter:
+        await trio.sleep(300)
+        assert counter.brain.view.link == "unreachable"
+        pauses = [after - before for before, after in zip(counter.connects, counter.connects[1:], strict=False)]
+        assert pauses == sorted(pauses)
+        assert min(pauses) == pytest.approx(RECONNECT_MIN_S * 1.5)
+        assert max(pauses) == pytest.approx((RECONNECT_MIN_S + RECONNECT_MAX_S) / 2)
+        server.up = True
+        await counter.until(lambda: counter.brain.online, RECONNECT_MAX_S)
+        assert (await counter.sell()).state == "approved"
+
+
+@pytest.mark.parametrize("keys", [{}, {NUMBER: b"x" * 32}], ids=["unknown terminal", "wrong key"])
+async def test_a_refused_handshake_is_shown_and_tried_again(server, keys):
+    server.keys = keys
+    async with running(server) as counter:
+        await counter.until(lambda: counter.brain.view.link == "refused")
+        await trio.sleep(60)
+        assert len(counter.connects) > 3
+        assert counter.brain.view.link == "refused"
+        server.keys = {NUMBER: KEY}
+        await counter.until(lambda: counter.brain.online, RECONNECT_MAX_S)
+
+
+@pytest.mark.parametrize(
+    ("answer", "link"), [(None, "timeout"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "garbled"), (b"", "refused")]
+)
+async def test_a_stranger_at_the_address_is_no_host(server, answer, link):
+    async def stranger():
+        ours, theirs = trio.testing.memory_stream_pair()
+        if answer is not None:
+            await theirs.send_all(answer) if answer else await theirs.send_eof()
+        kept.append(theirs)
+        return ours
+
+    kept = []
+    server.open_stream = stranger
+    async with running(server) as counter:
+        await counter.until(lambda: counter.brain.view.link == link)
+        assert counter.brain.view.link == link
+
+
+async def test_a_deaf_host_is_left_for_a_new_session_and_the_sale_is_made_once(server):
+    async with running(server) as counter:
+        await counter.online()
+        server.deaf = True
+        counter.type()
+        await counter.until(lambda: len(server.requests) == 2)
+        server.deaf = False
+        await counter.until(lambda: counter.outcomes)
+        assert counter.outcomes[0].state == "approved"
+        assert [type(request) for request in server.requests] == [SaleRequest] * 3
+        assert len(set(server.requests)) == 1
+        assert server.host.sales_posted == 1
+        assert counter.connects == pytest.approx([0, 3, 6], abs=0.5)
+
+
+async def test_a_host_deaf_for_good_is_asked_then_the_sale_reversed_when_it_hears_again(server):
+    async with running(server) as counter:
+        await counter.online()
+        server.deaf = True
+        began_s = trio.current_time()
+        counter.type()
+        await counter.until(lambda: counter.brain.view.screen == "uncharged")
+        assert trio.current_time() == pytest.approx(began_s + 10, abs=0.3)
+        assert [type(request) for request in server.requests] == [SaleRequest] * 3 + [QueryRequest]
+        assert counter.outcomes == []
+        await trio.sleep(100)
+        assert set(map(type, server.requests[4:])) <= {ReversalRequest, EchoRequest}
+        server.deaf = False
+        await counter.until(lambda: counter.outcomes, 120)
+        assert counter.outcomes[0].state == "reversed"
+        assert server.host.charged((NUMBER, 1, 1)) == 0
+        assert (await counter.sell()).state == "approved"
+
+
+async def test_a_host_that_crashes_in_the_middle_of_a_sale(server):
+    """The answer is lost after it was booked; the host is back before ten seconds have passed."""
+    async with running(server) as counter:
+        await counter.online()
+        server.deaf = True
+        counter.type()
+        await counter.until(lambda: server.requests)
+        server.host.answer(NUMBER, server.requests[0])
+        await server.crash()
+        await trio.sleep(2)
+        assert counter.brain.busy
+        assert counter.brain.view.link in ("lost", "unreachable")
+        server.deaf, server.up = False, True
+        await counter.until(lambda: counter.outcomes)
+        assert counter.outcomes[0].state == "approved"
+        assert server.host.sales_posted == 1
+
+
+async def test_time_is_up_while_there_is_no_session(server):
+    async with running(server) as counter:
+        await counter.online()
+        server.deaf = True
+        counter.type()
+        await counter.until(lambda: server.requests)
+        began_s = trio.current_time()
+        await server.crash()
+        await counter.until(lambda: not counter.brain.busy)
+        assert trio.current_time() == pytest.approx(began_s + 10, abs=0.3)
+        assert counter.brain.view.screen == "uncharged"
+        server.deaf, server.up = False, True
+        await counter.until(lambda: counter.outcomes)
+        assert counter.outcomes[0].state == "reversed"
+
+
+async def test_power_lost_after_sending(server):
+    storage = MemoryStorage()
+    async with running(server, storage) as counter:
+        await counter.online()
+        server.deaf = True
+        counter.type()
+        await counter.until(lambda: server.requests)
+    server.host.answer(NUMBER, server.requests[0])
+    server.deaf = False
+    async with running(server, storage) as counter:
+        await counter.until(lambda: counter.outcomes)
+        assert counter.brain.view.screen == "last_approved"
+        assert (await counter.sell()).stan == 2
+    assert server.host.sales_posted == 2
+
+
+@pytest.mark.parametrize("code", ["09", "96"])
+async def test_a_busy_host_is_asked_again_in_the_same_session(server, code):
+    async with running(server) as counter:
+        await counter.online()
+        server.answers = [code, code]
+        assert (await counter.sell()).state == "approved"
+        assert counter.connects == [0]
+        assert len(server.requests) == 3
+
+
+async def test_a_session_that_has_used_up_its_frames_is_opened_anew(server, monkeypatch):
+    monkeypatch.setattr("terminal_emulator.terminal.MAX_SESSION_FRAMES", 20)
+    async with running(server) as counter:
+        await counter.online()
+        for _ in range(12):
+            await counter.online()
+            assert (await counter.sell()).state == "approved"
+        assert server.sessions == 4
+
+
+async def test_a_failing_memory_ends_the_terminal(server):
+    class BrokenStorage(MemoryStorage):
+        def save(self, record):
+            raise OSError("no space left")
+
+    with pytest.RaisesGroup(pytest.RaisesGroup(OSError), flatten_subgroups=False, match=""):
+        async with running(server, BrokenStorage()) as counter:
+            await counter.online()
+            counter.type()
+            await trio.sleep(1)
+    assert server.requests == []
+
+
+async def test_enrolment_brings_the_terminals_own_key(server):
+    code = b"0123456789abcdef"
+    server.codes[NUMBER] = code
+
+    async def try_it(code, serial_number="SN-1"):
+        return await enrol(
+            terminal=NUMBER,
+            code=code,
+            serial_number=serial_number,
+            open_stream=server.open_stream,
+            random_bytes=bytes,
+        )
+
+    enrolled = await try_it(code)
+    assert (enrolled.key_version, enrolled.root_key) == (4, b"k" * 32)
+    assert "kkk" not in repr(enrolled)
+    with pytest.raises(EnrolError, match="another serial number than 'SN-2'"):
+        await try_it(code, "SN-2")
+    with pytest.raises(EnrolError, match="did not accept the code"):
+        await try_it(b"another code....")
+    server.deaf = True
+    server.reply = lambda connection, event: None
+    with pytest.raises(EnrolError, match="no answer in 5 s"):
+        await try_it(code)
+    server.up = False
+    with pytest.raises(OSError, match="refused"):
+        await try_it(code)

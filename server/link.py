@@ -8,7 +8,8 @@ nothing more is read from a terminal while its request is in hand.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -47,6 +48,9 @@ STRANGER_LINES_PER_S: Final = 10
 DEADLINE_SLACK: Final = 1 / 16
 """An idle deadline is moved only when it is this part of itself old: moving it for every frame costs more than it
 gives."""
+
+
+Answer = Callable[[TerminalNumber, Message], Awaitable[Message]]
 
 
 class Keys(Protocol):
@@ -169,7 +173,10 @@ class Link:
                 self._end_handshake(source)
             if record is None:
                 return
-            reason = await self._converse(stream, connection, session)
+            answer = self._service.handle
+            if session.terminal is None:
+                answer = partial(self._service.enrol, record.wrapped_code)
+            reason = await self._converse(stream, connection, session, answer)
         except RemoteProtocolError as error:
             reason = "protocol"
             self._metrics.frames_rejected.labels(reason=error.reason.value).inc()
@@ -312,11 +319,10 @@ class Link:
 
     # --- Conversation
 
-    async def _converse(self, stream: trio.abc.Stream, connection: Connection, session: Session) -> str:
+    async def _converse(self, stream: trio.abc.Stream, connection: Connection, session: Session, answer: Answer) -> str:
         """Answer requests until somebody ends it; the reason it ended."""
         terminal = connection.terminal
         assert terminal is not None
-        answer = self._service.enrol if session.terminal is None else self._service.handle
         limits = self._limits
         scope = session.scope
         slack_s = limits.idle_timeout_s * DEADLINE_SLACK

@@ -35,8 +35,9 @@ CODES: Final = (*sorted(set(RESPONSE_CODES.values())),)
 class Enroller(Protocol):
     """Redeems one-time enrolment codes; called in the ledger's thread."""
 
-    def redeem_code(self, terminal_id: int, serial_number: str) -> tuple[int, bytes] | None:
-        """Key version and root key, or None if the code is used up, expired, or bound to another serial number."""
+    def redeem_code(self, terminal_id: int, serial_number: str, wrapped_code: bytes | None) -> tuple[int, bytes] | None:
+        """Key version and root key, or None if the code is used up, expired, bound to another serial number, or not
+        `wrapped_code`, the one the session was opened with."""
 
 
 class Service:
@@ -101,7 +102,7 @@ class Service:
         answer: Message = handler.to_answer(message, outcome)
         return answer
 
-    async def enrol(self, terminal: TerminalNumber, message: Message) -> Message:
+    async def enrol(self, wrapped_code: bytes | None, terminal: TerminalNumber, message: Message) -> Message:
         """The answer inside a session opened by a one-time code: there is nothing else it may ask."""
         if isinstance(message, SignOffRequest):
             await trio.lowlevel.checkpoint()
@@ -109,7 +110,9 @@ class Service:
         if not isinstance(message, EnrolRequest):
             await trio.lowlevel.checkpoint()
             return not_permitted(message, "an enrolment request, in a session opened by a one-time code")
-        granted = await self._gate.call(self._enroller.redeem_code, terminal.to_int(), message.serial_number)
+        granted = await self._gate.call(
+            self._enroller.redeem_code, terminal.to_int(), message.serial_number, wrapped_code
+        )
         if granted is None:
             return EnrolAnswer(response_code=NOT_PERMITTED, key_version=0, root_key=bytes(32))
         log.info("terminal enrolled", terminal=str(terminal), key_version=granted[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
 from typing import Final
 
@@ -31,8 +32,11 @@ for _number, (_name, (_place, _help)) in enumerate(COMMANDS.items()):
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    app()
+    """Entry point of the console script. A command line that cannot be understood ends with 2, as every bad input."""
+    try:
+        app(exit_on_error=False)
+    except cyclopts.CycloptsError:
+        sys.exit(2)  # cyclopts has said what is wrong
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def test_idle_terminals_are_held_by_the_host(folder: DataFolder) -> None:
     with open_admin(folder) as channel:
         provisioned = provision(channel, terminals=40, cards=1)
     with serving(folder) as host:
-        # Memory comes in pages and may be reused, so a small number may even shrink it; what counts is that all connect.
+        # Memory comes in pages and may be reused, so a small number may even shrink it; all connect is what counts.
         assert isinstance(idle.measure(host, provisioned.terminals), float)
 
 

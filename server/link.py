@@ -63,7 +63,7 @@ class Keys(Protocol):
 class Session:
     """One connection as others see it: to end it for a reason, and to know whether it is busy."""
 
-    __slots__ = ("busy", "claimed", "end_reason", "scope", "terminal")
+    __slots__ = ("busy", "claimed", "end_reason", "handshake", "scope", "terminal")
 
     def __init__(self, scope: trio.CancelScope) -> None:
         self.scope = scope
@@ -71,6 +71,8 @@ class Session:
         """Whom HELLO said it is."""
         self.terminal: TerminalNumber | None = None
         """Whom it has proved to be; None in a session opened by an enrolment code."""
+        self.handshake: str | None = None
+        """How the handshake ended, once it has been counted."""
         self.busy = False
         self.end_reason: str | None = None
 
@@ -168,7 +170,7 @@ class Link:
         try:
             session.scope.deadline = trio.current_time() + self._limits.handshake_timeout_s
             try:
-                record = await self._shake_hands(stream, connection, session)
+                record = await self._shake_hands(stream, source, connection, session)
             finally:
                 self._end_handshake(source)
             if record is None:
@@ -201,9 +203,24 @@ class Link:
             if session.terminal is not None:
                 self._metrics.sessions_ended.labels(reason=reason).inc()
                 log.info("session ended", terminal=str(session.terminal), reason=reason)
+            elif reason in ("idle", "frame_timeout"):
+                self._note_handshake(session, "timeout")
+                if session.handshake == "timeout" and self._may_log_stranger():
+                    log.info(
+                        "handshake not finished",
+                        terminal=str(connection.terminal),
+                        source=source,
+                        expected=f"READY within {self._limits.handshake_timeout_s:g} s of connecting",
+                        got=connection.state.value,
+                    )
             elif reason != "closed":
-                result = "timeout" if reason in ("idle", "frame_timeout") else "failed"
-                self._metrics.handshakes.labels(result=result).inc()
+                self._note_handshake(session, "failed")
+
+    def _note_handshake(self, session: Session, result: str) -> None:
+        """Count how a handshake ended, once."""
+        if session.handshake is None:
+            session.handshake = result
+            self._metrics.handshakes.labels(result=result).inc()
 
     def _may_log_stranger(self) -> bool:
         """Whoever is not authenticated must not be able to fill the disk with log lines; the counters see them all."""
@@ -222,7 +239,7 @@ class Link:
     # --- Handshake
 
     async def _shake_hands(
-        self, stream: trio.abc.Stream, connection: Connection, session: Session
+        self, stream: trio.abc.Stream, source: str, connection: Connection, session: Session
     ) -> TerminalRecord | None:
         """HELLO, CHALLENGE, AUTH, READY. None if the peer went away; RemoteProtocolError for everything not to be
         trusted."""
@@ -234,7 +251,14 @@ class Link:
             self._claim(session, terminal)
         record = await self._gate.call(self._registry.find_terminal, terminal.to_int())
         key = self._root_key(terminal, record, hello.key_version)
-        connection.use_key(key or self._dummy_key)
+        if isinstance(key, bytes):
+            connection.use_key(key)
+        else:
+            # From outside it looks like any other: the same frames, and no key that could be right.
+            connection.use_key(self._dummy_key)
+            self._note_handshake(session, "failed")
+            if self._may_log_stranger():
+                log.info("terminal not admitted", terminal=str(terminal), source=source, expected=key[0], got=key[1])
         await stream.send_all(
             connection.send(
                 Challenge(
@@ -243,7 +267,7 @@ class Link:
             )
         )
         auth = await _next_event(stream, connection)
-        if not isinstance(auth, Auth) or record is None or key is None:
+        if not isinstance(auth, Auth) or record is None or not isinstance(key, bytes):
             return None
         if hello.last_epoch > self._epoch:
             log.error(
@@ -268,22 +292,30 @@ class Link:
             )
         )
         if hello.key_version == ENROL_KEY_VERSION:
-            self._metrics.handshakes.labels(result="enrol").inc()
+            self._note_handshake(session, "enrol")
         else:
-            self._metrics.handshakes.labels(result="ready").inc()
+            self._note_handshake(session, "ready")
             self._open(session, terminal)
         return record
 
-    def _root_key(self, terminal: TerminalNumber, record: TerminalRecord | None, key_version: int) -> bytes | None:
-        """The key this terminal must prove, or None: unknown, revoked, other key version, no valid enrolment code."""
-        if record is None or record.status != Status.ACTIVE:
-            return None
+    def _root_key(
+        self, terminal: TerminalNumber, record: TerminalRecord | None, key_version: int
+    ) -> bytes | tuple[str, str]:
+        """The key this terminal must prove; or why there is none, as (expected, got) for the log."""
+        if record is None:
+            return "an enrolled terminal", "a number nobody has"
+        if record.status != Status.ACTIVE:
+            return "an active terminal", "a revoked one"
         if key_version == ENROL_KEY_VERSION:
-            if record.wrapped_code is None or record.code_expires_at_ms <= self._now_ms():
-                return None
+            if record.wrapped_code is None:
+                return "an open enrolment code", "none"
+            if record.code_expires_at_ms <= self._now_ms():
+                return "an open enrolment code", "an expired one"
             return root_key_from_enrol_code(self._keys.unwrap(record.wrapped_code), terminal)
-        if key_version != record.key_version or record.wrapped_key is None:
-            return None
+        if record.wrapped_key is None:
+            return "a terminal with a key", "one that has none yet"
+        if key_version != record.key_version:
+            return f"key version {record.key_version}", str(key_version)
         return self._keys.unwrap(record.wrapped_key)
 
     def _claim(self, session: Session, terminal: TerminalNumber) -> None:
@@ -344,21 +376,31 @@ class Link:
                 connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
             elif isinstance(event, Message):
                 session.busy = True
-                if waiting_for_rest:
+                now_s = trio.current_time()
+                if waiting_for_rest or deadline_s - now_s < limits.frame_timeout_s:
+                    # Whoever asks at the last moment is not idle: the answer gets its time too.
                     waiting_for_rest = False
-                    deadline_s = scope.deadline = trio.current_time() + limits.idle_timeout_s
+                    deadline_s = scope.deadline = now_s + limits.idle_timeout_s
                 reply = await answer(terminal, event)
                 await stream.send_all(connection.send(reply))
                 session.busy = False
                 if connection.state is State.CLOSED:
                     return "signed_off"
             elif isinstance(event, Refused):
+                waiting_for_rest = False  # a whole frame: the next one has its own time
                 self._metrics.frames_rejected.labels(reason=event.error.reason.value).inc()
                 log.info("request refused", terminal=str(terminal), error=str(event.error))
                 await stream.send_all(connection.send(event.reject))
             elif isinstance(event, Discarded):
                 self._metrics.frames_rejected.labels(reason=event.reason.value).inc()
-                log.info("noise discarded", terminal=str(terminal), size=event.size, reason=event.reason.value)
+                log.info(
+                    "noise discarded",
+                    terminal=str(terminal),
+                    size=event.size,
+                    reason=event.reason.value,
+                    expected=event.expected,
+                    got=event.got,
+                )
             else:
                 return "closed"
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import structlog
 import trio
 
-from protocol import TerminalNumber
+from protocol import Reason, TerminalNumber
 from protocol.messages import (
     EchoAnswer,
     EchoRequest,
@@ -83,7 +83,14 @@ class Service:
             )
         if isinstance(message, SignOffRequest):
             return SignOffAnswer()
-        return not_permitted(message, "a request of an enrolled terminal's session")
+        return self._refuse(terminal, message, "a request of an enrolled terminal's session")
+
+    def _refuse(self, terminal: TerminalNumber, message: Message, expected: str) -> Reject:
+        """A message type that this session may not send."""
+        reject = not_permitted(message, expected)
+        self._metrics.frames_rejected.labels(reason=Reason.STATE.value).inc()
+        log.info("request refused", terminal=str(terminal), expected=reject.expected, got=reject.got)
+        return reject
 
     async def _decide(self, handler: Handler, terminal: TerminalNumber, message: Message) -> Message:
         started_s = trio.current_time()
@@ -109,7 +116,7 @@ class Service:
             return SignOffAnswer()
         if not isinstance(message, EnrolRequest):
             await trio.lowlevel.checkpoint()
-            return not_permitted(message, "an enrolment request, in a session opened by a one-time code")
+            return self._refuse(terminal, message, "an enrolment request, in a session opened by a one-time code")
         granted = await self._gate.call(
             self._enroller.redeem_code, terminal.to_int(), message.serial_number, wrapped_code
         )

@@ -187,7 +187,7 @@ async def test_an_enrolled_terminal_may_not_enrol(logs):
 
 async def redeem(rig, message=ENROL, wrapped_code=None):
     wrapped = wrapped_code or rig.host.registry.find_terminal(NUMBER.to_int()).wrapped_code
-    return await rig.host.service.enrol(NUMBER, message, wrapped)
+    return await rig.host.service.enrol(wrapped, NUMBER, message)
 
 
 def offer_code(rig, serial_number=""):

@@ -51,7 +51,7 @@ class Counter:
 
     async def until(self, condition, seconds=60):
         with trio.fail_after(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the clock jumps, and a condition is easier to read than its event
                 await trio.sleep(0.01)
 
     async def online(self):
@@ -70,7 +70,7 @@ class Counter:
 
 
 @pytest.fixture
-async def server(autojump_clock, nursery):
+async def server(nursery):
     server = ToyServer({NUMBER: KEY})
     await nursery.start(server.run)
     yield server
@@ -86,17 +86,19 @@ async def running(server, storage=None, **settings):
         await counter.inbox.aclose()  # ends it: `run` returns by itself
 
 
-async def test_a_sale_over_a_line(server):
+async def test_a_sale_over_a_line(autojump_clock, server):
     async with running(server) as counter:
         await counter.online()
         record = await counter.sell()
         assert (record.state, record.amount_fen, record.rrn) == ("approved", 1250, 1)
         assert counter.brain.view.screen == "approved"
         assert [(await counter.sell()).stan for _ in range(3)] == [2, 3, 4]
-    assert server.open == 0
+        assert server.streams
+    await trio.testing.wait_all_tasks_blocked()
+    assert not server.streams
 
 
-async def test_silence_is_filled_with_heartbeats(server):
+async def test_silence_is_filled_with_heartbeats(autojump_clock, server):
     async with running(server) as counter:
         await counter.online()
         await trio.sleep(4 * HEARTBEAT_S + 1)
@@ -104,7 +106,7 @@ async def test_silence_is_filled_with_heartbeats(server):
         assert counter.connects == [0]
 
 
-async def test_a_host_that_is_down_is_tried_again_with_growing_pauses(server):
+async def test_a_host_that_is_down_is_tried_again_with_growing_pauses(autojump_clock, server):
     server.up = False
     async with running(server) as counter:
         await trio.sleep(300)
@@ -119,7 +121,7 @@ async def test_a_host_that_is_down_is_tried_again_with_growing_pauses(server):
 
 
 @pytest.mark.parametrize("keys", [{}, {NUMBER: b"x" * 32}], ids=["unknown terminal", "wrong key"])
-async def test_a_refused_handshake_is_shown_and_tried_again(server, keys):
+async def test_a_refused_handshake_is_shown_and_tried_again(autojump_clock, server, keys):
     server.keys = keys
     async with running(server) as counter:
         await counter.until(lambda: counter.brain.view.link == "refused")
@@ -133,7 +135,7 @@ async def test_a_refused_handshake_is_shown_and_tried_again(server, keys):
 @pytest.mark.parametrize(
     ("answer", "link"), [(None, "timeout"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "garbled"), (b"", "refused")]
 )
-async def test_a_stranger_at_the_address_is_no_host(server, answer, link):
+async def test_a_stranger_at_the_address_is_no_host(autojump_clock, server, answer, link):
     async def stranger():
         ours, theirs = trio.testing.memory_stream_pair()
         if answer is not None:
@@ -148,7 +150,7 @@ async def test_a_stranger_at_the_address_is_no_host(server, answer, link):
         assert counter.brain.view.link == link
 
 
-async def test_a_deaf_host_is_left_for_a_new_session_and_the_sale_is_made_once(server):
+async def test_a_deaf_host_is_left_for_a_new_session_and_the_sale_is_made_once(autojump_clock, server):
     async with running(server) as counter:
         await counter.online()
         server.deaf = True
@@ -163,7 +165,7 @@ async def test_a_deaf_host_is_left_for_a_new_session_and_the_sale_is_made_once(s
         assert counter.connects == pytest.approx([0, 3, 6], abs=0.5)
 
 
-async def test_a_host_deaf_for_good_is_asked_then_the_sale_reversed_when_it_hears_again(server):
+async def test_a_host_deaf_for_good_is_asked_then_the_sale_reversed_when_it_hears_again(autojump_clock, server):
     async with running(server) as counter:
         await counter.online()
         server.deaf = True
@@ -182,7 +184,7 @@ async def test_a_host_deaf_for_good_is_asked_then_the_sale_reversed_when_it_hear
         assert (await counter.sell()).state == "approved"
 
 
-async def test_a_host_that_crashes_in_the_middle_of_a_sale(server):
+async def test_a_host_that_crashes_in_the_middle_of_a_sale(autojump_clock, server):
     """The answer is lost after it was booked; the host is back before ten seconds have passed."""
     async with running(server) as counter:
         await counter.online()
@@ -200,7 +202,7 @@ async def test_a_host_that_crashes_in_the_middle_of_a_sale(server):
         assert server.host.sales_posted == 1
 
 
-async def test_time_is_up_while_there_is_no_session(server):
+async def test_time_is_up_while_there_is_no_session(autojump_clock, server):
     async with running(server) as counter:
         await counter.online()
         server.deaf = True
@@ -216,7 +218,7 @@ async def test_time_is_up_while_there_is_no_session(server):
         assert counter.outcomes[0].state == "reversed"
 
 
-async def test_power_lost_after_sending(server):
+async def test_power_lost_after_sending(autojump_clock, server):
     storage = MemoryStorage()
     async with running(server, storage) as counter:
         await counter.online()
@@ -233,7 +235,7 @@ async def test_power_lost_after_sending(server):
 
 
 @pytest.mark.parametrize("code", ["09", "96"])
-async def test_a_busy_host_is_asked_again_in_the_same_session(server, code):
+async def test_a_busy_host_is_asked_again_in_the_same_session(autojump_clock, server, code):
     async with running(server) as counter:
         await counter.online()
         server.answers = [code, code]
@@ -242,22 +244,22 @@ async def test_a_busy_host_is_asked_again_in_the_same_session(server, code):
         assert len(server.requests) == 3
 
 
-async def test_a_session_that_has_used_up_its_frames_is_opened_anew(server, monkeypatch):
+async def test_a_session_that_has_used_up_its_frames_is_opened_anew(autojump_clock, server, monkeypatch):
     monkeypatch.setattr("terminal_emulator.terminal.MAX_SESSION_FRAMES", 20)
     async with running(server) as counter:
         await counter.online()
         for _ in range(12):
             await counter.online()
             assert (await counter.sell()).state == "approved"
-        assert server.sessions == 4
+        assert server.sessions == 3
 
 
-async def test_a_failing_memory_ends_the_terminal(server):
+async def test_a_failing_memory_ends_the_terminal(autojump_clock, server):
     class BrokenStorage(MemoryStorage):
         def save(self, record):
             raise OSError("no space left")
 
-    with pytest.RaisesGroup(pytest.RaisesGroup(OSError), flatten_subgroups=False, match=""):
+    with pytest.RaisesGroup(OSError, flatten_subgroups=True):
         async with running(server, BrokenStorage()) as counter:
             await counter.online()
             counter.type()
@@ -265,7 +267,7 @@ async def test_a_failing_memory_ends_the_terminal(server):
     assert server.requests == []
 
 
-async def test_enrolment_brings_the_terminals_own_key(server):
+async def test_enrolment_brings_the_terminals_own_key(autojump_clock, server):
     code = b"0123456789abcdef"
     server.codes[NUMBER] = code
 

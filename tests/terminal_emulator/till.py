@@ -1,4 +1,4 @@
-"""A terminal's brain on a test bench, and a toy host of one dict, written from the rules and sharing nothing with the server."""
+"""A terminal's brain on a test bench, and a toy host of one dict: it is written from the rules, not from the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from protocol.messages import (
     Ready,
     Reject,
     ReversalAnswer,
-    ReversalRequest,
     SaleAnswer,
     SaleRequest,
     TransactionState,

@@ -13,13 +13,12 @@ UNKNOWN_KEY = bytes(32)
 
 
 class ToyServer:
-    """`keys`: root key by terminal number. `deaf`: requests are taken and not answered. `open` is how many sessions are."""
+    """`keys`: root key by terminal number. `deaf`: requests are taken and not answered. `streams`: what is open."""
 
     def __init__(self, keys, host=None):
         self.keys = keys
         self.host = host or ToyHost()
         self.epoch = 1
-        self.open = 0
         self.sessions = 0
         self.up = True
         self.deaf = False
@@ -60,22 +59,15 @@ class ToyServer:
             self.streams.discard(stream)
 
     async def _session(self, stream, connection):
-        try:
-            while True:
-                event = connection.next_event()
-                if event is NEED_DATA:
-                    connection.receive_data(await stream.receive_some(4096))
-                elif event is PEER_CLOSED:
-                    return
-                else:
-                    reply = self.reply(connection, event)
-                    if reply is not None:
-                        await stream.send_all(connection.send(reply))
-                        if isinstance(event, Auth):
-                            self.sessions += 1
-                            self.open += 1
-        finally:
-            self.open -= connection.state in ("ready", "requested")
+        while True:
+            event = connection.next_event()
+            if event is NEED_DATA:
+                connection.receive_data(await stream.receive_some(4096))
+            elif event is PEER_CLOSED:
+                return
+            elif (reply := self.reply(connection, event)) is not None:
+                self.sessions += isinstance(event, Auth)
+                await stream.send_all(connection.send(reply))
 
     def reply(self, connection, event):
         number = connection.terminal

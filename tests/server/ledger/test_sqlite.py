@@ -181,6 +181,26 @@ def test_a_second_writer_at_work_stops_the_first(path, ledger, monkeypatch):
     assert decide(ledger, sale(1, 100)).decision == Decision.APPROVED
 
 
+def test_a_reader_does_not_keep_the_host_from_starting(path, monkeypatch):
+    """Not even one that holds an old state of the ledger: what the host found in the log is then kept there."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 1)
+    store = SqliteStore(path)
+    ledger = open_campus(store)
+    decide(ledger, sale(1, 100))
+    reader = SqliteStore(path, readonly=True)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT max(seq) FROM transfers") == [(3,)]
+    decide(ledger, sale(2, 100))
+    store.close()
+    again = Ledger(SqliteStore(path), NO_LIMITS)
+    assert decide(again, sale(2, 100)).replayed
+    assert decide(again, sale(3, 100)).rrn == 5
+    assert reader.execute("SELECT max(seq) FROM transfers") == [(3,)]
+    reader.close()
+    audit.check(again.store)
+    again.store.close()
+
+
 # ---------------------------------------------------------------------------------------------- checkpoints
 
 SMALL_WAL_BYTES = 256 * 1024

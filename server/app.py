@@ -26,7 +26,7 @@ from server.folder import DataFolder, Running
 from server.gate import Executor, Gate
 from server.http import HttpPort
 from server.keys import KeyRing, load_kek
-from server.ledger.ledger import Ledger
+from server.ledger.ledger import DayRefused, Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
@@ -68,7 +68,10 @@ class Host:
         self.outside = outside
         self.ledger = Ledger(store, SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen))
         now_ms = outside.now_ms()
-        self.ledger.open_day(business_day_at(now_ms, config.day), now_ms)
+        try:
+            self.ledger.open_day(business_day_at(now_ms, config.day), now_ms)
+        except DayRefused as error:
+            log.error("business day not opened, the last one stays open", error=str(error))
         epoch = self.ledger.next_epoch()
         self.metrics = Metrics(CollectorRegistry())
         self.registry = Registry(store)
@@ -144,12 +147,14 @@ async def serve_folder(
     check_file_limit(config.limits.connections)
     with folder.locked("fanka serve"):
         keys = KeyRing(load_kek(folder.kek_path))
-        store = SqliteStore(folder.ledger_path)
+        store = SqliteStore(folder.ledger_path, create=False)
         try:
             host = Host(store, config, keys, outside)
-            terminals = listen(config.listen.host, config.listen.port)
-            http = listen(config.http.host, config.http.port)
-            await _serve(host, folder, terminals, http, stop_on_signals, task_status)
+            with (
+                listen(config.listen.host, config.listen.port) as terminals,
+                listen(config.http.host, config.http.port) as http,
+            ):
+                await _serve(host, folder, terminals, http, stop_on_signals, task_status)
         finally:
             store.close()
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from server.config import default_text
+from server.ledger.sqlite import SqliteStore
 
 KEK_SIZE: Final = 32
 LOST_AND_FOUND: Final = "lost+found"
@@ -45,9 +46,10 @@ class DataFolder:
         random_bytes: Callable[[int], bytes],
         changes: dict[tuple[str, str], Any] | None = None,
     ) -> DataFolder:
-        """A new folder with default configuration and a fresh key-encryption key; never touches what is there.
+        """A new folder with a fresh key-encryption key, an empty ledger and the default configuration.
 
-        The configuration is written last: a folder without one is not a data folder yet.
+        Never touches what is there. The configuration is written last: without it, it is not a data folder yet. This
+        is the only place where a ledger is made: whoever finds none later has lost one.
         """
         folder = cls(path)
         if path.exists() and not path.is_dir():
@@ -62,6 +64,8 @@ class DataFolder:
             file.write(random_bytes(KEK_SIZE).hex() + "\n")
             file.flush()
             os.fsync(descriptor)
+        SqliteStore(folder.ledger_path).close()
+        folder.ledger_path.chmod(0o600)
         folder.config_path.write_text(default_text(changes), "utf-8")
         return folder
 

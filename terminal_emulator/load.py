@@ -48,7 +48,8 @@ RESOLVE_TIMEOUT_S: Final = 120.0
 
 PROGRESS_EVERY_S: Final = 0.5
 POLL_S: Final = 0.02
-"""How often the phases before and after the load look whether they are over."""
+CONNECT_POLL_S: Final = 0.002
+"""How often the load looks whether a phase is over, and whether the next terminal may connect."""
 
 MICROSECONDS: Final = 1_000_000
 LATENCY_MAX_S: Final = 3_600
@@ -288,7 +289,7 @@ class _Load:
             nursery.start_soon(terminal.run)
             last = index + 1 == len(self.terminals)
             while index + 1 - self.tally.online >= (1 if last else CONNECTING_MAX):
-                await trio.sleep(POLL_S)
+                await trio.sleep(CONNECT_POLL_S)
                 if self.tally.online > heard:
                     heard_s, heard = trio.current_time(), self.tally.online
                 elif trio.current_time() > heard_s + CONNECT_STALL_S:

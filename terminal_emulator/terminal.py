@@ -46,6 +46,10 @@ RECEIVE_SIZE: Final = 4096
 FRAMES_LEFT_MIN: Final = 16
 """With fewer frames left in a session, a new one is opened before the next request."""
 
+STABLE_S: Final = RECONNECT_MAX_S
+"""A session that lasted this long makes the next pause short again. Two terminals with one number, who push each other
+out, thus do it ever more slowly."""
+
 OpenStream = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens a stream to the host, or raises OSError."""
 
@@ -245,21 +249,24 @@ class Terminal:
         while True:
             began_s = trio.current_time()
             try:
-                await self._session(backoff)
+                await self._session()
                 error = LinkError(Link.LOST, "the host closed")
             except LinkError as raised:
                 error = raised
+            lasted_s = trio.current_time() - began_s
+            if lasted_s >= STABLE_S:
+                backoff.reset()
             hung_up = self._hung_up
             self._stream = self._connection = None
             self._hung_up = False
             if not hung_up:  # otherwise the brain knows
                 self.last_error = str(error)
                 await self.perform(self.after(self.brain.link_down(error.link, self.now())))
-            elif trio.current_time() >= began_s + ANSWER_TIMEOUT_S:
+            elif lasted_s >= ANSWER_TIMEOUT_S:
                 continue  # a request has waited long enough for its next try
             await trio.sleep(backoff.next_s())
 
-    async def _session(self, backoff: Backoff) -> None:
+    async def _session(self) -> None:
         """One session from opening the stream to its end; LinkError if it could not be opened or was broken."""
         stream: trio.abc.Stream | None = None
         try:
@@ -270,7 +277,6 @@ class Terminal:
                 link = Link.UNREACHABLE if stream is None else Link.TIMEOUT
                 raise LinkError(link, f"no session in {HANDSHAKE_TIMEOUT_S:g} s")
             assert stream is not None
-            backoff.reset()
             self._stream, self._connection = stream, connection
             self._frames_left = MAX_SESSION_FRAMES - FRAMES_LEFT_MIN
             self.last_error = ""

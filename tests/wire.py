@@ -66,7 +66,7 @@ def reversal_of(sale: SaleRequest) -> ReversalRequest:
 
 
 def query_of(sale: SaleRequest) -> QueryRequest:
-    return QueryRequest(stan=sale.stan, batch=sale.batch)
+    return QueryRequest(stan=sale.stan, batch=sale.batch, amount_fen=sale.amount_fen, payer=sale.payer)
 
 
 class Wire:

@@ -127,7 +127,7 @@ def open_directly(folder: DataFolder) -> Iterator[Admin]:
     """The host's own operations on the folder's ledger, for whoever holds its lock. Opens the first business day."""
     config = load_config(folder.config_path)
     keys = KeyRing(load_kek(folder.kek_path))
-    store = SqliteStore(folder.ledger_path)
+    store = SqliteStore(folder.ledger_path, create=False)
     try:
         ledger = Ledger(store, SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen))
         if ledger.business_day == NO_DAY:

@@ -1,12 +1,16 @@
-"""Transaction query (查询交易), 0600/30: what became of (batch, STAN) of this terminal? One step, one final word."""
+"""Transaction query (查询交易), 0600/30: what became of this sale of this terminal? One step, one final word.
+
+It names the sale's amount and payer besides its identity: a terminal that has lost its memory may ask under a number
+that an older sale has, and must not take that one's approval for its own.
+"""
 
 from __future__ import annotations
 
 from enum import IntEnum
 from typing import Final
 
-from protocol.messages.fields import Layout, Message, choice, code2, unsigned
-from protocol.messages.sale import decided_fields, identity_fields
+from protocol.messages.fields import Layout, Message, choice, code2
+from protocol.messages.sale import amount_field, decided_fields, identity_fields, payer_field
 from protocol.state import Kind
 
 
@@ -21,10 +25,12 @@ class TransactionState(IntEnum):
 
 
 class QueryRequest(Message, frozen=True, kw_only=True):
-    """Terminal to host."""
+    """Terminal to host: the identity of a sale, and what was to be paid by whom."""
 
     stan: int
     batch: int
+    amount_fen: int
+    payer: bytes
 
 
 class QueryAnswer(Message, frozen=True, kw_only=True):
@@ -41,7 +47,14 @@ class QueryAnswer(Message, frozen=True, kw_only=True):
 
 
 LAYOUTS: Final = (
-    Layout(QueryRequest, 0x0600, 0x30, "transaction query", identity_fields(), kind=Kind.REQUEST),
+    Layout(
+        QueryRequest,
+        0x0600,
+        0x30,
+        "transaction query",
+        [*identity_fields(), amount_field("amount of the sale in fen"), payer_field()],
+        kind=Kind.REQUEST,
+    ),
     Layout(
         QueryAnswer,
         0x0610,
@@ -50,8 +63,11 @@ LAYOUTS: Final = (
         [
             *identity_fields(),
             choice("state", TransactionState, "what became of it"),
-            code2("response_code", "what the original was answered; 25 never seen; 09 or 96: ask again"),
-            unsigned("amount_fen", 4, "amount of the original in fen; 0 when never seen"),
+            code2(
+                "response_code",
+                "what the sale was answered; 25 never seen; 94 the number is another sale's; 09 or 96: ask again",
+            ),
+            amount_field("amount in fen, equal to the request's"),
             *decided_fields(),
         ],
         kind=Kind.ANSWER,

@@ -47,19 +47,35 @@ class SaleAnswer(Message, frozen=True, kw_only=True):
 def identity_fields() -> list[Field]:
     """STAN and batch number: with the terminal number of the header, the identity of a transaction."""
     return [
-        unsigned("stan", 3, "STAN 流水号: trace and voucher number, 999999 is followed by 1", low=1, high=MAX_STAN),
+        unsigned(
+            "stan",
+            3,
+            "STAN 流水号: trace and voucher number, 999999 is followed by 1 of the next batch",
+            low=1,
+            high=MAX_STAN,
+        ),
         unsigned("batch", 3, "batch number 批次号", low=1, high=MAX_BATCH),
     ]
+
+
+def amount_field(note: str) -> Field:
+    """The amount of a sale: never 0."""
+    return unsigned("amount_fen", 4, note, low=1, high=MAX_AMOUNT_FEN)
+
+
+def payer_field() -> Field:
+    """Who pays."""
+    return payer("payer", "length, then card UID or payment code, zero padded")
 
 
 def request_fields() -> list[Field]:
     """What a sale says, and a reversal repeats."""
     return [
         *identity_fields(),
-        unsigned("amount_fen", 4, "amount in fen", low=1, high=MAX_AMOUNT_FEN),
+        amount_field("amount in fen"),
         unsigned("operator", 2, "operator number of the cashier, 0 = none signed on"),
         choice("entry_mode", EntryMode, "how the payer was read"),
-        payer("payer", "length, then card UID or payment code, zero padded"),
+        payer_field(),
         unsigned("claimed_at_s", 4, "terminal clock at the sale, seconds since 1970-01-01 UTC; a claim, never trusted"),
     ]
 
@@ -82,7 +98,7 @@ LAYOUTS: Final = (
         "sale answer",
         [
             *identity_fields(),
-            unsigned("amount_fen", 4, "amount in fen, equal to the request's", low=1, high=MAX_AMOUNT_FEN),
+            amount_field("amount in fen, equal to the request's"),
             code2("response_code", "response code"),
             *decided_fields(),
         ],

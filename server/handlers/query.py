@@ -9,11 +9,14 @@ from server.ledger.model import Decision, Identity, Outcome, Query, TransferStat
 
 def to_command(terminal_id: int, message: QueryRequest) -> Query:
     """The ledger's command: a terminal can only ask for its own."""
-    return Query(Identity(terminal_id, message.batch, message.stan))
+    return Query(Identity(terminal_id, message.batch, message.stan), message.amount_fen, message.payer)
 
 
 def to_answer(message: QueryRequest, outcome: Outcome) -> QueryAnswer:
-    """The wire's answer. A busy or faulty ledger has not looked: in progress, ask again."""
+    """The wire's answer. A busy or faulty ledger has not looked: in progress, ask again.
+
+    The amount is the request's: whatever is said here is said about the sale it names, and about no other.
+    """
     undecided = outcome.decision in (Decision.BUSY, Decision.FAULT)
     state = TransferState.IN_PROGRESS if undecided else outcome.state
     return QueryAnswer(
@@ -21,7 +24,7 @@ def to_answer(message: QueryRequest, outcome: Outcome) -> QueryAnswer:
         batch=message.batch,
         state=STATES[state],
         response_code=RESPONSE_CODES[outcome.decision],
-        amount_fen=outcome.amount_fen,
+        amount_fen=message.amount_fen,
         rrn=outcome.rrn,
         balance_fen=outcome.balance_fen,
         posted_at_ms=outcome.posted_at_ms,

@@ -125,9 +125,16 @@ class Reversal(msgspec.Struct, frozen=True, gc=False):
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
-    """What became of this identity?"""
+    """What became of the sale with this identity and content? Without content: of whatever has this identity."""
 
     identity: Identity
+    amount_fen: int = 0
+    token: bytes = b""
+
+    @property
+    def names_content(self) -> bool:
+        """No sale has amount 0 or an empty token: together they mean "whatever the content"."""
+        return self.amount_fen != 0 or self.token != b""
 
 
 class Adjustment(msgspec.Struct, frozen=True, gc=False):

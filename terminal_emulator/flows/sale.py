@@ -68,16 +68,14 @@ class SaleFlow:
             return self._request
         if self._give_up_s == inf:
             self._give_up_s = now_s + UNKNOWN_AFTER_S
-        return QueryRequest(stan=self.record.stan, batch=self.record.batch)
+        record = self.record
+        return QueryRequest(stan=record.stan, batch=record.batch, amount_fen=record.amount_fen, payer=record.payer)
 
     def fits(self, message: Message) -> bool:
-        """See Flow. A query that found nothing has no amount to compare."""
+        """See Flow."""
         record = self.record
-        if isinstance(message, SaleAnswer):
+        if isinstance(message, SaleAnswer | QueryAnswer):
             return (message.stan, message.batch, message.amount_fen) == (record.stan, record.batch, record.amount_fen)
-        if isinstance(message, QueryAnswer):
-            amounts = (record.amount_fen, 0) if message.state not in DECIDED else (record.amount_fen,)
-            return (message.stan, message.batch) == (record.stan, record.batch) and message.amount_fen in amounts
         return isinstance(message, Reject)
 
     def answered(self, message: Message, now_s: float) -> SaleRecord | None:

@@ -227,7 +227,7 @@ class TestOurOwnMistakes:
         with pytest.raises(LocalProtocolError, match=r"SaleRequest\.stan: expected 1\.\.999999, got 0"):
             pair.terminal.send(msgspec.structs.replace(SALE, stan=0))
         assert pair.terminal.state is State.READY
-        pair.send(Role.TERMINAL, QueryRequest(stan=1, batch=1))
+        pair.send(Role.TERMINAL, SAMPLE_OF[QueryRequest])
         with pytest.raises(LocalProtocolError, match=r"QueryAnswer\.rrn"):
             pair.host.send(msgspec.structs.replace(answer_to(QueryRequest.layout), rrn=-1))
         assert pair.host.state is State.REQUESTED

@@ -12,6 +12,7 @@ import pytest
 
 from server.config import Config, load_config
 from server.folder import DataFolder, FolderBusy, FolderError, find_folder
+from server.ledger.sqlite import SqliteStore
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -53,6 +54,9 @@ def test_a_new_folder_has_a_configuration_and_a_key(tmp_path):
     assert config.listen.port == 0
     assert config.limits == Config().limits
     assert folder.kek_path.read_text() == random.Random(5).randbytes(32).hex() + "\n"
+    store = SqliteStore(folder.ledger_path, create=False)
+    assert store.head()[0] == 0
+    store.close()
     folder.check()
 
 
@@ -63,7 +67,7 @@ def test_a_new_folder_is_its_owners_alone(tmp_path):
     finally:
         os.umask(old)
     assert mode(folder.path) == 0o700
-    assert mode(folder.kek_path) == 0o600
+    assert mode(folder.kek_path) == mode(folder.ledger_path) == 0o600
 
 
 def test_an_empty_folder_will_do(tmp_path):

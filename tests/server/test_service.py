@@ -18,7 +18,17 @@ from protocol.messages import (
     TransactionState,
 )
 from server.service import CODES
-from tests.server.host import BUSINESS_DAY, CARD, START_FEN, START_MS, STRANGER, SlowLedger, config_of, open_host
+from tests.server.host import (
+    BUSINESS_DAY,
+    CARD,
+    OTHER_CARD,
+    START_FEN,
+    START_MS,
+    STRANGER,
+    SlowLedger,
+    config_of,
+    open_host,
+)
 from tests.wire import ECHO, query_of, reversal_of
 
 ENROL = EnrolRequest(serial_number="EX-0001")
@@ -105,6 +115,29 @@ async def test_an_identity_with_other_content_is_refused_counted_and_alarmed(log
         [alarm] = [entry for entry in logs if entry["log_level"] == "error"]
         assert (alarm["terminal"], alarm["batch"], alarm["stan"]) == (str(till.number), sale.batch, sale.stan)
         assert "expected a copy of the first request" in alarm["event"]
+
+
+async def test_a_query_about_another_sale_than_the_numbers_own_is_refused_counted_and_alarmed(logs):
+    async with open_host() as rig:
+        till = rig.enrol()
+        sale = till.sale(CARD, 100)
+        await ask(rig, till, sale)
+        for other in ({"amount_fen": 101}, {"payer": OTHER_CARD}):
+            about = msgspec.structs.replace(query_of(sale), **other)
+            assert await ask(rig, till, about) == QueryAnswer(
+                stan=sale.stan,
+                batch=sale.batch,
+                state=TransactionState.DECLINED,
+                response_code="94",
+                amount_fen=about.amount_fen,
+                rrn=0,
+                balance_fen=0,
+                posted_at_ms=0,
+            )
+        assert rig.count("id_conflicts_total") == rig.count("authorizations_total", type="query", code="94") == 2
+        alarms = [entry for entry in logs if entry["log_level"] == "error"]
+        assert [(alarm["batch"], alarm["stan"]) for alarm in alarms] == [(sale.batch, sale.stan)] * 2
+        assert (await ask(rig, till, query_of(sale))).state == TransactionState.APPROVED
 
 
 async def test_a_busy_host_says_so_and_decides_nothing(autojump_clock):

@@ -4,6 +4,7 @@ import pytest
 
 from protocol.limits import HEARTBEAT_S
 from terminal_emulator.effects import Key, PrintSlip
+from terminal_emulator.record import Merchant
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.view import Link, Lock
 from tests.terminal_emulator.till import CARD, NUMBER, WALL_S, Till, ToyHost
@@ -33,7 +34,7 @@ def test_a_sale_key_by_key(till):
     view = till.brain.view
     assert (view.screen, view.amount_fen, view.balance_fen, view.stan) == ("approved", 1250, 3750, 1)
     slip = next(effect for effect in till.last if isinstance(effect, PrintSlip))
-    assert slip.merchant.name == "一食堂"
+    assert slip.merchant == Merchant(12, "一食堂")
     assert slip.record is till.outcomes[0]
     # The next amount starts on the result screen; nothing has to be cleared.
     assert till.keys("8") == ["beep key"]
@@ -243,6 +244,6 @@ def test_before_power_on_nothing_works():
     till.brain = type(till.brain)(till.settings, till.storage)
     assert till.screen == "off"
     for key in Key:
-        assert [effect.kind for effect in till.brain.key(key, till.now)] == ["error"]
-    assert [effect.kind for effect in till.brain.tap(CARD, till.now)] == ["error"]
+        assert till.take(till.brain.key(key, till.now)) == ["beep error"]
+    assert till.tap() == ["beep error"]
     assert till.screen == "off"

@@ -10,7 +10,7 @@ from protocol import TerminalNumber
 from protocol.messages import EchoRequest, SaleRequest, TransactionState
 from terminal_emulator import load as load_module
 from terminal_emulator.effects import Key
-from terminal_emulator.load import LoadError, LoadPlan, keys_for, run_load
+from terminal_emulator.load import LoadError, LoadPlan, LoadProgress, keys_for, run_load
 from tests.terminal_emulator.till import WALL_S, ToyHost, settings_of
 from tests.terminal_emulator.toy_server import ToyServer
 
@@ -194,7 +194,7 @@ async def test_customers_nobody_served_count_as_failed(autojump_clock):
 async def test_no_more_than_a_few_shake_hands_at_once(autojump_clock):
     plan = plan_of(100, rate_per_s=10, seconds=1)
     server = SlowServer(plan)
-    connecting = []
+    connecting: list[int] = []
 
     async def open_slowly(settings):
         connecting.append(1)
@@ -204,7 +204,7 @@ async def test_no_more_than_a_few_shake_hands_at_once(autojump_clock):
         connecting.pop()
         return stream
 
-    most = []
+    most: list[int] = []
     async with trio.open_nursery() as nursery:
         await nursery.start(server.run)
         await run_load(plan, open_stream=open_slowly, rng=Random(1), wall_clock=lambda: WALL_S)
@@ -214,7 +214,7 @@ async def test_no_more_than_a_few_shake_hands_at_once(autojump_clock):
 
 async def test_progress_is_told_while_it_runs(autojump_clock):
     plan = plan_of(rate_per_s=50, warm_up_s=3, seconds=5)
-    told = []
+    told: list[LoadProgress] = []
     await run(plan, SlowServer(plan), report=told.append)
     phases = [progress.phase for progress in told]
     assert sorted(set(phases), key=phases.index)[:2] == ["warming up", "selling"]

@@ -25,7 +25,7 @@ def contents(storage):
 @pytest.fixture
 def opened(tmp_path):
     """Opens the folder of this test again and again, closing what was open before."""
-    storages = []
+    storages: list[FileStorage] = []
 
     def open_again():
         if storages:
@@ -183,7 +183,7 @@ def test_after_a_failed_write_nothing_more_is_written(opened, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage_module.os, "write", no_space)
+        patch.setattr("os.write", no_space)
         with pytest.raises(OSError, match="No space"):
             storage.save(record(2))
     with pytest.raises(OSError, match="start the terminal again"):
@@ -224,6 +224,7 @@ def test_killed_at_any_moment_it_remembers_what_it_sent(tmp_path):
         with subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(VICTIM), str(folder)], stdout=subprocess.PIPE, text=True
         ) as process:
+            assert process.stdout is not None
             for _ in range(5 + 13 * round_):
                 word, batch, stan = process.stdout.readline().split()
                 identity = int(batch), int(stan)

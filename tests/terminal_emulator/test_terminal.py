@@ -150,6 +150,22 @@ async def test_a_stranger_at_the_address_is_no_host(autojump_clock, server, answ
         assert counter.brain.view.link == link
 
 
+async def test_two_terminals_with_one_number_do_not_push_each_other_out_all_day(autojump_clock, server):
+    """The host keeps the newer session; each of the two comes back more and more slowly."""
+    serve = server.serve
+
+    async def serve_one(stream):
+        for older in list(server.streams):
+            await trio.aclose_forcefully(older)
+        await serve(stream)
+
+    server.serve = serve_one
+    async with running(server) as one, running(server) as other:
+        await trio.sleep(600)
+        connects = len(one.connects) + len(other.connects)
+    assert connects < 600 / 4
+
+
 async def test_a_deaf_host_is_left_for_a_new_session_and_the_sale_is_made_once(autojump_clock, server):
     async with running(server) as counter:
         await counter.online()

@@ -50,6 +50,7 @@ class ToyHost:
 
     def __init__(self, balance_fen=10_000_000_000):
         self.decided = {}
+        self.asked = {}
         self.states = {}
         self.balances = {}
         self.balance_fen = balance_fen
@@ -66,11 +67,21 @@ class ToyHost:
         if isinstance(request, EchoRequest):
             return EchoAnswer(host_time_ms=POSTED_MS, business_day=20251120, config_version=1)
         if isinstance(request, QueryRequest):
-            return self._query(key)
+            return self._query(key, request)
         self.newest[number] = max(self.newest.get(number, (0, 0)), key[1:])
         return self._sale(key, request) if isinstance(request, SaleRequest) else self._reverse(key, request)
 
     def _sale(self, key, request):
+        if self.asked.setdefault(key, content_of(request)) != content_of(request):
+            return SaleAnswer(
+                stan=request.stan,
+                batch=request.batch,
+                amount_fen=request.amount_fen,
+                response_code="94",
+                rrn=0,
+                balance_fen=0,
+                posted_at_ms=0,
+            )
         if key not in self.decided:
             balance = self.balances.setdefault(request.payer, self.balance_fen)
             approved = balance >= request.amount_fen
@@ -116,15 +127,18 @@ class ToyHost:
             posted_at_ms=POSTED_MS,
         )
 
-    def _query(self, key):
+    def _query(self, key, request):
         state = self.states.get(key, TransactionState.NEVER_SEEN)
         sale = self.decided.get(key)
+        code = sale.response_code if sale else "25"
+        if self.asked.get(key, content_of(request)) != content_of(request):
+            state, sale, code = TransactionState.DECLINED, None, "94"
         return QueryAnswer(
             stan=key[2],
             batch=key[1],
             state=state,
-            response_code=sale.response_code if sale else "25",
-            amount_fen=sale.amount_fen if sale else 0,
+            response_code=code,
+            amount_fen=request.amount_fen,
             rrn=sale.rrn if sale else 0,
             balance_fen=sale.balance_fen if sale else 0,
             posted_at_ms=sale.posted_at_ms if sale else 0,
@@ -133,6 +147,11 @@ class ToyHost:
     def _rrn(self):
         self.next_rrn += 1
         return self.next_rrn - 1
+
+
+def content_of(request):
+    """What a number stands for once it has been used."""
+    return request.amount_fen, request.payer
 
 
 def reject_of(request, code="30"):
@@ -158,7 +177,8 @@ def spell(effect):
         return f"outcome {effect.record.state} {effect.record.stan}"
     if isinstance(effect, Note):
         return f"note {effect.kind}"
-    return {PrintSlip: "slip", HangUp: "hang up"}[type(effect)]
+    assert isinstance(effect, PrintSlip | HangUp)
+    return "slip" if isinstance(effect, PrintSlip) else "hang up"
 
 
 class Till:
@@ -222,7 +242,7 @@ class Till:
     def wait(self, seconds):
         """Let time pass; `tick` comes exactly when the brain asked for it."""
         end_s = self.time_s + seconds
-        said = []
+        said: list[str] = []
         while self.brain.deadline_s <= end_s:
             assert self.brain.deadline_s >= self.time_s or said == [], "a deadline that does not move is a busy loop"
             self.time_s = max(self.time_s, self.brain.deadline_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import trio
 
 from protocol import NEED_DATA, PEER_CLOSED, Connection, RemoteProtocolError, Role
@@ -26,7 +28,7 @@ class ToyServer:
         self.codes = {}  # enrolment codes by terminal number
         self.requests = []
         self.streams = set()
-        self.nursery = None
+        self.nursery: Any = None
 
     async def run(self, task_status=trio.TASK_STATUS_IGNORED):
         async with trio.open_nursery() as self.nursery:

@@ -1,5 +1,8 @@
 """Query: what became of an identity, in one step. Writes nothing.
 
+A query that names amount and payer asks about that sale only: the identity may belong to an older one, if the terminal
+has lost its memory, and the approval of that one is not for the customer who stands there now.
+
 It runs in the same serial order as payments, so "never seen" means: nothing that arrived before this has that identity.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from server.ledger.batch import Batch, outcome_of
+from server.ledger.batch import Batch, outcome_of, token_hash
 from server.ledger.model import Decision, Outcome, Query, Side, TransferState
 
 UNDONE = (Decision.APPROVED, Decision.REVERSED_BEFORE)
@@ -21,6 +24,10 @@ def apply(batch: Batch, query: Query) -> Outcome:
         if reversed_:
             return Outcome(Decision.REVERSED_BEFORE, state=TransferState.REVERSED)
         return Outcome(Decision.NEVER_SEEN, state=TransferState.NEVER_SEEN)
+    content = (query.amount_fen, token_hash(query.token))
+    if query.names_content and (original.amount_fen, original.token_hash) != content:
+        # Final: the sale asked about was not posted, and under this identity never will be.
+        return Outcome(Decision.ID_CONFLICT, state=TransferState.DECLINED)
     outcome = outcome_of(original)
     if reversed_ and original.decision in UNDONE:
         return msgspec.structs.replace(outcome, state=TransferState.REVERSED)

@@ -243,5 +243,6 @@ class TestPrivacy:
         assert private == {
             ("SaleRequest", "payer"): Privacy.PERSONAL,
             ("ReversalRequest", "payer"): Privacy.PERSONAL,
+            ("QueryRequest", "payer"): Privacy.PERSONAL,
             ("EnrolAnswer", "root_key"): Privacy.HIDDEN,
         }

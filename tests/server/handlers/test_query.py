@@ -7,11 +7,11 @@ from server.handlers.outcomes import STATES
 from server.handlers.query import to_answer, to_command
 from server.ledger.model import Decision, Identity, Outcome, Query, TransferState
 
-QUERY = QueryRequest(stan=123, batch=17)
+QUERY = QueryRequest(stan=123, batch=17, amount_fen=1250, payer=b"\x04\xa1")
 
 
-def test_a_terminal_asks_for_its_own():
-    assert to_command(5, QUERY) == Query(Identity(5, 17, 123))
+def test_a_terminal_asks_for_its_own_and_says_which():
+    assert to_command(5, QUERY) == Query(Identity(5, 17, 123), 1250, b"\x04\xa1")
 
 
 @pytest.mark.parametrize("state", list(TransferState))
@@ -24,6 +24,19 @@ def test_the_answer_says_what_became_of_it(state):
 def test_what_was_never_seen_is_called_so():
     answer = to_answer(QUERY, Outcome(Decision.NEVER_SEEN))
     assert (answer.state, answer.response_code) == (TransactionState.NEVER_SEEN, "25")
+
+
+def test_a_number_that_is_another_sales_is_a_refusal_of_this_one():
+    answer = to_answer(QUERY, Outcome(Decision.ID_CONFLICT, state=TransferState.DECLINED))
+    assert (answer.state, answer.response_code) == (TransactionState.DECLINED, "94")
+    assert (answer.rrn, answer.balance_fen, answer.posted_at_ms) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("decision", list(Decision))
+def test_the_amount_is_always_the_one_asked_about(decision):
+    """Also where nothing is known of it: the terminal compares stan, batch and amount, whatever the state."""
+    assert to_answer(QUERY, Outcome(decision)).amount_fen == 1250
+    assert to_answer(QUERY, Outcome(decision, amount_fen=1)).amount_fen == 1250
 
 
 @pytest.mark.parametrize(("decision", "code"), [(Decision.BUSY, "09"), (Decision.FAULT, "96")])

@@ -94,8 +94,19 @@ def reversal(
     return Reversal(Identity(terminal_id, batch, stan), content, token, amount_fen, 7, claimed_at_s)
 
 
-def query(stan: int, *, terminal_id: int = TILL, batch: int = 1) -> Query:
-    return Query(Identity(terminal_id, batch, stan))
+def query(
+    stan: int,
+    amount_fen: int = 0,
+    account_id: int = ANN,
+    *,
+    token: bytes | None = None,
+    terminal_id: int = TILL,
+    batch: int = 1,
+) -> Query:
+    """Without an amount it asks about the identity, whatever its content."""
+    if amount_fen == 0:
+        return Query(Identity(terminal_id, batch, stan))
+    return Query(Identity(terminal_id, batch, stan), amount_fen, CARDS[account_id] if token is None else token)
 
 
 def adjustment(stan: int, amount_fen: int, account_id: int = ANN) -> Adjustment:

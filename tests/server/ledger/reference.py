@@ -129,6 +129,10 @@ class Reference:
             if undone:
                 return nothing(Decision.REVERSED_BEFORE)._replace(state=TransferState.REVERSED)
             return nothing(Decision.NEVER_SEEN)
+        sale, wanted = original.asked, (query.amount_fen, query.token)
+        meant = not query.token or (isinstance(sale, Sale) and (sale.amount_fen, sale.token) == wanted)
+        if not meant:
+            return nothing(Decision.ID_CONFLICT)._replace(state=TransferState.DECLINED)
         if undone and original.said.decision in (Decision.APPROVED, Decision.REVERSED_BEFORE):
             return original.said._replace(state=TransferState.REVERSED)
         return original.said

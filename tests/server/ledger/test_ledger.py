@@ -64,7 +64,10 @@ commands = st.one_of(
         ),
         *(stans, amounts, tokens, tills, batches, times),
     ),
-    st.builds(lambda stan, till, batch: query(stan, terminal_id=till, batch=batch), stans, tills, batches),
+    st.builds(
+        lambda stan, fen, token, till, batch: query(stan, fen, token=token, terminal_id=till, batch=batch),
+        *(stans, st.one_of(st.just(0), amounts), tokens, tills, batches),
+    ),
     st.builds(
         adjustment,
         st.integers(3, 6),

@@ -65,7 +65,7 @@ def test_one_that_is_not_confirmed_steps_back_and_is_repeated_for_ever(till, cod
     assert said == [*noted, "Reversal 2", "outcome reversed 2", "Reversal 3", "outcome reversed 3"]
     assert till.sell()[-1] == "Sale 4"  # not held up
     answer()
-    sent_s = []
+    sent_s: list[float] = []
     while len(sent_s) < 12:
         if "Reversal 1" in till.wait(0.25):
             sent_s.append(till.time_s)

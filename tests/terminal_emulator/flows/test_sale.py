@@ -5,7 +5,7 @@ import pytest
 from protocol.messages import TransactionState
 from terminal_emulator.record import RecordState
 from terminal_emulator.view import Link
-from tests.terminal_emulator.till import NUMBER, Till, ToyHost, changed, reject_of
+from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost, changed, reject_of
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_whole_ladder_of_a_host_that_is_never_heard(till):
     assert approve(till, ToyHost()) == ["outcome reversed 1"]
     assert till.brain.view.pending_reversals == 0
     assert till.brain.unresolved == 0
-    assert till.storage.records[1, 1].state is RecordState.REVERSED
+    assert [record.state for record in till.storage.records.values()] == [RecordState.REVERSED]
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
@@ -175,6 +175,30 @@ def test_a_query_answer_with_another_amount_is_not_ours(till, host):
     )
     assert till.answer(answer) == ["note not_ours", "hang up"]
     assert till.online() == ["Query 1"]
+
+
+@pytest.mark.parametrize("older", [{"amount_fen": 800}, {"payer": CARD[::-1]}], ids=["amount", "payer"])
+@pytest.mark.parametrize("power_cut", [False, True])
+def test_the_approval_of_an_older_sale_under_this_number_buys_nothing(till, host, older, power_cut):
+    """A memory that was rolled back makes a number twice. The answer to the sale, 94, gets lost."""
+    till.sell()
+    host.answer(NUMBER, changed(till.request, **older))
+    assert host.answer(NUMBER, till.request).response_code == "94"
+    if power_cut:
+        till.power_on()
+        till.online()
+    else:
+        for _ in range(3):
+            till.offline()
+            till.online()
+    assert (till.request.amount_fen, till.request.payer) == (1250, CARD)
+    # No reversal: it would name a sale that is not this one.
+    assert approve(till, host) == ["beep error", "outcome declined 1"]
+    view = till.brain.view
+    assert (view.screen, view.response_code) == ("last_uncharged" if power_cut else "declined", "94")
+    assert (view.balance_fen, view.amount_fen, till.brain.unresolved) == (None, 1250, 0)
+    assert host.charged((NUMBER, 1, 1)) == host.sales_posted == 1  # the older customer, still
+    assert till.wait(20) == []
 
 
 def test_a_rejected_request_posted_nothing(till):

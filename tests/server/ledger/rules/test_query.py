@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from server.ledger.model import Command, Decision, Outcome, TransferState
+from server.ledger.model import Command, Decision, Outcome, Query, TransferState
 from tests.server.ledger.campus import (
     ANN,
+    BEN,
     COY,
     NOW_MS,
     OTHER_TILL,
@@ -53,6 +54,45 @@ def test_what_a_query_says(ledger, case, in_one_batch):
             decide(ledger, command)
         outcome = decide(ledger, query(1))
     assert (outcome.decision, outcome.state, outcome.amount_fen, outcome.balance_fen) == expected
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "declined" and case != "declined, reversed"])
+def test_a_query_that_names_the_content_is_told_the_same(ledger, case):
+    sent, expected = CASES[case]
+    outcome = apply(ledger, *sent, query(1, 400))[-1]
+    assert (outcome.decision, outcome.state, outcome.amount_fen, outcome.balance_fen) == expected
+
+
+CONFLICT = Outcome(Decision.ID_CONFLICT, state=TransferState.DECLINED)
+ORIGINALS = {case: sent for case, (sent, _) in CASES.items() if SOLD in sent or REFUSED in sent}
+
+
+@pytest.mark.parametrize("other", [query(1, 401), query(1, 400, BEN), query(1, 1, token=b"\0")])
+@pytest.mark.parametrize("case", ORIGINALS)
+def test_whatever_became_of_another_sale_this_one_was_never_posted(ledger, case, other):
+    """No state, RRN or balance of the sale that has the identity reaches one who asks about another."""
+    assert apply(ledger, *ORIGINALS[case], other)[-1] == CONFLICT
+
+
+def test_a_declined_original_is_known_by_its_content_too(ledger):
+    decide(ledger, REFUSED)
+    assert decide(ledger, query(1, 400, COY)).decision == Decision.INSUFFICIENT_FUNDS
+    assert decide(ledger, query(1, 400, ANN)) == CONFLICT
+
+
+def test_half_a_content_is_a_content(ledger):
+    """Neither half alone may be taken for "whatever the content"."""
+    decide(ledger, SOLD)
+    assert decide(ledger, Query(SOLD.identity, 400)) == CONFLICT
+    assert decide(ledger, Query(SOLD.identity, 0, SOLD.token)) == CONFLICT
+    assert decide(ledger, Query(SOLD.identity)).state == TransferState.APPROVED
+
+
+def test_a_tombstone_is_reversed_whatever_the_content(ledger):
+    """The original never came: whichever sale asks, it was not charged, and 68 is what it would be answered."""
+    decide(ledger, reversal(1, 400))
+    tombstone = Outcome(Decision.REVERSED_BEFORE, state=TransferState.REVERSED)
+    assert apply(ledger, query(1, 400), query(1, 401), query(1, 400, BEN), query(1)) == [tombstone] * 4
 
 
 def test_a_final_state_is_never_taken_back(ledger):

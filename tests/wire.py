@@ -66,7 +66,13 @@ def reversal_of(sale: SaleRequest) -> ReversalRequest:
 
 
 def query_of(sale: SaleRequest) -> QueryRequest:
-    return QueryRequest(stan=sale.stan, batch=sale.batch, amount_fen=sale.amount_fen, payer=sale.payer)
+    return QueryRequest(
+        stan=sale.stan,
+        batch=sale.batch,
+        amount_fen=sale.amount_fen,
+        payer=sale.payer,
+        claimed_at_s=sale.claimed_at_s,
+    )
 
 
 class Wire:
@@ -76,6 +82,7 @@ class Wire:
         self.till = till
         self.connection = till.connection()
         self.socket = dial(address, source=source)
+        self.last_frame = self.last_answer = b""
 
     def __enter__(self) -> Wire:
         return self
@@ -94,6 +101,10 @@ class Wire:
 
     def say_bytes(self, data: bytes) -> None:
         self.socket.sendall(data)
+
+    def end(self) -> None:
+        """Say that nothing more will come, and go on listening."""
+        self.socket.shutdown(socket.SHUT_WR)
 
     def hear(self) -> Message | PeerClosed:
         """The next message, or PEER_CLOSED when the host has closed or reset the connection."""

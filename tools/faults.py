@@ -38,5 +38,7 @@ def _leave(group: BaseExceptionGroup[BaseException], code: int) -> None:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    print(f"error: {error}", file=sys.stderr)
+    # Errors of ours that are OSErrors carry a whole sentence: the number in front of it helps nobody.
+    ours = isinstance(error, OSError) and error.filename is None and error.strerror
+    print(f"error: {ours or error}", file=sys.stderr)
     raise SystemExit(code)

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final
 
 from protocol.messages.fields import Layout, Message, choice, code2
-from protocol.messages.sale import amount_field, decided_fields, identity_fields, payer_field
+from protocol.messages.sale import amount_field, claimed_at_field, decided_fields, identity_fields, payer_field
 from protocol.state import Kind
 
 
@@ -25,12 +25,13 @@ class TransactionState(IntEnum):
 
 
 class QueryRequest(Message, frozen=True, kw_only=True):
-    """Terminal to host: the identity of a sale, and what was to be paid by whom."""
+    """Terminal to host: the identity of a sale, and what was to be paid, by whom and when."""
 
     stan: int
     batch: int
     amount_fen: int
     payer: bytes
+    claimed_at_s: int
 
 
 class QueryAnswer(Message, frozen=True, kw_only=True):
@@ -52,7 +53,7 @@ LAYOUTS: Final = (
         0x0600,
         0x30,
         "transaction query",
-        [*identity_fields(), amount_field("amount of the sale in fen"), payer_field()],
+        [*identity_fields(), amount_field("amount of the sale in fen"), payer_field(), claimed_at_field()],
         kind=Kind.REQUEST,
     ),
     Layout(

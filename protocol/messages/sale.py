@@ -68,6 +68,13 @@ def payer_field() -> Field:
     return payer("payer", "length, then card UID or payment code, zero padded")
 
 
+def claimed_at_field() -> Field:
+    """When, by the terminal's own clock."""
+    return unsigned(
+        "claimed_at_s", 4, "terminal clock at the sale, seconds since 1970-01-01 UTC; a claim, never trusted"
+    )
+
+
 def request_fields() -> list[Field]:
     """What a sale says, and a reversal repeats."""
     return [
@@ -76,7 +83,7 @@ def request_fields() -> list[Field]:
         unsigned("operator", 2, "operator number of the cashier, 0 = none signed on"),
         choice("entry_mode", EntryMode, "how the payer was read"),
         payer_field(),
-        unsigned("claimed_at_s", 4, "terminal clock at the sale, seconds since 1970-01-01 UTC; a claim, never trusted"),
+        claimed_at_field(),
     ]
 
 

@@ -9,7 +9,8 @@ from server.ledger.model import Decision, Identity, Outcome, Query, TransferStat
 
 def to_command(terminal_id: int, message: QueryRequest) -> Query:
     """The ledger's command: a terminal can only ask for its own."""
-    return Query(Identity(terminal_id, message.batch, message.stan), message.amount_fen, message.payer)
+    identity = Identity(terminal_id, message.batch, message.stan)
+    return Query(identity, message.amount_fen, message.payer, message.claimed_at_s)
 
 
 def to_answer(message: QueryRequest, outcome: Outcome) -> QueryAnswer:

@@ -130,6 +130,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     identity: Identity
     amount_fen: int = 0
     token: bytes = b""
+    claimed_at_s: int = 0
 
     @property
     def names_content(self) -> bool:

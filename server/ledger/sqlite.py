@@ -8,7 +8,7 @@ copied once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +58,7 @@ class SqliteStore:
     ) -> None:
         check_sqlite_version()
         self._path = str(path)
+        self.before_commit: Callable[[], None] = _nothing
         self._broken = False
         self._wal_frames = 0
         flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
@@ -128,6 +129,7 @@ class SqliteStore:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self.before_commit()
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -199,6 +201,10 @@ class SqliteStore:
         if self._broken:
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._db.close()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def sqlite_version() -> str:

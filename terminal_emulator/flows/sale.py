@@ -69,7 +69,13 @@ class SaleFlow:
         if self._give_up_s == inf:
             self._give_up_s = now_s + UNKNOWN_AFTER_S
         record = self.record
-        return QueryRequest(stan=record.stan, batch=record.batch, amount_fen=record.amount_fen, payer=record.payer)
+        return QueryRequest(
+            stan=record.stan,
+            batch=record.batch,
+            amount_fen=record.amount_fen,
+            payer=record.payer,
+            claimed_at_s=record.claimed_at_s,
+        )
 
     def fits(self, message: Message) -> bool:
         """See Flow."""

@@ -191,7 +191,7 @@ def make_day() -> dict:
     conversation = [
         *HANDSHAKE[:3],
         (Role.HOST, msgspec.structs.replace(READY, last_stan=121)),
-        (Role.TERMINAL, QueryRequest(stan=122, batch=17, amount_fen=800, payer=PAYMENT_CODE)),
+        (Role.TERMINAL, QueryRequest(stan=122, batch=17, amount_fen=800, payer=PAYMENT_CODE, claimed_at_s=NOW_S - 60)),
         (Role.HOST, NEVER_SEEN),
         (Role.TERMINAL, REVERSED),
         (Role.HOST, DONE),
@@ -246,8 +246,10 @@ MORE_MESSAGES = [
     NEVER_SEEN,
     msgspec.structs.replace(NEVER_SEEN, state=TransactionState.IN_PROGRESS, response_code="09"),
     msgspec.structs.replace(NEVER_SEEN, state=TransactionState.DECLINED, response_code="94"),
-    QueryRequest(stan=1, batch=1, amount_fen=1, payer=b"\0"),
-    QueryRequest(stan=999_999, batch=999_999, amount_fen=999_999_999, payer=b"286001234567890123456789"),
+    QueryRequest(stan=1, batch=1, amount_fen=1, payer=b"\0", claimed_at_s=0),
+    QueryRequest(
+        stan=999_999, batch=999_999, amount_fen=999_999_999, payer=b"286001234567890123456789", claimed_at_s=2**32 - 1
+    ),
     DONE,
     msgspec.structs.replace(READY, merchant_name="", sale_limit_fen=0),
     msgspec.structs.replace(READY, merchant_name="一二三四五六七八九十食堂面饭汤菜"),

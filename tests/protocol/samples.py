@@ -117,7 +117,7 @@ SAMPLES: list[Message] = [
         balance_fen=10_000,
         posted_at_ms=NOW_MS,
     ),
-    QueryRequest(stan=123, batch=17, amount_fen=1250, payer=PAYER),
+    QueryRequest(stan=123, batch=17, amount_fen=1250, payer=PAYER, claimed_at_s=NOW_S),
     QueryAnswer(
         stan=123,
         batch=17,

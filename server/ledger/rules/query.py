@@ -24,8 +24,8 @@ def apply(batch: Batch, query: Query) -> Outcome:
         if reversed_:
             return Outcome(Decision.REVERSED_BEFORE, state=TransferState.REVERSED)
         return Outcome(Decision.NEVER_SEEN, state=TransferState.NEVER_SEEN)
-    content = (query.amount_fen, token_hash(query.token))
-    if query.names_content and (original.amount_fen, original.token_hash) != content:
+    asked = (query.amount_fen, token_hash(query.token), query.claimed_at_s)
+    if query.names_content and (original.amount_fen, original.token_hash, original.claimed_at_s) != asked:
         # Final: the sale asked about was not posted, and under this identity never will be.
         return Outcome(Decision.ID_CONFLICT, state=TransferState.DECLINED)
     outcome = outcome_of(original)

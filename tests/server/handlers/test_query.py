@@ -7,11 +7,11 @@ from server.handlers.outcomes import STATES
 from server.handlers.query import to_answer, to_command
 from server.ledger.model import Decision, Identity, Outcome, Query, TransferState
 
-QUERY = QueryRequest(stan=123, batch=17, amount_fen=1250, payer=b"\x04\xa1")
+QUERY = QueryRequest(stan=123, batch=17, amount_fen=1250, payer=b"\x04\xa1", claimed_at_s=99)
 
 
 def test_a_terminal_asks_for_its_own_and_says_which():
-    assert to_command(5, QUERY) == Query(Identity(5, 17, 123), 1250, b"\x04\xa1")
+    assert to_command(5, QUERY) == Query(Identity(5, 17, 123), 1250, b"\x04\xa1", 99)
 
 
 @pytest.mark.parametrize("state", list(TransferState))

@@ -102,11 +102,13 @@ def query(
     token: bytes | None = None,
     terminal_id: int = TILL,
     batch: int = 1,
+    claimed_at_s: int = 1_788_200_000,
 ) -> Query:
     """Without an amount it asks about the identity, whatever its content."""
     if amount_fen == 0:
         return Query(Identity(terminal_id, batch, stan))
-    return Query(Identity(terminal_id, batch, stan), amount_fen, CARDS[account_id] if token is None else token)
+    token = CARDS[account_id] if token is None else token
+    return Query(Identity(terminal_id, batch, stan), amount_fen, token, claimed_at_s)
 
 
 def adjustment(stan: int, amount_fen: int, account_id: int = ANN) -> Adjustment:

@@ -129,8 +129,10 @@ class Reference:
             if undone:
                 return nothing(Decision.REVERSED_BEFORE)._replace(state=TransferState.REVERSED)
             return nothing(Decision.NEVER_SEEN)
-        sale, wanted = original.asked, (query.amount_fen, query.token)
-        meant = not query.token or (isinstance(sale, Sale) and (sale.amount_fen, sale.token) == wanted)
+        sale, wanted = original.asked, (query.amount_fen, query.token, query.claimed_at_s)
+        meant = not query.token or (
+            isinstance(sale, Sale) and (sale.amount_fen, sale.token, sale.claimed_at_s) == wanted
+        )
         if not meant:
             return nothing(Decision.ID_CONFLICT)._replace(state=TransferState.DECLINED)
         if undone and original.said.decision in (Decision.APPROVED, Decision.REVERSED_BEFORE):

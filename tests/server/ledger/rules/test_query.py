@@ -67,7 +67,9 @@ CONFLICT = Outcome(Decision.ID_CONFLICT, state=TransferState.DECLINED)
 ORIGINALS = {case: sent for case, (sent, _) in CASES.items() if SOLD in sent or REFUSED in sent}
 
 
-@pytest.mark.parametrize("other", [query(1, 401), query(1, 400, BEN), query(1, 1, token=b"\0")])
+@pytest.mark.parametrize(
+    "other", [query(1, 401), query(1, 400, BEN), query(1, 1, token=b"\0"), query(1, 400, claimed_at_s=1)]
+)
 @pytest.mark.parametrize("case", ORIGINALS)
 def test_whatever_became_of_another_sale_this_one_was_never_posted(ledger, case, other):
     """No state, RRN or balance of the sale that has the identity reaches one who asks about another."""

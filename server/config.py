@@ -62,6 +62,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_s: Annotated[Seconds, Meta(description="silence after which a terminal is taken for dead")] = (
         IDLE_TIMEOUT_S
     )
+    requests_per_s: Annotated[
+        Annotated[float, Meta(ge=1, le=100_000)],
+        Meta(
+            description="requests a second of one terminal; two seconds' worth may come at once, then it is slowed down"
+        ),
+    ] = 50.0
     drain_timeout_s: Annotated[
         Seconds, Meta(description="at shutdown, how long requests in hand may take before their connections are cut")
     ] = 5.0

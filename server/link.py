@@ -8,8 +8,7 @@ nothing more is read from a terminal while its request is in hand.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -31,11 +30,13 @@ from protocol.messages import Auth, Challenge, Hello, Message, Ready
 from protocol.security import CHALLENGE_SIZE, ROOT_KEY_SIZE, root_key_from_enrol_code
 from server.config import Limits
 from server.gate import Gate
+from server.keys import KeyFault
 from server.ledger.ledger import Ledger
 from server.ledger.model import Status
 from server.ledger.registry import Registry, TerminalRecord
 from server.metrics import Metrics
 from server.service import Service
+from server.session import Pace, Session
 
 log = structlog.get_logger("link")
 
@@ -45,42 +46,23 @@ ENROL_KEY_VERSION: Final = 0
 MERCHANT_NAME_SIZE: Final = 48
 STRANGER_LINES_PER_S: Final = 10
 """Log lines a second about refused frames of unauthenticated connections."""
+ENROL_REQUESTS_MAX: Final = 4
+"""Requests of a session opened by a one-time code: it needs two, to enrol and to sign off."""
+LAST_ANSWER_S: Final = 0.9
+"""How long a revoked terminal's request in hand may take: a revocation is done within a second."""
 DEADLINE_SLACK: Final = 1 / 16
 """An idle deadline is moved only when it is this part of itself old: moving it for every frame costs more than it
 gives."""
 
 
-Answer = Callable[[TerminalNumber, Message], Awaitable[Message]]
-
-
 class Keys(Protocol):
-    """Opens wrapped keys."""
+    """Wraps keys and opens wrapped ones."""
+
+    def wrap(self, key: bytes) -> bytes:
+        """The key, safe to store."""
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The key in clear."""
-
-
-class Session:
-    """One connection as others see it: to end it for a reason, and to know whether it is busy."""
-
-    __slots__ = ("busy", "claimed", "end_reason", "handshake", "scope", "terminal")
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self.scope = scope
-        self.claimed: TerminalNumber | None = None
-        """Whom HELLO said it is."""
-        self.terminal: TerminalNumber | None = None
-        """Whom it has proved to be; None in a session opened by an enrolment code."""
-        self.handshake: str | None = None
-        """How the handshake ended, once it has been counted."""
-        self.busy = False
-        self.end_reason: str | None = None
-
-    def end(self, reason: str) -> None:
-        """Close the connection now; what is already with the ledger is still decided."""
-        if self.end_reason is None:
-            self.end_reason = reason
-        self.scope.cancel()
+        """The key in clear; KeyFault if it was not wrapped by us."""
 
 
 class Link:
@@ -113,6 +95,7 @@ class Link:
         # An unknown terminal is answered with this key, so that it sees the same frames at the same time as a known
         # one.
         self._dummy_key = random_bytes(ROOT_KEY_SIZE)
+        self._wrapped_dummy_key = keys.wrap(self._dummy_key)
         self._sessions: dict[TerminalNumber, Session] = {}
         self._connections: set[Session] = set()
         self._claims: dict[TerminalNumber, set[Session]] = {}
@@ -175,10 +158,10 @@ class Link:
                 self._end_handshake(source)
             if record is None:
                 return
-            answer = self._service.handle
             if session.terminal is None:
-                answer = partial(self._service.enrol, record.wrapped_code)
-            reason = await self._converse(stream, connection, session, answer)
+                await self._enrol(stream, connection, session, record)
+            else:
+                reason = await self._converse(stream, connection, session)
         except RemoteProtocolError as error:
             reason = "protocol"
             self._metrics.frames_rejected.labels(reason=error.reason.value).inc()
@@ -254,11 +237,8 @@ class Link:
         if isinstance(key, bytes):
             connection.use_key(key)
         else:
-            # From outside it looks like any other: the same frames, and no key that could be right.
-            connection.use_key(self._dummy_key)
-            self._note_handshake(session, "failed")
-            if self._may_log_stranger():
-                log.info("terminal not admitted", terminal=str(terminal), source=source, expected=key[0], got=key[1])
+            # From outside it looks like any other: the same frames after the same work, and no key that could be right.
+            connection.use_key(self._keys.unwrap(self._wrapped_dummy_key))
         await stream.send_all(
             connection.send(
                 Challenge(
@@ -266,6 +246,10 @@ class Link:
                 )
             )
         )
+        if not isinstance(key, bytes):
+            self._note_handshake(session, "failed")
+            if self._may_log_stranger():
+                log.info("terminal not admitted", terminal=str(terminal), source=source, expected=key[0], got=key[1])
         auth = await _next_event(stream, connection)
         if not isinstance(auth, Auth) or record is None or not isinstance(key, bytes):
             return None
@@ -311,12 +295,19 @@ class Link:
                 return "an open enrolment code", "none"
             if record.code_expires_at_ms <= self._now_ms():
                 return "an open enrolment code", "an expired one"
-            return root_key_from_enrol_code(self._keys.unwrap(record.wrapped_code), terminal)
+            code = self._unwrapped(record.wrapped_code)
+            return root_key_from_enrol_code(code, terminal) if isinstance(code, bytes) else code
         if record.wrapped_key is None:
             return "a terminal with a key", "one that has none yet"
         if key_version != record.key_version:
             return f"key version {record.key_version}", str(key_version)
-        return self._keys.unwrap(record.wrapped_key)
+        return self._unwrapped(record.wrapped_key)
+
+    def _unwrapped(self, wrapped: bytes) -> bytes | tuple[str, str]:
+        try:
+            return self._keys.unwrap(wrapped)
+        except KeyFault:
+            return "a key wrapped under this host's kek.key", "a damaged one: enrol the terminal again"
 
     def _claim(self, session: Session, terminal: TerminalNumber) -> None:
         """Note whom HELLO named before the registry is asked, so that a revocation that comes between is not missed.
@@ -351,11 +342,33 @@ class Link:
 
     # --- Conversation
 
-    async def _converse(self, stream: trio.abc.Stream, connection: Connection, session: Session, answer: Answer) -> str:
+    async def _enrol(
+        self, stream: trio.abc.Stream, connection: Connection, session: Session, record: TerminalRecord
+    ) -> None:
+        """Answer what a one-time code is good for: few requests, all within the time of one handshake.
+
+        Such a session is in nobody's list. This deadline ends it, so that one code cannot hold many connections.
+        """
+        assert connection.terminal is not None
+        session.scope.deadline = trio.current_time() + self._limits.handshake_timeout_s
+        for _ in range(ENROL_REQUESTS_MAX):
+            event = await _next_event(stream, connection)
+            if isinstance(event, Message):
+                reply = await self._service.enrol(record.wrapped_code, connection.terminal, event)
+            elif isinstance(event, Refused):
+                reply = event.reject
+            else:
+                return
+            await stream.send_all(connection.send(reply))
+            if connection.state is State.CLOSED:
+                return
+
+    async def _converse(self, stream: trio.abc.Stream, connection: Connection, session: Session) -> str:
         """Answer requests until somebody ends it; the reason it ended."""
         terminal = connection.terminal
         assert terminal is not None
         limits = self._limits
+        pace = Pace(limits.requests_per_s)
         scope = session.scope
         slack_s = limits.idle_timeout_s * DEADLINE_SLACK
         deadline_s = scope.deadline = trio.current_time() + limits.idle_timeout_s
@@ -363,8 +376,8 @@ class Link:
         while True:
             event = connection.next_event()
             if event is NEED_DATA:
-                if self._draining:
-                    return "drain"
+                if session.last_answer is not None:
+                    return session.last_answer
                 now_s = trio.current_time()
                 if connection.mid_frame:
                     if not waiting_for_rest:
@@ -375,19 +388,25 @@ class Link:
                     deadline_s = scope.deadline = now_s + limits.idle_timeout_s
                 connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
             elif isinstance(event, Message):
-                session.busy = True
                 now_s = trio.current_time()
+                if (wait_s := pace.wait_s(now_s)) > 0:
+                    await self._slow_down(wait_s)
+                session.busy = True
                 if waiting_for_rest or deadline_s - now_s < limits.frame_timeout_s:
                     # Whoever asks at the last moment is not idle: the answer gets its time too.
                     waiting_for_rest = False
                     deadline_s = scope.deadline = now_s + limits.idle_timeout_s
-                reply = await answer(terminal, event)
+                reply = await self._service.handle(terminal, event)
                 await stream.send_all(connection.send(reply))
                 session.busy = False
                 if connection.state is State.CLOSED:
                     return "signed_off"
+                if session.last_answer is not None:
+                    return session.last_answer
             elif isinstance(event, Refused):
                 waiting_for_rest = False  # a whole frame: the next one has its own time
+                if (wait_s := pace.wait_s(trio.current_time())) > 0:
+                    await self._slow_down(wait_s)
                 self._metrics.frames_rejected.labels(reason=event.error.reason.value).inc()
                 log.info("request refused", terminal=str(terminal), error=str(event.error))
                 await stream.send_all(connection.send(event.reject))
@@ -404,20 +423,28 @@ class Link:
             else:
                 return "closed"
 
+    async def _slow_down(self, wait_s: float) -> None:
+        """A terminal asks faster than any cashier could: read nothing more from it for a while."""
+        self._metrics.slowed.inc()
+        await trio.sleep(wait_s)
+
     # --- From outside
 
     def revoke(self, terminal_id: int) -> None:
-        """End every session of a terminal that was just revoked or given a new key, those in their handshake too."""
+        """End every session of a terminal that was just revoked or given a new key, those in their handshake too.
+
+        A request already with the ledger gets its answer first: cutting the line there would leave a customer charged
+        at a till that shows "not charged" and may never come back to reverse it.
+        """
         for session in [*self._claims.get(TerminalNumber.from_int(terminal_id), ())]:
-            session.end("revoked")
+            session.end_after_answer("revoked", trio.current_time() + LAST_ANSWER_S)
 
     async def drain(self) -> None:
         """Orderly end: idle connections close now, requests in hand are answered first, all bounded by
         drain_timeout_s."""
         self._draining = True
         for session in [*self._connections]:
-            if not session.busy:
-                session.end("drain")
+            session.end_after_answer("drain", trio.current_time() + self._limits.drain_timeout_s)
         if self._connections:
             with trio.move_on_after(self._limits.drain_timeout_s):
                 await self._all_closed.wait()

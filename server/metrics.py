@@ -53,6 +53,9 @@ class Metrics:
             "Connections closed at once, by reason: full, source, drain.",
             ("reason",),
         )
+        self.slowed = counter(
+            "fanka_requests_slowed_total", "Requests that waited because their terminal asks faster than allowed."
+        )
         self.takeovers = counter("fanka_session_takeovers_total", "Sessions ended by a newer one of the same terminal.")
         self.sessions_ended = counter(
             "fanka_sessions_ended_total",

@@ -65,6 +65,7 @@ class Brain:
         "_answer_due_s",
         "_asked",
         "_echo",
+        "_host_rolled_back",
         "_keypad",
         "_last",
         "_lock",
@@ -91,6 +92,7 @@ class Brain:
         self._keypad = Keypad()
         self._screen = Screen.OFF
         self._lock: Lock | None = None
+        self._host_rolled_back = False  # until it is switched off: newer sales hide the gap from the next READY
         self._merchant: Merchant | None = None
         self._result: SaleRecord | None = None  # the sale on a result screen
         self._last: SaleRecord | None = None  # a sale found open after a power cut and resolved, to be shown when idle
@@ -149,6 +151,7 @@ class Brain:
             balance_fen=record.balance_fen if record is not None and shows_balance else None,
             stan=0 if record is None else record.stan,
             pending_reversals=len(self._reversals),
+            host_rolled_back=self._host_rolled_back,
             lock=self._lock,
         )
 
@@ -285,11 +288,20 @@ class Brain:
         if newest > used:
             self._storage.skip_to(*newest)
             effects.append(Note(NoteKind.MEMORY_ROLLED_BACK, f"the host knows {newest}, the newest here was {used}"))
-        if epoch < self._storage.epoch:
-            effects.append(Note(NoteKind.HOST_ROLLED_BACK, f"host epoch {epoch}, seen before {self._storage.epoch}"))
-        elif epoch > self._storage.epoch:
+        if why := self._why_rolled_back(newest, epoch):
+            self._host_rolled_back = True
+            effects.append(Note(NoteKind.HOST_ROLLED_BACK, why))
+        if epoch > self._storage.epoch:
             self._storage.save_epoch(epoch)
         return self._pump(now, effects)
+
+    def _why_rolled_back(self, newest: tuple[int, int], epoch: int) -> str:
+        """How it shows that the host was restored from an old backup, "" if it does not."""
+        if newest < (approved := self._storage.newest_approved):
+            return f"the host approved {approved} and now knows nothing newer than {newest}: an old backup?"
+        if epoch < self._storage.epoch:
+            return f"host epoch {epoch}, seen before {self._storage.epoch}: an old backup?"
+        return ""
 
     def link_down(self, reason: str, now: Now) -> list[Effect]:
         """The session has ended, or could not be opened; `reason` is a Link other than ONLINE."""

@@ -66,7 +66,7 @@ class NoteKind(StrEnum):
     """Things worth a line in a log; a cashier need not know."""
 
     MEMORY_ROLLED_BACK = "memory_rolled_back"  # the host knows newer numbers than we do: skipped beyond them
-    HOST_ROLLED_BACK = "host_rolled_back"  # the host's epoch is lower than one we have seen
+    HOST_ROLLED_BACK = "host_rolled_back"  # the host lost a sale it approved, or its epoch is lower than one we saw
     NOT_OURS = "not_ours"  # an answer that does not fit the request: taken for none
     REJECTED = "rejected"  # the host cannot read a request of ours
     REVERSAL_REFUSED = "reversal_refused"  # a reversal was refused for good: it stays open and needs a person

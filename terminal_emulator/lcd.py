@@ -104,7 +104,12 @@ def _idle(view: View, _: Translate) -> Lcd:
     if view.pending_reversals:
         waiting = _("Reversals {count}").format(count=view.pending_reversals)
         nothing_yet = spread(waiting, yuan(0), LCD_COLUMNS)
-    return _head(view, _), _("Key in amount"), nothing_yet, _line_to_host(view.link, _)
+    what, line = _("Key in amount"), _line_to_host(view.link, _)
+    if view.host_rolled_back:
+        what = _("Host lost sales")
+        if view.link is Link.ONLINE:
+            line = _("Call the manager")
+    return _head(view, _), what, nothing_yet, line
 
 
 def _amount(view: View, _: Translate) -> Lcd:

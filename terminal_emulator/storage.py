@@ -67,6 +67,11 @@ class Storage(Protocol):
         ...
 
     @property
+    def newest_approved(self) -> tuple[int, int]:
+        """(batch, stan) of the newest sale the host approved; (0, 0) if there is none."""
+        ...
+
+    @property
     def epoch(self) -> int:
         """The host's epoch seen last, 0 in a new terminal."""
         ...
@@ -96,11 +101,12 @@ class Storage(Protocol):
 class MemoryStorage:
     """A memory that lasts as long as the program. `records` is everything saved, by identity."""
 
-    __slots__ = ("epoch", "records", "used")
+    __slots__ = ("epoch", "newest_approved", "records", "used")
 
     def __init__(self) -> None:
         self.records: dict[tuple[int, int], SaleRecord] = {}
         self.used = (1, 0)
+        self.newest_approved = (0, 0)
         self.epoch = 0
 
     @property
@@ -118,6 +124,8 @@ class MemoryStorage:
         self.records[identity] = record
         if identity > self.used:
             self.used = identity
+        if record.state is RecordState.APPROVED and identity > self.newest_approved:
+            self.newest_approved = identity
 
     def skip_to(self, batch: int, stan: int) -> None:
         """See Storage."""

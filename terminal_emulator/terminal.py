@@ -28,6 +28,7 @@ from protocol import (
     Refused,
     RemoteProtocolError,
     Role,
+    State,
     TerminalNumber,
 )
 from protocol.limits import ANSWER_TIMEOUT_S, HANDSHAKE_TIMEOUT_S, MAX_SESSION_FRAMES, RECONNECT_MAX_S, RECONNECT_MIN_S
@@ -213,6 +214,10 @@ class Terminal:
             if isinstance(effect, Send):
                 assert self._stream is not None
                 assert self._connection is not None
+                if self._connection.state is State.CLOSED:
+                    # Its end has been read, the stream is being closed, and `run` is about to tell the brain, which
+                    # then counts this request as unanswered.
+                    continue
                 self._frames_left -= 1
                 writes.append((self._stream, self._connection.send(effect.message)))
             elif isinstance(effect, HangUp):

@@ -17,7 +17,7 @@ class Screen(StrEnum):
     """What the screen is about. The comment names the fields of `View` that matter beyond those of every screen."""
 
     OFF = "off"  # no power yet
-    IDLE = "idle"  # merchant, terminal, link, pending_reversals
+    IDLE = "idle"  # merchant, terminal, link, pending_reversals, host_rolled_back
     AMOUNT = "amount"  # amount_text as keyed so far
     NO_LINK = "no_link"  # amount_fen, link: Enter or a tap without a session; nothing was sent, Enter tries again
     CARD = "card"  # amount_fen: please tap the card
@@ -70,4 +70,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     stan: int = 0
     pending_reversals: int = 0
     """Sales told to the customer as "not charged" whose reversal the host has not confirmed yet."""
+    host_rolled_back: bool = False
+    """The host has lost sales it approved: a person has to look into it. Selling goes on."""
     lock: Lock | None = None

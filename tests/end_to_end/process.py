@@ -40,6 +40,7 @@ class Campus:
             ("listen", "port"): 0,
             ("http", "port"): 0,
             ("limits", "connections"): 1000,
+            ("limits", "requests_per_s"): 10_000,
             ("rules", "day_limit_fen"): 0,
         }
         changes |= {("limits", key): value for key, value in (limits or {}).items()}

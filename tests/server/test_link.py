@@ -6,7 +6,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from protocol import PEER_CLOSED, RemoteProtocolError, TerminalNumber
 from protocol.messages import Auth, Challenge, Hello, Ready, Reject, SignOffAnswer, SignOffRequest
-from server.link import cut_text
+from server.link import LAST_ANSWER_S, cut_text
+from server.session import BURST_S
 from tests.protocol.pair import forge
 from tests.server.host import BUSINESS_DAY, CARD, MERCHANT, START_FEN, START_MS, SlowLedger, open_host
 from tests.wire import ECHO, Till, query_of
@@ -414,18 +415,73 @@ async def test_a_fault_of_ours_ends_one_connection_and_approves_nothing(logs):
         till, other = rig.enrol(), rig.enrol()
         line, other_line = await rig.sign_on(till), await rig.sign_on(other)
         with rig.store.transaction():
-            # Not a key under this KEK: `unwrap` raises, as it would for a damaged row.
-            rig.store.execute(
-                "UPDATE terminals SET wrapped_key = zeroblob(40) WHERE terminal_id = ?", (till.number.to_int(),)
-            )
+            # A name no READY can carry, put there by hand: building the frame fails, and that is our fault.
+            rig.store.execute("UPDATE merchants SET name = char(7)")
         again = rig.line(till)
-        await again.say(till.hello())
+        assert isinstance(await again.ask(till.hello()), Challenge)
+        await again.say(Auth())
         assert await again.rest() == b""
         [entry] = [entry for entry in logs if entry["event"] == "connection failed"]
         assert entry["terminal"] == str(till.number)
         assert rig.count("handshakes_total", result="failed") == 1
         for alive, owner in ((line, till), (other_line, other)):
             assert (await alive.sell(owner.sale(CARD))).response_code == "00"
+
+
+async def test_a_damaged_key_looks_like_any_wrong_one_from_outside(logs):
+    async with open_host() as rig:
+        till = rig.enrol()
+        with rig.store.transaction():
+            rig.store.execute("UPDATE terminals SET wrapped_key = zeroblob(40)")
+        line = rig.line(till)
+        await line.say(till.hello())
+        assert (await line.rest())[:2] == b"FK", "a stranger sees a CHALLENGE too"
+        [entry] = [entry for entry in logs if entry["event"] == "terminal not admitted"]
+        assert "damaged" in entry["got"]
+
+
+async def test_a_revoked_terminal_hears_the_answer_it_waits_for_and_then_the_end(autojump_clock):
+    """Cut off at once, it would show "not charged" for a sale that is booked, and could never reverse it."""
+    executor = SlowLedger()
+    async with open_host(executor=executor) as rig:
+        till = rig.enrol()
+        line = await rig.sign_on(till)
+        executor.delay_s = LAST_ANSWER_S / 2
+        await line.say(till.sale(CARD))
+        await wait_all_tasks_blocked()
+        rig.link.revoke(till.number.to_int())
+        answer = await line.hear()
+        assert answer.response_code == "00"
+        assert await line.is_over()
+        assert rig.count("sessions_ended_total", reason="revoked") == 1
+
+
+async def test_a_revocation_does_not_wait_longer_than_it_may(autojump_clock):
+    executor = SlowLedger()
+    async with open_host(executor=executor) as rig:
+        till = rig.enrol()
+        line = await rig.sign_on(till)
+        executor.delay_s = 30
+        await line.say(till.sale(CARD))
+        await wait_all_tasks_blocked()
+        began_s = trio.current_time()
+        rig.link.revoke(till.number.to_int())
+        assert await line.is_over()
+        assert trio.current_time() - began_s == pytest.approx(LAST_ANSWER_S)
+
+
+async def test_a_terminal_that_asks_too_fast_is_slowed_down_and_costs_only_itself(autojump_clock):
+    async with open_host(requests_per_s=10) as rig:
+        till, other = rig.enrol(), rig.enrol()
+        line, other_line = await rig.sign_on(till), await rig.sign_on(other)
+        began_s = trio.current_time()
+        for _ in range(120):
+            assert (await line.sell(till.sale(CARD))).response_code in ("00", "51", "65")
+        assert trio.current_time() - began_s == pytest.approx((120 - BURST_S * 10) / 10, abs=0.2)
+        assert rig.count("requests_slowed_total") == pytest.approx(100, abs=1)
+        before_s = trio.current_time()
+        await other_line.sell(other.sale(CARD))
+        assert trio.current_time() == before_s
 
 
 def test_text_is_cut_between_characters():

@@ -50,7 +50,7 @@ class LineHost:
             connection.use_key(self._root_key)
             answer = Challenge(version=1, host_challenge=bytes(16), host_time_ms=POSTED_MS, epoch=1)
         elif isinstance(message, Auth):
-            answer = ready_of()
+            answer = ready_of(self.toy.newest.get(connection.terminal, (0, 0)))
         else:
             answer = self.toy.answer(connection.terminal, message)
             if self.delay_s:

@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.limits import HEARTBEAT_S
-from terminal_emulator.effects import Key, PrintSlip
+from terminal_emulator.effects import Key, Note, PrintSlip
 from terminal_emulator.record import Merchant
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.view import Link, Lock
@@ -212,8 +212,45 @@ def test_a_host_rolled_back_is_noticed(till):
     assert till.online(epoch=5) == []
     assert till.brain.last_epoch == 5
     till.offline()
+    assert not till.brain.view.host_rolled_back
     assert till.online(epoch=4) == ["note host_rolled_back"]
     assert till.brain.last_epoch == 5
+    assert till.brain.view.host_rolled_back
+
+
+def test_a_host_that_does_not_know_a_sale_it_approved_is_noticed(till):
+    host = ToyHost(balance_fen=2_000)
+    for answered in (True, True, False):
+        till.sell()
+        if answered:
+            till.answer(host.answer(NUMBER, till.request))
+    assert [record.state for record in till.outcomes] == ["approved", "declined"]
+    assert till.storage.newest_approved == (1, 1)
+    till.offline()
+    # What was declined, and what is open, the host need not know.
+    assert till.online(last=(1, 1)) == ["Sale 3"]
+    assert not till.brain.view.host_rolled_back
+    till.offline()
+    assert till.online(last=(0, 0)) == ["note host_rolled_back", "Sale 3"]
+    note = next(effect for effect in till.last if isinstance(effect, Note))
+    assert "(0, 0)" in note.detail
+    assert "(1, 1)" in note.detail
+    assert till.brain.view.host_rolled_back
+    # Selling goes on, the records are kept, and a newer sale does not wipe the mark off.
+    till.answer(ToyHost().answer(NUMBER, till.request))
+    assert till.outcomes[-1].state == "approved"
+    assert till.storage.records[1, 1].state == "approved"
+    till.offline()
+    assert till.online() == []
+    assert till.brain.view.host_rolled_back
+
+
+def test_a_host_that_lost_a_sale_of_an_earlier_batch_is_noticed_after_a_power_cut(till):
+    till.storage.skip_to(2, 999_999)
+    till.sell()
+    till.answer(ToyHost().answer(NUMBER, till.request))
+    till.power_on()
+    assert till.online(last=(2, 999_999)) == ["note host_rolled_back"]
 
 
 def test_silence_for_a_heartbeat_asks_for_an_echo(till):

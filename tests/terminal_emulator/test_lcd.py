@@ -48,6 +48,7 @@ VIEWS = st.builds(
     balance_fen=st.none() | st.integers(-(2**63), 2**63 - 1),
     stan=st.integers(1, 999_999),
     pending_reversals=st.integers(0, 100_000),
+    host_rolled_back=st.booleans(),
     lock=st.none() | st.sampled_from(Lock),
 )
 
@@ -84,6 +85,7 @@ def test_every_screen_asks_only_for_texts_that_are_translated(language, screen, 
     for lock in (None, *Lock):
         for code in ("", *ADVICE):
             render(view(screen, link=link, lock=lock, response_code=code, merchant=None, pending_reversals=3), note)
+        render(view(screen, link=link, lock=lock, host_rolled_back=True), note)
     if screen is not Screen.OFF:
         assert asked
     if language == "zh":
@@ -97,8 +99,10 @@ def test_no_text_is_cut_with_ordinary_amounts(language):
     for screen in Screen:
         for link in Link:
             for lock in Lock:
-                whole = SCREENS[screen](view(screen, link=link, lock=lock, pending_reversals=2), _)
-                assert all(columns(line) <= LCD_COLUMNS for line in whole), (screen, whole)
+                for mark in (False, True):
+                    shown = view(screen, link=link, lock=lock, pending_reversals=2, host_rolled_back=mark)
+                    whole = SCREENS[screen](shown, _)
+                    assert all(columns(line) <= LCD_COLUMNS for line in whole), (screen, whole)
 
 
 def test_every_screen_and_every_lock_has_a_face():
@@ -117,6 +121,15 @@ def test_idle():
 def test_idle_says_when_reversals_wait_and_why_the_line_is_down():
     lines = chinese(Screen.IDLE, link=Link.LOST, pending_reversals=2)
     assert lines == ("一食堂      3-58", "请输入金额", "待冲正2笔   0.00", "网络断开 查网线")
+
+
+def test_idle_says_that_the_host_lost_sales():
+    lines = chinese(Screen.IDLE, host_rolled_back=True)
+    assert lines == ("一食堂      3-58", "主机数据回退", "        ０．００", "请联系管理员")
+    lines = chinese(Screen.IDLE, host_rolled_back=True, link=Link.LOST, pending_reversals=2)
+    assert lines == ("一食堂      3-58", "主机数据回退", "待冲正2笔   0.00", "网络断开 查网线")
+    english = render(view(Screen.IDLE, host_rolled_back=True), translator("en"))
+    assert english[1:] == ("Host lost sales", "        ０．００", "Call the manager")
 
 
 def test_before_the_first_session_no_merchant_is_known():

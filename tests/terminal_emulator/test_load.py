@@ -1,5 +1,6 @@
 """The load generator against the toy host, on a clock that jumps: what it counts is known beforehand."""
 
+from functools import partial
 from random import Random
 
 import pytest
@@ -12,7 +13,7 @@ from terminal_emulator import load as load_module
 from terminal_emulator.effects import Key
 from terminal_emulator.load import LoadError, LoadPlan, LoadProgress, keys_for, run_load
 from tests.terminal_emulator.till import WALL_S, ToyHost, settings_of
-from tests.terminal_emulator.toy_server import ToyServer
+from tests.terminal_emulator.toy_server import SlowToClose, ToyServer
 
 CARDS = tuple(bytes([4, card]) for card in range(50))
 
@@ -156,6 +157,38 @@ async def test_a_host_that_dies_and_comes_back(autojump_clock, outage_s, rate_pe
     if rate_per_s:
         assert result.latency_ms["max"] >= outage_s * 900
         assert result.approved + result.failed == pytest.approx(20 * 60, rel=0.12)
+    audit(result, server.host)
+
+
+@pytest.mark.parametrize("rate_per_s", [50, None], ids=["open", "closed"])
+async def test_a_host_that_is_restarted_in_good_order(autojump_clock, rate_per_s):
+    """Closing takes a moment here, so that customers are sure to come while it lasts."""
+    plan = plan_of(rate_per_s=rate_per_s, seconds=60)
+    server = SlowServer(plan, delay_s=0.05)
+    open_stream = server.open_stream
+
+    async def open_slow_to_close(settings=None):
+        return SlowToClose(await open_stream(), partial(trio.sleep, 0.2))
+
+    server.open_stream = open_slow_to_close
+
+    async def restart():
+        for _ in range(3):
+            await trio.sleep(10)
+            await server.stop()
+            await trio.sleep(0.5)
+            server.epoch += 1
+            server.up = True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(restart)
+        result = await run(plan, server)
+    assert (result.failed, result.unresolved) == (0, 0)
+    assert server.sessions == 4 * 10
+    if rate_per_s:
+        assert result.approved == pytest.approx(50 * 60, rel=0.1)
+    else:
+        assert result.approved > 3000
     audit(result, server.host)
 
 

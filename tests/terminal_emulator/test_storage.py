@@ -19,7 +19,7 @@ def record(stan, state=RecordState.PENDING, batch=1):
 
 
 def contents(storage):
-    return dict(storage.records), storage.used, storage.epoch
+    return dict(storage.records), storage.used, storage.epoch, storage.newest_approved
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def opened(tmp_path):
 def test_what_is_saved_is_there(make, opened):
     storage = make() if make else opened()
     assert (storage.used, storage.epoch, storage.open_records(), storage.is_full) == ((1, 0), 0, [], False)
+    assert storage.newest_approved == (0, 0)
     storage.save(record(2))
     storage.save(record(1, RecordState.REVERSING))
     storage.save(record(3, RecordState.APPROVED))
@@ -53,6 +54,9 @@ def test_what_is_saved_is_there(make, opened):
     storage.skip_to(2, 9)
     storage.save_epoch(5)
     assert (storage.used, storage.epoch) == ((2, 9), 5)
+    assert storage.newest_approved == (1, 3)
+    storage.save(record(2, RecordState.APPROVED))  # found out later
+    assert storage.newest_approved == (1, 3)
     if not make:
         before = contents(storage)
         assert contents(opened()) == before

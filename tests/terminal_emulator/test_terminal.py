@@ -14,7 +14,7 @@ from terminal_emulator.effects import Key, Outcome, Tap
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import EnrolError, enrol, run_terminal
 from tests.terminal_emulator.till import CARD, NUMBER, WALL_S, settings_of
-from tests.terminal_emulator.toy_server import ToyServer
+from tests.terminal_emulator.toy_server import SlowToClose, ToyServer
 
 KEY = bytes(range(32))
 
@@ -268,6 +268,46 @@ async def test_a_session_that_has_used_up_its_frames_is_opened_anew(autojump_clo
             await counter.online()
             assert (await counter.sell()).state == "approved"
         assert server.sessions == 3
+
+
+@pytest.mark.parametrize("what", ["tap", "heartbeat"])
+@pytest.mark.parametrize("end", ["closed", "garbled"])
+async def test_a_request_that_comes_between_the_end_of_a_session_and_its_closing(autojump_clock, server, what, end):
+    """The host's end has been read, the stream is being closed, the brain does not know yet: nothing can be sent."""
+    closing = []
+
+    async def while_closing():
+        if closing:
+            return
+        closing.append(counter.brain.online)
+        if what == "tap":
+            counter.type()
+            await trio.sleep(0.1)
+        else:
+            await trio.sleep(HEARTBEAT_S + 1)
+        closing.append(counter.brain.is_line_free)
+
+    async def open_stream():
+        return SlowToClose(await ToyServer.open_stream(server), while_closing)
+
+    server.open_stream = open_stream
+    async with running(server) as counter:
+        await counter.online()
+        [stream] = server.streams
+        if end == "closed":
+            await stream.aclose()
+        else:
+            await stream.send_all(b"x" * 20_000)
+        await counter.until(lambda: counter.brain.link in ("lost", "garbled"))
+        assert closing == [True, False]  # it was online, and then asked something
+        assert server.requests == []
+        if what == "tap":
+            await counter.until(lambda: counter.outcomes)
+            assert counter.outcomes[0].state == "approved"
+        await counter.online()
+        assert (await counter.sell()).state == "approved"
+        assert server.host.sales_posted == len(server.requests) == (2 if what == "tap" else 1)
+        assert server.sessions == 2
 
 
 async def test_a_failing_memory_ends_the_terminal(autojump_clock, server):

@@ -219,7 +219,9 @@ class Till:
     def outcomes(self):
         return [effect.record for effect in self.effects if isinstance(effect, Outcome)]
 
-    def online(self, last=(0, 0), epoch=1):
+    def online(self, last=None, epoch=1):
+        """`last` is what the host knows as newest: without it, the newest sale it has approved."""
+        last = self.storage.newest_approved if last is None else last
         return self.take(self.brain.link_up(ready_of(last), self.now, epoch=epoch))
 
     def offline(self, link="lost"):

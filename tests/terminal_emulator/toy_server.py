@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import trio
+import trio.testing
 
 from protocol import NEED_DATA, PEER_CLOSED, Connection, RemoteProtocolError, Role
 from protocol.messages import Auth, Challenge, EnrolAnswer, EnrolRequest, Hello
@@ -12,6 +13,33 @@ from protocol.security import root_key_from_enrol_code
 from tests.terminal_emulator.till import POSTED_MS, ToyHost, changed, ready_of
 
 UNKNOWN_KEY = bytes(32)
+
+
+class SlowToClose(trio.abc.HalfCloseableStream):
+    """A stream that takes a while to close, or does something then: so that a tick can be hit that is short in life."""
+
+    def __init__(self, stream, while_closing):
+        self._stream = stream
+        self._while_closing = while_closing
+
+    async def receive_some(self, max_bytes=None):
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data):
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self):
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self):
+        await self._stream.send_eof()
+
+    async def aclose(self):
+        try:
+            with trio.CancelScope(shield=True):
+                await self._while_closing()
+        finally:
+            await self._stream.aclose()
 
 
 class ToyServer:
@@ -28,6 +56,8 @@ class ToyServer:
         self.codes = {}  # enrolment codes by terminal number
         self.requests = []
         self.streams = set()
+        self.answering = set()  # streams with a request in hand
+        self.leaving = set()  # streams to be closed after the answer in hand
         self.nursery: Any = None
 
     async def run(self, task_status=trio.TASK_STATUS_IGNORED):
@@ -50,6 +80,13 @@ class ToyServer:
         for stream in list(self.streams):
             await trio.aclose_forcefully(stream)
 
+    async def stop(self):
+        """An orderly end: no new connection is taken, a request in hand is answered, then the connection is closed."""
+        self.up = False
+        self.leaving |= self.answering
+        for stream in self.streams - self.answering:
+            await stream.aclose()
+
     async def serve(self, stream):
         self.streams.add(stream)
         try:
@@ -69,7 +106,13 @@ class ToyServer:
                 return
             elif (reply := self.reply(connection, event)) is not None:
                 self.sessions += isinstance(event, Auth)
-                await stream.send_all(connection.send(reply))
+                self.answering.add(stream)
+                try:
+                    await stream.send_all(connection.send(reply))
+                finally:
+                    self.answering.discard(stream)
+                if stream in self.leaving:
+                    return
 
     def reply(self, connection, event):
         number = connection.terminal

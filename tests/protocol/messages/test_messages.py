@@ -40,7 +40,10 @@ PINNED = {
         "reversal answer host 3 37 stan@17+3 batch@20+3 reversed_fen@23+4 response_code@27+2 rrn@29+8 "
         "balance_fen@37+8 posted_at_ms@45+8"
     ),
-    (0x0600, 0x30): "transaction query terminal 1 36 stan@17+3 batch@20+3 amount_fen@23+4 payer@27+25",
+    (
+        0x0600,
+        0x30,
+    ): "transaction query terminal 1 40 stan@17+3 batch@20+3 amount_fen@23+4 payer@27+25 claimed_at_s@52+4",
     (0x0610, 0x30): (
         "transaction query answer host 3 38 stan@17+3 batch@20+3 state@23+1 response_code@24+2 amount_fen@26+4 "
         "rrn@30+8 balance_fen@38+8 posted_at_ms@46+8"

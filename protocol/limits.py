@@ -46,7 +46,7 @@ request."""
 MAX_RESENDS: Final = 2
 """Times the same request is sent again, each time in a new session, before the terminal asks instead."""
 UNKNOWN_AFTER_S: Final = 10.0
-"""A sale still unanswered this long after its first sending is reversed."""
+"""A sale still unanswered this long after its record was stored (the tap) is reversed."""
 
 RECONNECT_MIN_S: Final = 0.5
 """Least wait before connecting again."""

@@ -130,6 +130,7 @@ class Host:
         self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.gate.run)
+            nursery.start_soon(self.gate.probe)
             nursery.start_soon(keep_open, self.gate, self.ledger, self.config.day, self.outside.now_ms)
             task_status.started()
 

@@ -11,6 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
 import outcome
@@ -30,6 +31,8 @@ log = structlog.get_logger("gate")
 HAND_OVER_S: Final = 0.02
 """Longest the event loop waits for a batch to be ready for its commit: twice what a full batch takes on a slow core. A
 cold cache or a checkpoint takes longer; then both go on side by side."""
+PROBE_EVERY_S: Final = 5.0
+"""How often an unhealthy ledger is tried."""
 BUSY: Final = Outcome(Decision.BUSY)
 FAULT: Final = Outcome(Decision.FAULT)
 
@@ -177,8 +180,19 @@ class Gate:
                 if self._commands:
                     await self._run_batch()
 
+    async def probe(self) -> None:
+        """While unhealthy, try now and then whether the ledger can be written again: perhaps nobody sells."""
+        while True:
+            await trio.sleep(PROBE_EVERY_S)
+            if not self.healthy:
+                with suppress(StoreFull):
+                    await self.call(self._ledger.probe)
+                    self.healthy = True
+
     async def _run_calls(self) -> None:
-        calls = [self._calls.popleft() for _ in range(min(len(self._calls), self._batch_max))]
+        taken = [self._calls.popleft() for _ in range(min(len(self._calls), self._batch_max))]
+        # Who has gone away needs no look-up any more: strangers must not be able to leave work behind.
+        calls = [call for call in taken if call.task is not None]
         results = await self._executor.run(_capture_all, [call.work for call in calls])
         for call, result in zip(calls, results, strict=True):
             if isinstance(result, outcome.Error) and isinstance(result.error, StoreError):

@@ -300,7 +300,7 @@ class Brain:
         if newest < (approved := self._storage.newest_approved):
             return f"the host approved {approved} and now knows nothing newer than {newest}: an old backup?"
         if epoch < self._storage.epoch:
-            return f"host epoch {epoch}, seen before {self._storage.epoch}: an old backup?"
+            return f"host epoch {epoch}, seen before {self._storage.epoch}"
         return ""
 
     def link_down(self, reason: str, now: Now) -> list[Effect]:

@@ -249,6 +249,12 @@ NOISE = [
 ]
 """Each is dropped and counted, and the session goes on. `says` is what was expected where the frame should start."""
 
+
+def sale_with(field: str, value: bytes) -> Callable[[Any], bytes]:
+    """A sale with one raw value its own encoder would refuse, sealed as only this terminal could."""
+    return lambda line: sealed_sale(line, **{field: value})
+
+
 FIELDS = {
     "amount zero": ("amount_fen", b"\0\0\0\0", "1..999999999", "0"),
     "amount above the field's": ("amount_fen", b"\xff\xff\xff\xff", "1..999999999", "4294967295"),
@@ -263,7 +269,7 @@ FIELDS = {
 REJECTED = [
     Rejected(
         name,
-        lambda line, field=field, value=value: sealed_sale(line, **{field: value}),
+        sale_with(field, value),
         Reason.FIELD,
         "30",
         field,

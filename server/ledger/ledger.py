@@ -141,6 +141,14 @@ class Ledger:
             )
         return epoch
 
+    def probe(self) -> None:
+        """Write and commit something that means nothing; StoreFull if there is still no space."""
+        with self.store.transaction():
+            self.store.execute(
+                "INSERT INTO meta VALUES ('probe', '0')"
+                " ON CONFLICT (name) DO UPDATE SET value = 1 - CAST(value AS INTEGER)"
+            )
+
 
 def _date(day: int) -> date:
     try:

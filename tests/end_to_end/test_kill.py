@@ -41,7 +41,7 @@ def test_every_acknowledged_sale_survives_and_none_is_doubled(tmp_path):
 
 
 def assert_answered_once(campus, sellers):
-    """Every sale that was answered is in the ledger once, as it was answered. A killed host has left its ledger whole."""
+    """Every sale that was answered is in the ledger once, as it was answered."""
     posted = campus.posted()
     assert {len(rows) for rows in posted.values()} <= {1}
     for seller in sellers:

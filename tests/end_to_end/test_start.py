@@ -34,8 +34,7 @@ def edit(campus, old, new):
         (
             "idle_timeout_s = 90.0",
             "idle_timeout_ms = 90000",
-            "limits.idle_timeout_ms: expected a known key, got `idle_timeout_ms`; did you mean `idle_timeout_s`?"
-            " The unit is part of the name",
+            "limits.idle_timeout_ms: expected a known key, got `idle_timeout_ms`; did you mean `idle_timeout_s`?",
         ),
         ("[limits]", "[limit]", "limit: expected a known table, got `limit`; did you mean `limits`?"),
         (

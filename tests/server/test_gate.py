@@ -8,7 +8,7 @@ import trio
 from prometheus_client import CollectorRegistry
 from trio.testing import wait_all_tasks_blocked
 
-from server.gate import BUSY, FAULT, Gate, InlineExecutor, LedgerThread
+from server.gate import BUSY, FAULT, PROBE_EVERY_S, Gate, InlineExecutor, LedgerThread
 from server.ledger.model import Decision, TransferState
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import StoreBroken, StoreFull
@@ -206,7 +206,13 @@ async def test_a_caller_cancelled_during_the_commit_itself_changes_nothing(threa
     """The commit is in the thread already; whoever waits may leave, the commit does not notice."""
     rig, _ = threaded
     in_commit, go_on = threading.Event(), threading.Event()
-    rig.gate._now_ms = lambda: (in_commit.set(), go_on.wait(60), NOW_MS)[2]
+
+    def now_ms():
+        in_commit.set()
+        assert go_on.wait(60)
+        return NOW_MS
+
+    rig.gate._now_ms = now_ms
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
             nursery.start_soon(cancel_when, in_commit, scope, go_on)
@@ -371,16 +377,35 @@ async def test_calls_run_in_the_ledgers_thread_between_batches(threaded):
     assert len(outcomes) == 10
 
 
-async def test_a_cancelled_call_is_made_all_the_same(threaded):
+async def test_a_call_whose_caller_has_gone_is_not_made(threaded):
+    """A stranger who says HELLO and leaves must not leave work behind."""
     rig, held = threaded
     made = threading.Event()
     async with held:
         with trio.move_on_after(0) as scope:
             await rig.gate.call(made.set)
         assert scope.cancelled_caught
-        assert not made.is_set()
     await rig.gate.call(int)  # calls are made in their order
-    assert made.is_set()
+    assert not made.is_set()
+
+
+async def test_a_full_disk_is_probed_so_that_nobody_has_to_sell_first(nursery, autojump_clock):
+    rig = GateRig(InlineExecutor())
+    nursery.start_soon(rig.gate.run)
+    nursery.start_soon(rig.gate.probe)
+    await rig.gate.call(fill, rig.store)
+    stan = 0
+    while rig.gate.healthy:
+        stan += 1
+        assert stan < 200
+        await rig.gate.submit(sale(stan, 1))
+    await trio.sleep(2 * PROBE_EVERY_S)
+    assert not rig.gate.healthy
+    await rig.gate.call(free, rig.store)
+    await trio.sleep(PROBE_EVERY_S)
+    assert rig.gate.healthy
+    nursery.cancel_scope.cancel()
+    rig.store.close()
 
 
 async def test_one_call_that_fails_costs_its_neighbours_nothing(threaded):

@@ -230,7 +230,7 @@ async def test_the_end_of_an_old_session_does_not_unregister_the_new_one():
 # --- Limits
 
 
-async def test_more_connections_than_allowed_are_closed_at_once():
+async def test_more_connections_than_allowed_are_closed_at_once(autojump_clock):
     async with open_host(connections=3) as rig:
         lines = [await rig.sign_on(rig.enrol()) for _ in range(2)]
         waiting = rig.connect()
@@ -428,7 +428,7 @@ async def test_a_fault_of_ours_ends_one_connection_and_approves_nothing(logs):
             assert (await alive.sell(owner.sale(CARD))).response_code == "00"
 
 
-async def test_a_damaged_key_looks_like_any_wrong_one_from_outside(logs):
+async def test_a_damaged_key_looks_like_any_wrong_one_from_outside(logs, autojump_clock):
     async with open_host() as rig:
         till = rig.enrol()
         with rig.store.transaction():

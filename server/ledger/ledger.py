@@ -26,6 +26,8 @@ from server.ledger.rules import RULES
 from server.ledger.store import Store, StoreBroken, StoreConflict
 
 NO_DAY: Final = 0
+PROBE_BYTES: Final = 65_536
+"""What must fit before a full disk counts as mended: a page's slack must not be taken for space."""
 MAX_DAY_STEP: Final = timedelta(days=400)
 """Days never go back, so a clock that is years ahead for a moment must not open one: no campus is closed for longer."""
 
@@ -142,11 +144,12 @@ class Ledger:
         return epoch
 
     def probe(self) -> None:
-        """Write and commit something that means nothing; StoreFull if there is still no space."""
+        """Write and commit PROBE_BYTES that mean nothing; StoreFull if there is still no space for them."""
         with self.store.transaction():
             self.store.execute(
-                "INSERT INTO meta VALUES ('probe', '0')"
-                " ON CONFLICT (name) DO UPDATE SET value = 1 - CAST(value AS INTEGER)"
+                "INSERT INTO meta VALUES ('probe', hex(randomblob(?)))"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (PROBE_BYTES // 2,),
             )
 
 

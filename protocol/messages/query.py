@@ -1,7 +1,7 @@
 """Transaction query (查询交易), 0600/30: what became of this sale of this terminal? One step, one final word.
 
-It names the sale's amount, payer and time besides its identity: a terminal that has lost its memory may ask under a number
-that an older sale has, and must not take that one's approval for its own.
+It names the sale's amount, payer and time besides its identity: a terminal that has lost its memory may ask under a
+number that an older sale has, and must not take that one's approval for its own.
 """
 
 from __future__ import annotations

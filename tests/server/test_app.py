@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from server.app import Outside, check_file_limit, serve_folder
+from server.app import Host, Outside, check_file_limit, serve_folder
 from server.config import ConfigError, load_config
 from server.folder import DataFolder, FolderBusy
 from server.gate import InlineExecutor
@@ -158,6 +158,21 @@ async def test_a_clock_years_ahead_at_the_start_is_an_alarm_and_yesterday_stays_
     assert rig.host.ledger.business_day == 20200101
     [alarm] = [entry for entry in logs if entry["log_level"] == "error"]
     assert "is the clock right?" in alarm["error"]
+    store.close()
+
+
+@pytest.mark.parametrize(("days", "opened"), [(7, 20260907), (8, BUSINESS_DAY), (62, BUSINESS_DAY)])
+async def test_after_the_holidays_a_week_is_made_up_for_and_more_is_a_persons_to_say(tmp_path, logs, days, opened):
+    store = SqliteStore(tmp_path / "ledger.db")
+    ledger = Ledger(store, SaleLimits(0, 0))
+    ledger.open_day(BUSINESS_DAY, START_MS)
+    clock = WallClock()
+    clock.ms += days * DAY_MS
+    host = Host(store, config_of(), KeyRing(KEK), outside(clock))
+    assert host.ledger.business_day == opened
+    assert host.unready() == []
+    alarms = [entry["error"] for entry in logs if entry["log_level"] == "error"]
+    assert ["fanka admin day open" in alarm for alarm in alarms] == ([] if opened != BUSINESS_DAY else [True])
     store.close()
 
 

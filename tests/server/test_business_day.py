@@ -7,7 +7,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.business_day import CHECK_EVERY_S, business_day_at
+from server.business_day import AUTOMATIC_DAYS_MAX, CHECK_EVERY_S, business_day_at
 from server.config import Day
 from server.ledger.store import StoreFull
 from tests.server.host import BUSINESS_DAY, CARD, START_MS, open_host
@@ -106,6 +106,39 @@ async def test_a_clock_years_ahead_opens_nothing_and_stops_nobody(autojump_clock
         rig.clock.ms = START_MS + DAY_MS  # mended
         await one_check()
         assert rig.host.ledger.business_day == 20260901
+
+
+async def test_a_week_without_sales_is_nothing_special(autojump_clock):
+    async with open_host() as rig:
+        rig.clock.ms += AUTOMATIC_DAYS_MAX * DAY_MS
+        await one_check()
+        assert rig.host.ledger.business_day == 20260907
+
+
+async def test_a_clock_months_ahead_does_not_make_one_day_of_them(autojump_clock, logs):
+    """Days never go back: had it been opened, all sales until then would count towards that one day's limits."""
+    async with open_host() as rig:
+        till = rig.enrol()
+        line = await rig.sign_on(till)
+        rig.clock.ms += (AUTOMATIC_DAYS_MAX + 1) * DAY_MS
+        await one_check()
+        await one_check()
+        assert rig.host.ledger.business_day == BUSINESS_DAY
+        assert (await line.sell(till.sale(CARD))).response_code == "00"
+        assert rig.host.unready() == []
+        [alarm] = [entry for entry in logs if entry["log_level"] == "error"]  # said once, not at every check
+        assert "fanka admin day open 20260908" in alarm["error"]
+        assert alarm["open_day"] == BUSINESS_DAY
+
+        rig.clock.ms += DAY_MS  # and said again every day
+        await one_check()
+        assert len([entry for entry in logs if entry["log_level"] == "error"]) == 2
+
+        # A person says that the clock is right: from then on it is believed again.
+        await rig.gate.call(rig.host.admin.days.open, 20260909)
+        rig.clock.ms += DAY_MS
+        await one_check()
+        assert rig.host.ledger.business_day == 20260910
 
 
 async def test_a_full_disk_delays_the_day_and_stops_nobody(autojump_clock):

@@ -142,6 +142,46 @@ async def test_an_endless_line_is_cut_off(tmp_path, office):
         assert await other.ask("merchant.listing") == {"ok": []}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'\xff\xff"',
+        b'{"op": "\xb5\xc2", "args": {}}',
+        b'{"op": "merchant.add", "args": {"name": "\xed\xa0\x80"}}',
+        b'{"op": "x", "args": {"a": ' + b"[" * 100_000,
+        b'{"op": "x", "args": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+        b'{"op": "x", "args": ' + b'{"a":' * 100_000,
+    ],
+    ids=["no UTF-8", "no UTF-8 in a text", "a surrogate", "deep and cut off", "deep", "deep objects"],
+)
+async def test_bytes_that_break_the_decoder_are_told_and_the_host_goes_on(tmp_path, office, line):
+    async with serving(tmp_path / "c", office) as connect:
+        client = await connect()
+        await client.send(line + b"\n")
+        assert "expected" in (await client.answer())["error"]
+        assert await client.ask("merchant.listing") == {"ok": []}
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"\udc00\ud800", r"\u0000"])
+async def test_half_a_character_never_stops_the_host(tmp_path, office, text):
+    async with serving(tmp_path / "c", office) as connect:
+        for line in (f'{{"op": "{text}"}}', f'{{"op": "merchant.add", "args": {{"name": "{text}"}}}}'):
+            client = await connect()
+            await client.send(line.encode() + b"\n")
+            assert "error" in await client.answer()
+        assert await (await connect()).ask("merchant.listing") == {"ok": []}
+
+
+async def test_a_result_that_cannot_be_sent_costs_one_connection_and_is_logged(tmp_path, office, logs):
+    office.admin.perform = lambda _operation, _arguments: object()
+    async with serving(tmp_path / "c", office) as connect:
+        client = await connect()
+        assert await client.ask("merchant.listing") is None
+        del office.admin.perform
+        assert await (await connect()).ask("merchant.listing") == {"ok": []}
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["control connection failed"]
+
+
 async def test_a_client_that_leaves_in_the_middle_disturbs_nobody(tmp_path, office):
     async with serving(tmp_path / "c", office) as connect:
         client = await connect()

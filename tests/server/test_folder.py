@@ -70,6 +70,40 @@ def test_a_new_folder_is_its_owners_alone(tmp_path):
     assert mode(folder.kek_path) == mode(folder.ledger_path) == 0o600
 
 
+def test_a_new_folder_survives_a_power_cut_whole_or_is_none_yet(tmp_path, monkeypatch):
+    """The configuration makes it a data folder: it appears only when all the rest is on the disk, and complete."""
+    synced = []
+    real = os.fsync
+
+    def fsync(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        inside = {child.name for child in path.iterdir()} if path.is_dir() else path.read_bytes()
+        synced.append((path, inside))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder = create(tmp_path / "deep" / "data")
+    kek = (folder.kek_path, folder.kek_path.read_bytes())
+    before = (folder.path, {"kek.key", "ledger.db"})
+    after = (folder.path, {"kek.key", "ledger.db", "fanka.toml"})
+    [config] = [entry for entry in synced if entry[1] == folder.config_path.read_bytes()]
+    assert config[0] != folder.config_path
+    assert [synced.index(step) for step in (kek, before, config, after)] == sorted(
+        synced.index(step) for step in (kek, before, config, after)
+    )
+    # The way to it too: each new folder is a name in the one above.
+    assert (tmp_path / "deep", {"data"}) in synced
+    assert (tmp_path, {"deep"}) in synced
+
+
+def test_a_folder_whose_making_was_cut_off_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "replace", lambda _self, _target: (_ for _ in ()).throw(OSError("power cut")))
+    with pytest.raises(OSError, match="power cut"):
+        create(tmp_path / "data")
+    with pytest.raises(FolderError, match="expected a data folder"):
+        DataFolder(tmp_path / "data").check()
+
+
 def test_an_empty_folder_will_do(tmp_path):
     (tmp_path / "lost+found").mkdir()  # a file system of its own, just mounted
     create(tmp_path).check()

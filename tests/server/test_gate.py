@@ -402,7 +402,7 @@ async def test_a_full_disk_is_probed_so_that_nobody_has_to_sell_first(nursery, a
     await trio.sleep(2 * PROBE_EVERY_S)
     assert not rig.gate.healthy
     await rig.gate.call(free, rig.store)
-    await trio.sleep(PROBE_EVERY_S)
+    await trio.sleep(2 * PROBE_EVERY_S)
     assert rig.gate.healthy
     nursery.cancel_scope.cancel()
     rig.store.close()

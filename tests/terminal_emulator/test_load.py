@@ -164,13 +164,12 @@ async def test_a_host_that_dies_and_comes_back(autojump_clock, outage_s, rate_pe
 async def test_a_host_that_is_restarted_in_good_order(autojump_clock, rate_per_s):
     """Closing takes a moment here, so that customers are sure to come while it lasts."""
     plan = plan_of(rate_per_s=rate_per_s, seconds=60)
-    server = SlowServer(plan, delay_s=0.05)
-    open_stream = server.open_stream
 
-    async def open_slow_to_close(settings=None):
-        return SlowToClose(await open_stream(), partial(trio.sleep, 0.2))
+    class SlowToLeave(SlowServer):
+        async def open_stream(self, settings=None):
+            return SlowToClose(await super().open_stream(settings), partial(trio.sleep, 0.2))
 
-    server.open_stream = open_slow_to_close
+    server = SlowToLeave(plan, delay_s=0.05)
 
     async def restart():
         for _ in range(3):

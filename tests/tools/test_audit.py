@@ -4,43 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from server.ledger.batch import Batch
 from server.ledger.ledger import Ledger
-from server.ledger.model import Adjustment, Identity, Reversal, Sale, SaleLimits
+from server.ledger.model import Adjustment, Identity, Outcome, Reversal, Sale, SaleLimits
+from server.ledger.rules import RULES
+from server.ledger.rules import sale as sale_rule
 from server.ledger.sqlite import SqliteStore
 from tools.audit import Acknowledged, audit, mark
 
 TERMINAL = 3 << 16 | 58
 OTHER = 3 << 16 | 59
 TOKEN = bytes.fromhex("04a1b2c3")
+OTHER_TOKEN = bytes.fromhex("04d4e5f6")
+ANN, BEN = 1_000_000, 1_000_001
 HASH = bytes(16)
 
 
 @pytest.fixture
 def ledger_path(tmp_path: Path) -> Path:
-    """A ledger with one merchant, two terminals and one card with 100.00 on it."""
+    """A ledger with one merchant, two terminals and two cards with 100.00 each."""
     path = tmp_path / "ledger.db"
     store = SqliteStore(path)
     with store.transaction():
         store.execute("INSERT INTO merchants VALUES (1, 'm', 0, 1000)")
-        store.execute("INSERT INTO accounts (account_id, kind) VALUES (1000, 3), (1000000, 2)")
-        store.execute("INSERT INTO cards (token, account_id) VALUES (?, 1000000)", (TOKEN,))
+        store.execute("INSERT INTO accounts (account_id, kind) VALUES (1000, 3), (1000000, 2), (1000001, 2)")
+        for token, account_id in ((TOKEN, ANN), (OTHER_TOKEN, BEN)):
+            store.execute("INSERT INTO cards (token, account_id) VALUES (?, ?)", (token, account_id))
         store.execute("INSERT INTO terminals (terminal_id, merchant_id) VALUES (?, 1), (?, 1)", (TERMINAL, OTHER))
     ledger = Ledger(store, SaleLimits(0, 0))
     ledger.open_day(20261120, 0)
-    ledger.apply([Adjustment(Identity(0, 1, 1), HASH, 1_000_000, 10_000, 0)], 1)
+    ledger.apply([Adjustment(Identity(0, 1, account), HASH, account, 10_000, 0) for account in (ANN, BEN)], 1)
     store.close()
     return path
 
 
-def sell(path: Path, stan: int, amount_fen: int, terminal_id: int = TERMINAL) -> Acknowledged:
+def sell(path: Path, stan: int, amount_fen: int, terminal_id: int = TERMINAL, token: bytes = TOKEN) -> Acknowledged:
     """Book one sale; what its terminal would have been told."""
     store = SqliteStore(path)
-    sale = Sale(Identity(terminal_id, 1, stan), HASH, TOKEN, amount_fen, 0, 0)
+    sale = Sale(Identity(terminal_id, 1, stan), HASH, token, amount_fen, 0, 0)
     outcome = Ledger(store, SaleLimits(0, 0)).apply([sale], 2)[0]
     store.close()
-    return Acknowledged(terminal_id, 1, stan, amount_fen, outcome.rrn)
+    return Acknowledged(terminal_id, 1, stan, amount_fen, outcome.rrn, token)
 
 
 def test_all_well(ledger_path: Path) -> None:
@@ -54,7 +61,7 @@ def test_all_well(ledger_path: Path) -> None:
 
 def test_a_sale_that_was_told_but_is_not_there(ledger_path: Path) -> None:
     before = mark(ledger_path, {TERMINAL})
-    told = [sell(ledger_path, 1, 100), Acknowledged(TERMINAL, 1, 2, 100, 99)]
+    told = [sell(ledger_path, 1, 100), Acknowledged(TERMINAL, 1, 2, 100, 99, TOKEN)]
     found = audit(ledger_path, before, {TERMINAL}, told)
     assert (found.missing, found.balanced, found.ok) == (1, False, False)
     assert "stan=2" in found.examples[0]
@@ -68,6 +75,42 @@ def test_a_sale_that_is_there_with_other_content(ledger_path: Path, field: str) 
     told = [Acknowledged(**(fields | {field: fields[field] + 1}))]
     found = audit(ledger_path, before, {TERMINAL}, told)
     assert (found.missing, found.ok) == (1, False)
+
+
+def test_a_sale_told_for_one_card_and_recorded_for_another(ledger_path: Path) -> None:
+    before = mark(ledger_path, {TERMINAL})
+    told = [msgspec.structs.replace(sell(ledger_path, 1, 100), payer=OTHER_TOKEN)]
+    found = audit(ledger_path, before, {TERMINAL}, told)
+    assert (found.missing, found.balanced, found.ok) == (1, True, False)
+    assert "stan=1" in found.examples[0]
+    assert f"charged account {ANN}" in found.examples[0]
+
+
+def test_another_customer_charged_than_the_owner_of_the_card(ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger with this bug balances, and what it holds follows from itself: only who showed which card tells."""
+
+    def charge_somebody_else(batch: Batch, command: Sale) -> Outcome:
+        batch.cards[TOKEN] = msgspec.structs.replace(batch.cards[TOKEN], account_id=BEN)
+        batch.accounts |= SqliteStore(ledger_path, readonly=True).load_accounts({BEN})
+        return sale_rule.apply(batch, command)
+
+    monkeypatch.setitem(RULES, Sale, charge_somebody_else)
+    before = mark(ledger_path, {TERMINAL})
+    told = [sell(ledger_path, 1, 100)]
+    found = audit(ledger_path, before, {TERMINAL}, told)
+    assert (found.missing, found.duplicated, found.balanced, found.ok) == (1, 0, True, False)
+    assert f"charged account {BEN}" in found.examples[0]
+    assert f"is account {ANN}'s" in found.examples[0]
+
+
+def test_a_card_the_ledger_does_not_know(ledger_path: Path) -> None:
+    before = mark(ledger_path, {TERMINAL})
+    told = [sell(ledger_path, 1, 100)]
+    store = SqliteStore(ledger_path)
+    with store.transaction():
+        store.execute("DELETE FROM cards WHERE token = ?", (TOKEN,))
+    store.close()
+    assert audit(ledger_path, before, {TERMINAL}, told).missing == 1
 
 
 def test_a_charge_nobody_was_told_of(ledger_path: Path) -> None:

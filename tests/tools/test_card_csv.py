@@ -30,7 +30,6 @@ def test_lines_become_arguments():
             "name": "张三",
             "card_uid": "04A1B2C3",
             "balance_fen": 1250,
-            "sale_limit_fen": 0,
             "day_limit_fen": 10_000,
         },
         {
@@ -40,9 +39,14 @@ def test_lines_become_arguments():
             "card_uid": "04:D4:E5:F6",
             "balance_fen": 0,
             "sale_limit_fen": 2050,
-            "day_limit_fen": 0,
         },
     ]
+
+
+def test_a_limit_of_nought_is_said_an_empty_one_is_not():
+    [line] = read(f"{LONG_HEADER}\nS1,张三,04,1,0,\n").lines
+    assert line["sale_limit_fen"] == 0
+    assert "day_limit_fen" not in line
 
 
 @pytest.mark.parametrize(

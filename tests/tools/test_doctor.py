@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import time
+from datetime import date, timedelta
 from importlib.util import find_spec
 
 import pytest
 
 import tools.doctor
+from server.business_day import business_day_at
+from server.config import Day
+from server.ledger.sqlite import SqliteStore
 from tools.doctor import DISK_BAD_BYTES, DISK_WARN_BYTES
 
 
@@ -29,7 +34,7 @@ def detail(fanka, name):
 
 def test_a_good_folder(fanka, folder):
     found = levels(fanka)
-    for name in ("python", "packages", "sqlite", "clock", "permissions", "config", "keys", "ledger", "host"):
+    for name in ("python", "packages", "sqlite", "clock", "permissions", "config", "keys", "ledger", "business day", "host"):
         assert found[name] == "ok", name
     assert fanka("doctor", folder.path) in (0, 1)
     assert "kek.key: fingerprint" in fanka.out
@@ -70,6 +75,23 @@ def test_the_wrong_kek(fanka, folder):
 def test_no_ledger(fanka, folder):
     folder.ledger_path.unlink()
     assert levels(fanka)["ledger"] == "bad"
+
+
+@pytest.mark.parametrize(("days_behind", "level"), [(0, "ok"), (7, "ok"), (8, "bad"), (62, "bad"), (-2, "bad")])
+def test_a_business_day_that_waits_for_a_person(fanka, folder, days_behind, level):
+    today = business_day_at(time.time_ns() // 1_000_000, Day())
+    day = shown(date.fromisoformat(str(today)) - timedelta(days=days_behind))
+    store = SqliteStore(folder.ledger_path)
+    store.execute("INSERT INTO business_days VALUES (?, 0, 1)", (day,))
+    store.close()
+    assert levels(fanka)["business day"] == level
+    assert str(day) in detail(fanka, "business day")
+    if days_behind > 7:
+        assert f"fanka admin day open {today}" in detail(fanka, "business day")
+
+
+def shown(day):
+    return int(f"{day:%Y%m%d}")
 
 
 def test_a_ledger_that_is_none(fanka, folder):

@@ -27,7 +27,20 @@ from server.ledger.model import Decision
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store, StoreBroken
 from server.ledger.verify import verify
-from tests.server.ledger.campus import ANN, BEN, COY, DAY, NOW_MS, adjustment, apply, open_campus, reversal, sale
+from tests.server.ledger.campus import (
+    ANN,
+    BEN,
+    COY,
+    DAY,
+    MERCHANT,
+    NOW_MS,
+    OTHER_MERCHANT,
+    adjustment,
+    apply,
+    open_campus,
+    reversal,
+    sale,
+)
 
 # What `busy_ledger` journals, by seq.
 OPENING, SALE, REVERSED, REVERSAL, DECLINED, TOMBSTONE, LATE, CORRECTION, NEXT_DAY = 1, 3, 4, 5, 6, 7, 8, 9, 10
@@ -191,6 +204,27 @@ TAMPERED = [
         "merchant 2: has no merchant account",
     ),
     ("DELETE FROM merchants WHERE merchant_id = 2", REFERENCES, "terminal 3-59: belongs to no merchant"),
+    (
+        f"UPDATE transfers SET merchant_account_id = 77 WHERE seq = {DECLINED}",
+        REFERENCES,
+        f"transfer {DECLINED}: its merchant account is no merchant's",
+    ),
+    (
+        f"UPDATE transfers SET merchant_account_id = {BEN} WHERE seq = {SALE}",
+        REFERENCES,
+        f"transfer {SALE}: its merchant account is no merchant's",
+    ),
+    (
+        f"UPDATE transfers SET account_id = 77 WHERE seq = {SALE}",
+        REFERENCES,
+        f"transfer {SALE}: approved, but its payer is no customer",
+    ),
+    (
+        f"UPDATE transfers SET merchant_account_id = {OTHER_MERCHANT} WHERE seq = {REVERSAL}",
+        REVERSALS,
+        f"transfer {REVERSAL} (reversal): expected payer {ANN} and merchant {MERCHANT}, as transfer {REVERSED} has,"
+        f" got {ANN} and {OTHER_MERCHANT}",
+    ),
     ("INSERT INTO accounts (account_id, kind) VALUES (77, 9)", REFERENCES, "account 77: of no known kind"),
 ]
 
@@ -215,16 +249,37 @@ def test_only_the_changed_row_breaks_the_chain(store):
     }
 
 
+COLUMNS = (
+    "terminal_id, batch, stan, side, kind, request_hash, decision, amount_fen, account_id, merchant_account_id,"
+    "balance_fen, operator, business_day, claimed_at_s, posted_at_ms, original_seq, token_hash, digest"
+)
+COPY_OF_A_SALE = f"INSERT INTO transfers (seq, {COLUMNS}) SELECT 11, {COLUMNS} FROM transfers WHERE seq = {SALE}"
+
+
+def lose_index_rows(store: Store) -> None:
+    """A corrupt identity index: it misses every row written so far, and goes on as if nothing was."""
+    [[sql]] = store.execute("SELECT sql FROM sqlite_schema WHERE name = 'transfers_identity'")
+    store.execute("DROP INDEX transfers_identity")
+    store.execute(f"{sql} WHERE seq > 1000000")
+    store.execute("PRAGMA writable_schema = ON")
+    store.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'transfers_identity'", (sql,))
+    store.execute("PRAGMA writable_schema = RESET")
+
+
+def test_an_index_that_has_lost_rows_is_found(store):
+    lose_index_rows(store)
+    assert "missing from index transfers_identity" in broken(store)[INTEGRITY]
+
+
+def test_a_second_copy_that_the_index_does_not_know_of_is_named(store):
+    """The very fault that would let a sale be booked twice: the check must not ask the index."""
+    lose_index_rows(store)
+    store.execute(COPY_OF_A_SALE)
+    assert broken(store)[IDENTITIES] == f"terminal 3-58, batch 1, STAN 1, side 0: expected one transfer, got {SALE},11"
+
+
 def test_a_second_copy_of_an_identity_is_named(store):
-    columns = (
-        "terminal_id, batch, stan, side, kind, request_hash, decision, amount_fen, account_id, merchant_account_id,"
-    )
-    columns += "balance_fen, operator, business_day, claimed_at_s, posted_at_ms, original_seq, token_hash, digest"
-    tamper(
-        store,
-        "DROP INDEX transfers_identity",
-        f"INSERT INTO transfers (seq, {columns}) SELECT 11, {columns} FROM transfers WHERE seq = {SALE}",
-    )
+    tamper(store, "DROP INDEX transfers_identity", COPY_OF_A_SALE)
     assert broken(store)[IDENTITIES] == f"terminal 3-58, batch 1, STAN 1, side 0: expected one transfer, got {SALE},11"
 
 

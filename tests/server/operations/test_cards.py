@@ -50,6 +50,31 @@ def test_issued_again_to_the_same_customer_changes_nothing(campus):
     assert campus.contents() == before
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"sale_limit_fen": 900},
+            f"sale limit: expected 20.00 yuan, as card {UID} has it, got 9.00; `fanka admin card limit` changes it",
+        ),
+        (
+            {"day_limit_fen": 900},
+            f"day limit: expected 0.00 yuan, as card {UID} has it, got 9.00; `fanka admin card limit` changes it",
+        ),
+        ({"sale_limit_fen": 0}, f"sale limit: expected 20.00 yuan, as card {UID} has it, got 0.00"),
+        ({"name": "李四"}, "name: expected '张三' for student number S1, got '李四'"),
+    ],
+)
+def test_issued_again_otherwise_is_refused(campus, changes, said):
+    assert said in campus.refused("card.issue", uid=UID, student_number="S1", **changes)
+
+
+def test_issued_again_with_the_same_limits_changes_nothing(campus):
+    before = campus.contents()
+    campus.call("card.issue", uid=UID, student_number="S1", sale_limit_fen=2000, day_limit_fen=0)
+    assert campus.contents() == before
+
+
 def test_somebody_elses_card_is_refused(campus):
     said = campus.refused("card.issue", uid=UID, student_number="S2", name="李四")
     assert said == f"card: expected one nobody has, got {UID}, which is active and S1's; close it first"

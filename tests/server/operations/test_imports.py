@@ -115,6 +115,30 @@ def test_a_bad_line_is_told_with_field_expected_and_got(office, changes, field, 
     assert errors(office, line(2, **changes)) == [{"line": 2, "field": field, "expected": expected, "got": got}]
 
 
+@pytest.mark.parametrize(("field", "column"), [("sale_limit_fen", "sale_limit_yuan"), ("day_limit_fen", "day_limit_yuan")])
+def test_other_limits_than_the_card_has_are_an_error(office, field, column):
+    office.call("import.apply", lines=[line(2, sale_limit_fen=500, day_limit_fen=500)])
+    assert errors(office, line(2, **{field: 900})) == [
+        {
+            "line": 2,
+            "field": column,
+            "expected": "5.00, as card 00000002 has it; `fanka admin card limit` changes it",
+            "got": "9.00",
+        }
+    ]
+    assert office.call("import.apply", lines=[line(2, **{field: 0})])["errors"][0]["got"] == "0.00"
+    assert office.call("card.show", uid="00000002")[field] == 500
+
+
+def test_a_line_that_says_nothing_of_limits_leaves_them(office):
+    office.call("import.apply", lines=[line(2, sale_limit_fen=500)])
+    office.call("card.limit", uid="00000002", day_limit_fen=700)
+    assert errors(office, line(2), line(3)) == []
+    assert office.call("import.apply", lines=[line(2)])["cards_new"] == 0
+    shown = office.call("card.show", uid="00000002")
+    assert (shown["sale_limit_fen"], shown["day_limit_fen"]) == (500, 700)
+
+
 def test_a_closed_card_is_an_error(office):
     office.call("import.apply", lines=[line(2)])
     office.call("card.close", uid="00000002")

@@ -19,7 +19,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from server.admin import Admin
-from server.business_day import business_day_at, keep_open
+from server.business_day import DAY_NOT_OPENED, business_day_at, keep_open, open_by_clock
 from server.config import Config, ConfigError, load_config
 from server.control import serve_control
 from server.folder import DataFolder, Running
@@ -32,7 +32,7 @@ from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store
 from server.link import Link
-from server.metrics import Metrics
+from server.metrics import Metrics, nothing_dropped
 from server.service import Service
 from server.stream import accept, listen
 
@@ -58,6 +58,7 @@ class Outside(NamedTuple):
     now_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     executor: Executor
+    log_lines_dropped: Callable[[], int] = nothing_dropped
 
 
 class Host:
@@ -70,11 +71,11 @@ class Host:
         self.ledger = Ledger(store, SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen))
         now_ms = outside.now_ms()
         try:
-            self.ledger.open_day(business_day_at(now_ms, config.day), now_ms)
+            open_by_clock(self.ledger, business_day_at(now_ms, config.day), now_ms)
         except DayRefused as error:
-            log.error("business day not opened, the last one stays open", error=str(error))
+            log.error(DAY_NOT_OPENED, open_day=self.ledger.business_day, error=str(error))
         epoch = self.ledger.next_epoch()
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics(CollectorRegistry(), outside.log_lines_dropped)
         self.registry = Registry(store)
         self.admin = Admin(
             self.ledger,

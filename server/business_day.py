@@ -1,10 +1,14 @@
 """Which business day a moment belongs to, and the task that opens it. The ledger's record decides, never the clock
-alone."""
+alone.
+
+A day can never be taken back. So the clock is believed for AUTOMATIC_DAYS_MAX past the open day; a larger step, after
+long holidays or by a clock that is wrong, is for a person to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -12,10 +16,14 @@ import trio
 
 from server.config import Day
 from server.gate import Gate
-from server.ledger.ledger import DayRefused, Ledger
+from server.ledger.ledger import NO_DAY, DayRefused, Ledger
 from server.ledger.store import StoreFull
 
 CHECK_EVERY_S: Final = 30.0
+AUTOMATIC_DAYS_MAX: Final = 7
+"""How far past the open day the host opens one by itself: a week of public holidays. A clock that is months ahead must
+not make one business day of them."""
+DAY_NOT_OPENED: Final = "business day not opened, the last one stays open"
 
 log = structlog.get_logger("business_day")
 
@@ -29,11 +37,30 @@ def business_day_at(now_ms: int, day: Day) -> int:
     return local.year * 10_000 + local.month * 100 + local.day
 
 
+def days_between(earlier: int, later: int) -> int:
+    """From one business day (YYYYMMDD) to another; negative if that is the earlier one."""
+    dates = [date(day // 10_000, day // 100 % 100, day % 100) for day in (earlier, later)]
+    return (dates[1] - dates[0]).days
+
+
+def open_by_clock(ledger: Ledger, wanted: int, now_ms: int) -> bool:
+    """Open a day because the clock says so; whether it was opened. DayRefused if a person has to say so."""
+    current = ledger.business_day
+    if current != NO_DAY and (step := days_between(current, wanted)) > AUTOMATIC_DAYS_MAX:
+        raise DayRefused(
+            f"business day {wanted}: expected at most {AUTOMATIC_DAYS_MAX} days after {current}, the open one, got"
+            f" {step}: is the clock right? Then open it by hand: fanka admin day open {wanted}"
+        )
+    return ledger.open_day(wanted, now_ms)
+
+
 async def keep_open(gate: Gate, ledger: Ledger, day: Day, now_ms: Callable[[], int]) -> None:
     """Open each business day when its time has come.
 
-    A full disk or a clock far ahead only delays it: until then sales belong to the day that is open.
+    A full disk or a clock far ahead only delays it: until then sales belong to the day that is open. What a person has
+    to do about it is said once a day.
     """
+    said = ""
     while True:
         await trio.sleep(CHECK_EVERY_S)
         now = now_ms()
@@ -41,8 +68,13 @@ async def keep_open(gate: Gate, ledger: Ledger, day: Day, now_ms: Callable[[], i
         if wanted <= ledger.business_day:
             continue
         try:
-            opened = await gate.call(ledger.open_day, wanted, now)
-        except (DayRefused, StoreFull) as error:
+            opened = await gate.call(open_by_clock, ledger, wanted, now)
+        except DayRefused as error:
+            if str(error) != said:
+                said = str(error)
+                log.error(DAY_NOT_OPENED, open_day=ledger.business_day, error=said)
+            continue
+        except StoreFull as error:
             log.error("business day not opened, trying again", day=wanted, again_s=CHECK_EVERY_S, error=str(error))
             continue
         if opened:

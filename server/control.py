@@ -127,6 +127,8 @@ async def serve_control(
                     await _converse(stream, admin, gate)
         except (trio.BrokenResourceError, trio.TooSlowError):
             log.info("control connection lost")
+        except Exception:  # whatever one client has brought about, the others and the tills go on
+            log.exception("control connection failed")
         finally:
             connections -= 1
 
@@ -161,8 +163,8 @@ async def _converse(stream: trio.SocketStream, admin: Performer, gate: Caller) -
 async def _perform(line: bytes, admin: Performer, gate: Caller) -> Fields:
     try:
         request = msgspec.json.decode(line, type=Request)
-    except msgspec.DecodeError as error:
-        return {"error": f'request: expected {{"op": "...", "args": {{...}}}} on one line: {error}'}
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return {"error": f'request: expected {{"op": "...", "args": {{...}}}} on one line, as JSON in UTF-8: {error}'}
     try:
         result = await gate.call(admin.perform, request.op, request.args)
     except AdminError as error:

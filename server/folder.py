@@ -48,8 +48,9 @@ class DataFolder:
     ) -> DataFolder:
         """A new folder with a fresh key-encryption key, an empty ledger and the default configuration.
 
-        Never touches what is there. The configuration is written last: without it, it is not a data folder yet. This
-        is the only place where a ledger is made: whoever finds none later has lost one.
+        Never touches what is there. The configuration comes last, whole, and after all the rest is on the disk: without
+        it, it is not a data folder yet. This is the only place where a ledger is made: whoever finds none later has
+        lost one.
         """
         folder = cls(path)
         if path.exists() and not path.is_dir():
@@ -57,16 +58,19 @@ class DataFolder:
         found = sorted(child.name for child in path.iterdir() if child.name != LOST_AND_FOUND) if path.is_dir() else []
         if found:
             raise FolderError(f"{path}: expected a new or empty folder, found {found[0]} in it; choose another place")
+        new = [place for place in (path, *path.parents) if not place.exists()]
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
-        descriptor = os.open(folder.kek_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(random_bytes(KEK_SIZE).hex() + "\n")
-            file.flush()
-            os.fsync(descriptor)
+        for place in new:
+            _sync_folder(place.parent)
+        _write_new(folder.kek_path, random_bytes(KEK_SIZE).hex() + "\n")
         SqliteStore(folder.ledger_path).close()
         folder.ledger_path.chmod(0o600)
-        folder.config_path.write_text(default_text(changes), "utf-8")
+        _sync_folder(path)
+        unfinished = folder.config_path.with_name(folder.config_path.name + ".new")
+        _write_new(unfinished, default_text(changes))
+        unfinished.replace(folder.config_path)
+        _sync_folder(path)
         return folder
 
     def check(self) -> None:
@@ -112,6 +116,24 @@ class DataFolder:
             yield
         finally:
             os.close(descriptor)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """A new file for its owner alone, on the disk when this returns. OSError if it is there already."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Running(msgspec.Struct, frozen=True):

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 LATENCY_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-class Metrics:
-    """Create one per host; attributes are the metrics."""
+class CountedElsewhere(Collector):
+    """A counter whose value somebody else keeps: asked for when it is read."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, name: str, documentation: str, value: Callable[[], int], registry: CollectorRegistry) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._value = value
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """The counter as it stands."""
+        yield CounterMetricFamily(self._name, self._documentation, value=self._value())
+
+    def describe(self) -> Iterator[Metric]:
+        """The counter without its value."""
+        yield CounterMetricFamily(self._name, self._documentation)
+
+
+def nothing_dropped() -> int:
+    """For a host whose log loses nothing."""
+    return 0
+
+
+class Metrics:
+    """Create one per host; attributes are the metrics. `log_lines_dropped` says how many lines its log has lost."""
+
+    def __init__(self, registry: CollectorRegistry, log_lines_dropped: Callable[[], int] = nothing_dropped) -> None:
         # A creation-time gauge per series would double what a scrape carries and says nothing here.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
@@ -65,4 +91,10 @@ class Metrics:
         )
         self.frames_rejected = counter(
             "fanka_frames_rejected_total", "Frames refused, by reason (see docs/protocol.md).", ("reason",)
+        )
+        self.log_lines_dropped = CountedElsewhere(
+            "fanka_log_lines_dropped_total",
+            "Log lines lost: nobody reads the log, or its disk is full.",
+            log_lines_dropped,
+            registry,
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,8 +57,8 @@ def issue_card(
     name: str = "",
     /,
     *,
-    sale_limit: Yuan = "0",
-    day_limit: Yuan = "0",
+    sale_limit: Yuan | None = None,
+    day_limit: Yuan | None = None,
     reissue: bool = False,
     data: Data = None,
     json: AsJson = False,
@@ -72,21 +74,21 @@ def issue_card(
     name
         Needed for a new customer.
     sale_limit
-        Yuan per sale for this card; 0 = the host's default.
+        Yuan per sale for this card; default and 0 = the host's default.
     day_limit
-        Yuan per day for this card; 0 = the host's default.
+        Yuan per day for this card; default and 0 = the host's default.
     reissue
         Take a card that was closed before.
     """
+    limits = {"sale_limit_fen": sale_limit, "day_limit_fen": day_limit}
     with admin_channel(data) as admin:
         issued = admin.call(
             "card.issue",
             uid=uid,
             student_number=student_number,
             name=name,
-            sale_limit_fen=to_fen(sale_limit),
-            day_limit_fen=to_fen(day_limit),
             reissue=reissue,
+            **{field: to_fen(text) for field, text in limits.items() if text is not None},
         )
     _show_card(issued, json)
 
@@ -245,13 +247,29 @@ def correct(
 def _adjust(data: Path | None, as_json: bool, operation: str, who: str, amount: str, request: str) -> None:
     with admin_channel(data) as admin:
         batch, line = _request_numbers(request)
-        done = admin.call(operation, who=who, amount_fen=to_fen(amount), batch=batch, line=line)
+        amount_fen = to_fen(amount)
+        with _repeatable(f"{batch}-{line}"):
+            done = admin.call(operation, who=who, amount_fen=amount_fen, batch=batch, line=line)
     again = ", posted before and not again" if done["repeated"] else ""
     sentence = (
         f"{done['student_number']} {done['name']}: {yuan(done['amount_fen'])}, balance {yuan(done['balance_fen'])},"
         f" RRN {done['rrn']}, request {done['request']}{again}"
     )
     print_done(done, sentence, as_json=as_json)
+
+
+@contextmanager
+def _repeatable(request: str) -> Iterator[None]:
+    """Whatever keeps the answer away, the operator is told how to ask again without paying twice."""
+    from tools.admin_client import AnswerLost
+
+    again = f"repeat with --request {request}, which posts only once"
+    try:
+        yield
+    except AnswerLost as error:
+        raise AnswerLost(f"{error}: {again}") from None
+    except KeyboardInterrupt:
+        raise AnswerLost(f"interrupted: it may or may not be done: {again}") from None
 
 
 def _request_numbers(request: str) -> tuple[int, int]:

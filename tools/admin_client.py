@@ -23,6 +23,7 @@ from server.ledger.ledger import NO_DAY, Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
+from server.ledger.store import StoreBroken
 
 ANSWER_TIMEOUT_S: Final = 60.0
 """Longest wait for the host's answer to one operation: many times what the slowest takes, even on a full queue."""
@@ -33,11 +34,15 @@ ANSWER_BYTES_MAX: Final = 16 << 20
 """Longest answer taken from a host: several times the largest page of a listing."""
 
 
+class AnswerLost(AdminError):
+    """No answer came, or none that counts: whether the operation was done is not known."""
+
+
 class AdminChannel(Protocol):
     """Somebody who performs operations of `server.admin`."""
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """The operation's result; AdminError if it was refused."""
+        """The operation's result; AdminError if it was refused, AnswerLost if nobody knows."""
 
 
 class _Direct:
@@ -48,7 +53,10 @@ class _Direct:
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """See AdminChannel."""
-        return self._admin.perform(operation, arguments)
+        try:
+            return self._admin.perform(operation, arguments)
+        except StoreBroken as error:
+            raise AnswerLost(f"{operation}: it may or may not be done: {error}") from error
 
 
 class _Remote:
@@ -68,10 +76,7 @@ class _Remote:
         else:
             reason = "it closed the connection"
         if not line.endswith(b"\n"):
-            raise AdminError(
-                f"{operation}: expected the host's answer, got none ({reason}); it may or may not be done:"
-                " look at the listing, or repeat the command (a top-up with the same --request posts only once)"
-            )
+            raise AnswerLost(f"{operation}: expected the host's answer, got none ({reason}); it may or may not be done")
         answer = json.loads(line)
         if "error" in answer:
             raise AdminError(answer["error"])

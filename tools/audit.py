@@ -1,6 +1,7 @@
 """The money audit after a load test: what terminals were told against what the ledger holds, read from its rows.
 
-missing        a terminal was told "approved", and the ledger has no such sale, another amount, or reversed it
+missing        a terminal was told "approved", and the ledger has no such sale, another amount or payer, charged
+               another account than the card's, or reversed it
 duplicated     the ledger holds an approved, unreversed sale of these terminals that no terminal counts as approved,
                or holds one twice
 balanced       all balances sum to zero, and what merchants gained is what terminals were told
@@ -10,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from server.ledger.batch import token_hash
 from server.ledger.model import Decision, Kind, Side
 from server.ledger.sqlite import SqliteStore
 
@@ -22,13 +24,23 @@ EXAMPLES_MAX: Final = 5
 
 
 class Acknowledged(msgspec.Struct, frozen=True, gc=False):
-    """A sale a terminal showed as approved."""
+    """A sale a terminal showed as approved. `payer` is the token of the card that was tapped."""
 
     terminal_id: int
     batch: int
     stan: int
     amount_fen: int
     rrn: int
+    payer: bytes
+
+
+class Held(NamedTuple):
+    """An approved sale as the ledger holds it."""
+
+    amount_fen: int
+    rrn: int
+    token_hash: bytes
+    account_id: int
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -73,28 +85,50 @@ def audit(ledger_path: Path, before: Mark, terminals: set[int], acknowledged: It
         held, twice = _held(store, before, terminals)
         total_fen = store.execute("SELECT coalesce(sum(balance_fen), 0) FROM accounts")[0][0]
         gained_fen = _merchants_fen(store, terminals) - before.merchants_fen
+        owners = dict(store.rows("SELECT token, account_id FROM cards"))
     finally:
         store.close()
-    missing = [sale for key, sale in told.items() if held.get(key) != (sale.amount_fen, sale.rrn)]
+    missing = [(sale, found) for key, sale in told.items() if not _fits(sale, found := held.get(key), owners)]
     extra = [key for key in held if key not in told]
-    examples = [f"missing: {sale}" for sale in missing[:EXAMPLES_MAX]]
+    examples = [_describe(sale, found, owners) for sale, found in missing[:EXAMPLES_MAX]]
     examples += [f"not acknowledged: terminal, batch, STAN {key}: {held[key]}" for key in extra[:EXAMPLES_MAX]]
     balanced = total_fen == 0 and gained_fen == sum(sale.amount_fen for sale in told.values())
     return Audit(len(told), len(held), len(missing), len(extra) + twice, balanced, examples)
 
 
-def _held(
-    store: SqliteStore, before: Mark, terminals: set[int]
-) -> tuple[dict[tuple[int, int, int], tuple[int, int]], int]:
-    """Approved sales that stand, by identity, with amount and RRN; and how many identities were approved twice."""
-    held: dict[tuple[int, int, int], tuple[int, int]] = {}
+def _fits(sale: Acknowledged, held: Held | None, owners: dict[bytes, int]) -> bool:
+    """Whether the ledger holds what the terminal was told: this amount, from the account of the card that was tapped.
+
+    The account is looked up among the cards, not in the journal: a ledger that charges the wrong customer agrees with
+    itself.
+    """
+    told = (sale.amount_fen, sale.rrn, token_hash(sale.payer), owners.get(sale.payer))
+    return held is not None and held == told
+
+
+def _describe(sale: Acknowledged, held: Held | None, owners: dict[bytes, int]) -> str:
+    """One offending sale in words."""
+    if held is None:
+        return f"missing: {sale}"
+    owner = owners.get(sale.payer)
+    whose = f"is account {owner}'s" if owner is not None else "is nobody's"
+    return (
+        f"told: {sale}, whose card {whose}; the ledger has {held.amount_fen} fen, RRN {held.rrn},"
+        f" charged account {held.account_id}{'' if held.token_hash == token_hash(sale.payer) else ' for another card'}"
+    )
+
+
+def _held(store: SqliteStore, before: Mark, terminals: set[int]) -> tuple[dict[tuple[int, int, int], Held], int]:
+    """Approved sales that stand, by identity; and how many identities were approved twice."""
+    held: dict[tuple[int, int, int], Held] = {}
     reversed_: set[tuple[int, int, int]] = set()
     twice = 0
     rows = store.rows(
-        "SELECT seq, terminal_id, batch, stan, side, kind, amount_fen FROM transfers WHERE seq > ? AND decision = ?",
+        "SELECT seq, terminal_id, batch, stan, side, kind, amount_fen, token_hash, account_id FROM transfers"
+        " WHERE seq > ? AND decision = ?",
         (before.seq, int(Decision.APPROVED)),
     )
-    for seq, terminal_id, batch, stan, side, kind, amount_fen in rows:
+    for seq, terminal_id, batch, stan, side, kind, *charge in rows:
         if terminal_id not in terminals:
             continue
         key = (terminal_id, batch, stan)
@@ -102,7 +136,8 @@ def _held(
             reversed_.add(key)
         elif kind == Kind.SALE:
             twice += key in held
-            held[key] = (amount_fen, seq)
+            amount_fen, hashed, account_id = charge
+            held[key] = Held(amount_fen, seq, hashed, account_id)
     return {key: value for key, value in held.items() if key not in reversed_}, twice
 
 

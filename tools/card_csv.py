@@ -114,8 +114,10 @@ def convert(line: int, header: list[str], row: list[str]) -> tuple[list[LineErro
     for title, cell in zip(header, row, strict=True):
         value = cell.strip()
         if title in MONEY:
+            if not value and title in OPTIONAL:
+                continue  # says nothing of this limit
             try:
-                fen = parse_yuan(value) if value or title in REQUIRED else 0
+                fen = parse_yuan(value)
                 if fen < 0:
                     raise ValueError
             except ValueError:

@@ -1,4 +1,4 @@
-"""`fanka decode`: frames taken apart byte by byte, from hex, raw bytes, or a capture of `fanka tap`.
+"""`fanka decode`: frames taken apart byte by byte, from hex, raw bytes, or a capture in JSON lines.
 
 The work is done by `protocol.dissect`; here bytes are found in what people have at hand, and lines are laid out.
 """

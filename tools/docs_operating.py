@@ -32,7 +32,7 @@ def metrics() -> str:
         if isinstance(attribute, CollectorRegistry):
             continue
         (described,) = attribute.describe()
-        labels = ", ".join(f"`{label}`" for label in attribute._labelnames) or "-"
+        labels = ", ".join(f"`{label}`" for label in getattr(attribute, "_labelnames", ())) or "-"
         suffix = "_total" if described.type == "counter" else ""
         rows.append(f"| `{described.name}{suffix}` | {described.type} | {labels} | {described.documentation} |")
     return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *rows])

@@ -166,6 +166,7 @@ def look_at_folder(data: Path | None) -> Iterator[Finding]:
     yield _look_at_disk(folder.path)
     yield _look_at_fsync(folder.path)
     if config is not None:
+        yield _look_at_day(folder, config)
         yield _look_at_files(config)
         yield from _look_at_ports(folder, config)
 
@@ -226,6 +227,33 @@ def _look_at_ledger(folder: DataFolder) -> Finding:
     finally:
         store.close()
     return Finding("ledger", "ok", f"{seq} transfers, {size >> 20} MiB; fanka verify checks them all")
+
+
+def _look_at_day(folder: DataFolder, config: Config) -> Finding:
+    """Whether the open business day fits the clock, or waits for a person."""
+    from server.business_day import AUTOMATIC_DAYS_MAX, business_day_at, days_between
+    from server.ledger.registry import Registry
+    from server.ledger.sqlite import SqliteStore
+
+    name, today = "business day", business_day_at(time.time_ns() // 1_000_000, config.day)
+    try:
+        store = SqliteStore(folder.ledger_path, readonly=True)
+    except Exception:
+        return Finding(name, "warn", "unknown", "see what is said of the ledger")
+    try:
+        days = Registry(store).days(1)
+    finally:
+        store.close()
+    if not days:
+        return Finding(name, "ok", f"none yet; {today} opens with the first start")
+    behind = days_between(days[0].day, today)
+    detail = f"{days[0].day} is open, by the clock it is {today}"
+    if behind > AUTOMATIC_DAYS_MAX:
+        mend = f"the host goes no further than {AUTOMATIC_DAYS_MAX} days by itself; if the clock is right: "
+        return Finding(name, "bad", detail, f"{mend}fanka admin day open {today}")
+    if behind < -1:
+        return Finding(name, "bad", detail, "a day cannot be taken back: set the clock (NTP) if it is slow")
+    return Finding(name, "ok", detail)
 
 
 def _look_at_disk(path: Path) -> Finding:

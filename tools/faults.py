@@ -40,5 +40,8 @@ def _leave(group: BaseExceptionGroup[BaseException], code: int) -> None:
         error = error.exceptions[0]
     # Errors of ours that are OSErrors carry a whole sentence: the number in front of it helps nobody.
     ours = isinstance(error, OSError) and error.filename is None and error.strerror
-    print(f"error: {ours or error}", file=sys.stderr)
+    try:
+        print(f"error: {ours or error}", file=sys.stderr)
+    except OSError:
+        sys.stderr = None  # nobody reads it: it must not be tried again at the end, which would change the exit code
     raise SystemExit(code)

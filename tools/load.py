@@ -160,7 +160,12 @@ def rush(
         )
     acknowledged = (
         money.Acknowledged(
-            sale.terminal.to_int(), sale.record.batch, sale.record.stan, sale.record.amount_fen, sale.record.rrn
+            sale.terminal.to_int(),
+            sale.record.batch,
+            sale.record.stan,
+            sale.record.amount_fen,
+            sale.record.rrn,
+            sale.record.payer,
         )
         for sale in result.acknowledged
     )

@@ -7,8 +7,10 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TextIO, cast
 
 import structlog
 import trio
@@ -18,11 +20,13 @@ from server.app import Outside, serve_folder
 from server.folder import DataFolder, find_folder
 from server.gate import LedgerThread
 from server.keys import KeyRing, load_kek
+from server.logsink import LogSink
 from tools.faults import explained
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long the event loop may keep Python's lock from the ledger's thread. With the default of 5 ms a commit under load
 spends more time waiting for the lock, some thirty times, than working."""
+STDERR: Final = 2
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -70,19 +74,33 @@ def serve(
     data
         The data folder; default $FANKA_DATA, this folder, or the only one below it.
     """
-    configure_log(log_level, quiet=() if log_sessions else ("session opened", "session ended"))
     with explained():
         folder = find_folder(data, os.environ.get("FANKA_DATA"), Path.cwd())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        executor = LedgerThread()
-        try:
-            trio.run(serve_folder, folder, Outside(now_ms, secrets.token_bytes, executor))
-        finally:
-            executor.stop()
+        with logging_to_stderr(log_level, () if log_sessions else ("session opened", "session ended")) as sink:
+            executor = LedgerThread()
+            try:
+                outside = Outside(now_ms, secrets.token_bytes, executor, lambda: sink.dropped)
+                trio.run(serve_folder, folder, outside)
+            finally:
+                executor.stop()
 
 
-def configure_log(level: Level, quiet: tuple[str, ...] = ()) -> None:
-    """JSON lines on standard error, without secrets, PINs or card numbers: nothing of the kind is handed to a log."""
+@contextmanager
+def logging_to_stderr(level: Level, quiet: tuple[str, ...] = ()) -> Iterator[LogSink]:
+    """The log goes to standard error for the body; its last lines are there when it ends."""
+    # Without a standard error its number belongs to whatever was opened first, a connection perhaps.
+    descriptor = STDERR if sys.__stderr__ is not None else os.open(os.devnull, os.O_WRONLY)
+    sink = LogSink(descriptor)
+    configure_log(level, sink, quiet)
+    try:
+        yield sink
+    finally:
+        sink.close()
+
+
+def configure_log(level: Level, sink: LogSink, quiet: tuple[str, ...] = ()) -> None:
+    """JSON lines, without secrets, PINs or card numbers: nothing of the kind is handed to a log."""
 
     def drop_quiet(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
         if event.get("event") in quiet:
@@ -98,6 +116,6 @@ def configure_log(level: Level, quiet: tuple[str, ...] = ()) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, sink)),  # it needs only write and flush
         cache_logger_on_first_use=True,
     )

@@ -70,7 +70,7 @@ def _guarded(findings: Findings, checks: tuple[str, ...], function: Callable[[],
 
 def _check_integrity(store: Store, findings: Findings) -> None:
     try:
-        for (line,) in store.execute(f"PRAGMA quick_check({NAMED_MAX})"):
+        for (line,) in store.execute(f"PRAGMA integrity_check({NAMED_MAX})"):
             if line != "ok":
                 findings.add(INTEGRITY, str(line))
     except Exception as error:
@@ -82,7 +82,8 @@ def _check_integrity(store: Store, findings: Findings) -> None:
 
 def _check_identities(store: Store, findings: Findings) -> None:
     for terminal_id, batch, stan, side, seqs in store.execute(
-        "SELECT terminal_id, batch, stan, side, group_concat(seq) FROM transfers"
+        # From the rows themselves: the index is what keeps a copy from being booked, and what may have lost it.
+        "SELECT terminal_id, batch, stan, side, group_concat(seq) FROM transfers NOT INDEXED"
         " GROUP BY terminal_id, batch, stan, side HAVING count(*) > 1 LIMIT 100"
     ):
         name = f"terminal {terminal_id >> 16}-{terminal_id & 0xFFFF}, batch {batch}, STAN {stan}, side {side}"
@@ -115,6 +116,20 @@ _BROKEN_REFERENCES: Final = (
         (
             "SELECT (terminal_id >> 16) || '-' || (terminal_id & 65535) FROM terminals"
             " WHERE merchant_id NOT IN (SELECT merchant_id FROM merchants)"
+        ),
+    ),
+    (
+        "transfer %s: its merchant account is no merchant's",
+        (
+            "SELECT seq FROM transfers WHERE merchant_account_id <> 0"
+            " AND merchant_account_id NOT IN (SELECT account_id FROM merchants)"
+        ),
+    ),
+    (
+        "transfer %s: approved, but its payer is no customer",
+        (
+            "SELECT seq FROM transfers WHERE decision = 0 AND account_id <> 0"
+            " AND account_id NOT IN (SELECT account_id FROM customers)"
         ),
     ),
     ("account %s: of no known kind", "SELECT account_id FROM accounts WHERE kind NOT IN (1, 2, 3)"),

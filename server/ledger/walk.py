@@ -198,6 +198,12 @@ class Walk:
                 REVERSALS,
                 f"{where}: expected {expected_fen} fen, as transfer {original.seq} took, got {reversal.amount_fen}",
             )
+        if (reversal.account_id, reversal.merchant_account_id) != (original.account_id, original.merchant_account_id):
+            self._add(
+                REVERSALS,
+                f"{where}: expected payer {original.account_id} and merchant {original.merchant_account_id}, as"
+                f" transfer {original.seq} has, got {reversal.account_id} and {reversal.merchant_account_id}",
+            )
         if original.seq in self._reversed:
             self._add(REVERSALS, f"{where}: transfer {original.seq} was reversed before")
         if approved:

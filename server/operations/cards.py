@@ -18,6 +18,7 @@ from server.ledger.model import Status
 from server.ledger.registry import CardRecord
 from server.operations.accounts import open_account
 from server.operations.desk import (
+    LIMIT_CHANGER,
     PAGE_MAX,
     AdminError,
     Desk,
@@ -25,6 +26,7 @@ from server.operations.desk import (
     check_fen,
     check_page,
     parse_uid,
+    show_fen,
     show_uid,
     status_word,
 )
@@ -56,22 +58,29 @@ class Cards:
         uid: str,
         student_number: str,
         name: str = "",
-        sale_limit_fen: int = 0,
-        day_limit_fen: int = 0,
+        sale_limit_fen: int | None = None,
+        day_limit_fen: int | None = None,
         reissue: bool = False,
     ) -> Fields:
-        """Give a customer a card, and an account if there is none. `reissue` lets a closed card serve again."""
+        """Give a customer a card, and an account if there is none. `reissue` lets a closed card serve again.
+
+        The same again changes nothing; a name or limit other than the card has is refused. A limit left out is the
+        host's default for a new card, and not asked about for a known one.
+        """
         token = parse_uid(uid)
-        check_fen("sale limit", sale_limit_fen)
-        check_fen("day limit", day_limit_fen)
+        check_fen("sale limit", sale_limit_fen or 0)
+        check_fen("day limit", day_limit_fen or 0)
         known = self._desk.registry.find_card(token)
         if known is not None and known.student_number == student_number.strip() and known.status != Status.CLOSED:
+            open_account(self._desk, student_number, name)
+            _compare_limit("sale limit", known, sale_limit_fen, known.sale_limit_fen)
+            _compare_limit("day limit", known, day_limit_fen, known.day_limit_fen)
             return card_fields(known)
         self._check_free(known, reissue)
         customer = open_account(self._desk, student_number, name)
         with self._desk.transaction():
             self._desk.registry.put_card(
-                token, customer.account_id, sale_limit_fen=sale_limit_fen, day_limit_fen=day_limit_fen
+                token, customer.account_id, sale_limit_fen=sale_limit_fen or 0, day_limit_fen=day_limit_fen or 0
             )
         return card_fields(self._known(uid))
 
@@ -162,6 +171,15 @@ class Cards:
             with self._desk.transaction():
                 self._desk.registry.set_card_status(card.token, target)
         return card_fields(self._known(uid))
+
+
+def _compare_limit(field: str, card: CardRecord, wanted_fen: int | None, has_fen: int) -> None:
+    """AdminError if a card that was issued already is asked for with another limit."""
+    if wanted_fen is not None and wanted_fen != has_fen:
+        raise AdminError(
+            f"{field}: expected {show_fen(has_fen)} yuan, as card {show_uid(card.token)} has it,"
+            f" got {show_fen(wanted_fen)}; {LIMIT_CHANGER}"
+        )
 
 
 def card_fields(record: CardRecord) -> Fields:

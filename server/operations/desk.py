@@ -32,6 +32,8 @@ PAGE_MAX: Final = 500
 """Rows per listing or import chunk: bounds a line's size and how long sales wait for an operation (some 20 ms)."""
 REQUEST_NUMBER_MAX: Final = (1 << 31) - 1
 
+LIMIT_CHANGER: Final = "`fanka admin card limit` changes it"
+
 OPENING_BATCH: Final = 1
 """Batch of opening balances, with the account number as STAN: each account is opened once, for ever."""
 FIRST_REQUEST_BATCH: Final = 2

@@ -13,6 +13,7 @@ import msgspec
 from server.ledger.model import Decision, Query, Status
 from server.ledger.registry import CardRecord, CustomerRecord
 from server.operations.desk import (
+    LIMIT_CHANGER,
     AdminError,
     Desk,
     Fields,
@@ -31,15 +32,16 @@ IMPORT_LINES_MAX: Final = 200
 
 
 class ImportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One cardholder. `line` is where it stands in the file, for errors."""
+    """One cardholder. `line` is where it stands in the file, for errors. A limit that is None is not spoken of: a new
+    card has the host's default, a known one keeps its own."""
 
     line: int
     student_number: str
     name: str
     card_uid: str
     balance_fen: int
-    sale_limit_fen: int = 0
-    day_limit_fen: int = 0
+    sale_limit_fen: int | None = None
+    day_limit_fen: int | None = None
 
 
 class _Fault(Exception):
@@ -86,7 +88,10 @@ class Imports:
                     account_id = customer.account_id
                 if card is None:
                     registry.put_card(
-                        token, account_id, sale_limit_fen=line.sale_limit_fen, day_limit_fen=line.day_limit_fen
+                        token,
+                        account_id,
+                        sale_limit_fen=line.sale_limit_fen or 0,
+                        day_limit_fen=line.day_limit_fen or 0,
                     )
                 if line.balance_fen:
                     funded.append((line, account_id))
@@ -173,6 +178,13 @@ def _compare_card(line: ImportLine, card: CardRecord) -> None:
         raise _Fault("card_uid", "a card nobody else has", f"{show_uid(card.token)}, which is {card.student_number}'s")
     if card.status == Status.CLOSED:
         raise _Fault("card_uid", "a card that is not closed", f"{show_uid(card.token)}, {status_word(card.status)}")
+    for column, wanted_fen, has_fen in (
+        ("sale_limit_yuan", line.sale_limit_fen, card.sale_limit_fen),
+        ("day_limit_yuan", line.day_limit_fen, card.day_limit_fen),
+    ):
+        if wanted_fen is not None and wanted_fen != has_fen:
+            expected = f"{show_fen(has_fen)}, as card {show_uid(card.token)} has it; {LIMIT_CHANGER}"
+            raise _Fault(column, expected, show_fen(wanted_fen))
 
 
 def _normal(line: ImportLine) -> ImportLine:
@@ -188,9 +200,9 @@ def _normal(line: ImportLine) -> ImportLine:
         field = "balance_yuan"
         check_fen("balance", line.balance_fen)
         field = "sale_limit_yuan"
-        check_fen("sale limit", line.sale_limit_fen)
+        check_fen("sale limit", line.sale_limit_fen or 0)
         field = "day_limit_yuan"
-        check_fen("day limit", line.day_limit_fen)
+        check_fen("day limit", line.day_limit_fen or 0)
     except AdminError as error:
         expected, _, got = str(error).partition(": expected ")[2].rpartition(", got ")
         raise _Fault(field, expected, got) from None

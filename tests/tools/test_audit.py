@@ -86,7 +86,9 @@ def test_a_sale_told_for_one_card_and_recorded_for_another(ledger_path: Path) ->
     assert f"charged account {ANN}" in found.examples[0]
 
 
-def test_another_customer_charged_than_the_owner_of_the_card(ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_customer_charged_than_the_owner_of_the_card(
+    ledger_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A ledger with this bug balances, and what it holds follows from itself: only who showed which card tells."""
 
     def charge_somebody_else(batch: Batch, command: Sale) -> Outcome:

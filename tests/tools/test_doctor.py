@@ -34,7 +34,18 @@ def detail(fanka, name):
 
 def test_a_good_folder(fanka, folder):
     found = levels(fanka)
-    for name in ("python", "packages", "sqlite", "clock", "permissions", "config", "keys", "ledger", "business day", "host"):
+    for name in (
+        "python",
+        "packages",
+        "sqlite",
+        "clock",
+        "permissions",
+        "config",
+        "keys",
+        "ledger",
+        "business day",
+        "host",
+    ):
         assert found[name] == "ok", name
     assert fanka("doctor", folder.path) in (0, 1)
     assert "kek.key: fingerprint" in fanka.out

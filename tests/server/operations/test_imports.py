@@ -115,7 +115,9 @@ def test_a_bad_line_is_told_with_field_expected_and_got(office, changes, field, 
     assert errors(office, line(2, **changes)) == [{"line": 2, "field": field, "expected": expected, "got": got}]
 
 
-@pytest.mark.parametrize(("field", "column"), [("sale_limit_fen", "sale_limit_yuan"), ("day_limit_fen", "day_limit_yuan")])
+@pytest.mark.parametrize(
+    ("field", "column"), [("sale_limit_fen", "sale_limit_yuan"), ("day_limit_fen", "day_limit_yuan")]
+)
 def test_other_limits_than_the_card_has_are_an_error(office, field, column):
     office.call("import.apply", lines=[line(2, sale_limit_fen=500, day_limit_fen=500)])
     assert errors(office, line(2, **{field: 900})) == [

@@ -85,7 +85,7 @@ def audit(ledger_path: Path, before: Mark, terminals: set[int], acknowledged: It
         held, twice = _held(store, before, terminals)
         total_fen = store.execute("SELECT coalesce(sum(balance_fen), 0) FROM accounts")[0][0]
         gained_fen = _merchants_fen(store, terminals) - before.merchants_fen
-        owners = dict(store.rows("SELECT token, account_id FROM cards"))
+        owners: dict[bytes, int] = dict(store.rows("SELECT token, account_id FROM cards"))
     finally:
         store.close()
     missing = [(sale, found) for key, sale in told.items() if not _fits(sale, found := held.get(key), owners)]

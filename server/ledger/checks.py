@@ -35,7 +35,7 @@ CHECKS: Final = {
     CONSERVATION: "all balances together are zero",
     NO_OVERDRAFT: "no customer or merchant is or ever was below zero",
     IDENTITIES: "each (terminal, batch, STAN, side) is there once",
-    REVERSALS: "each reversal moves its original's amount, once, between its accounts; what was reversed first is declined",
+    REVERSALS: "each reversal moves its original's amount back, once; what was reversed first is declined",
     BUSINESS_DAYS: "business days never go back, and each transfer lies within its own",
     SPENT: "what each account has spent on its last day of sales is the sum of those sales",
     REFERENCES: "every card, customer, merchant, terminal and entry belongs to something that is there",

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 import msgspec
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import MockClock, memory_stream_pair
 
 from protocol import NEED_DATA, PEER_CLOSED, PeerClosed, TerminalNumber
 from protocol.messages import Auth, Challenge, Message, Ready, SaleAnswer, SaleRequest
@@ -207,13 +207,18 @@ def config_of(**limits: Any) -> Config:
 async def open_host(
     config: Config | None = None, *, executor: Executor | None = None, store: Store | None = None, **limits: Any
 ) -> AsyncIterator[HostRig]:
-    """A running host. At the end everything is cancelled, as if the process had been killed."""
+    """A running host. At the end everything is cancelled, as if the process had been killed.
+
+    A test that waits for what never comes fails: after ten hours on a virtual clock, which is at once, or a minute.
+    """
     rig = HostRig(config or config_of(**limits), executor or InlineExecutor(), store)
+    virtual = isinstance(trio.lowlevel.current_clock(), MockClock)
     try:
-        async with trio.open_nursery() as nursery:
-            rig.start(nursery)
-            await nursery.start(rig.host.run)
-            yield rig
-            nursery.cancel_scope.cancel()
+        with trio.fail_after(36_000 if virtual else 60):
+            async with trio.open_nursery() as nursery:
+                rig.start(nursery)
+                await nursery.start(rig.host.run)
+                yield rig
+                nursery.cancel_scope.cancel()
     finally:
         rig.store.close()

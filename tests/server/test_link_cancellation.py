@@ -121,7 +121,7 @@ async def test_the_conversation_is_covered(autojump_clock):
 
 @pytest.mark.parametrize("step", range(1, STEPS_MAX))
 @pytest.mark.parametrize("how", ["cancel", "vanish"])
-async def test_a_cut_leaves_nothing_over_and_books_nothing_twice(how, step, autojump_clock):
+async def test_a_cut_leaves_nothing_over_and_books_nothing_twice(how, step, autojump_clock, logs):
     async with open_host() as rig:
         witness = rig.enrol()
         witness_line = await rig.sign_on(witness)
@@ -137,6 +137,7 @@ async def test_a_cut_leaves_nothing_over_and_books_nothing_twice(how, step, auto
         assert [answer.response_code for answer in answers] == ["00", "00"]
         assert rig.balance_fen() == START_FEN - spent(cut)
         rig.assert_at_rest(sessions=2)
+        assert {entry["log_level"] for entry in logs} <= {"info", "warning"}  # no cut is a fault of ours
         audit.check(rig.store)
 
 

@@ -1,4 +1,4 @@
-"""The log's way out: whatever becomes of its reader or its disk, nobody who logs notices, and what is lost is counted."""
+"""The log's way out: whatever becomes of its reader or disk, nobody who logs notices, and what is lost is counted."""
 
 import errno
 import os

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,6 +23,12 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Fen = Annotated[int, Meta(ge=0, le=MAX_AMOUNT_FEN)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
+
+
+EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 - to recognise it, not to listen on it
+HOST_NAME: Final = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?", re.ASCII
+)
 
 
 class ConfigError(Exception):
@@ -140,9 +147,34 @@ def parse_config(text: str, name: str = "fanka.toml") -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: expected TOML: {error}") from error
     try:
-        return msgspec.convert(written, Config)
+        config = msgspec.convert(written, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {_explain(str(error), written)}") from error
+    _check_places(config, name)
+    return config
+
+
+def _check_places(config: Config, name: str) -> None:
+    """Addresses that can be none, and one port for two."""
+    for table, place in (("listen", config.listen), ("http", config.http)):
+        if not _may_be_host(place.host):
+            raise ConfigError(
+                f"{name}: {table}.host: expected an address like 127.0.0.1 or a host name, got {_show(place.host)}"
+            )
+    hosts = {config.listen.host, config.http.host}
+    if config.listen.port == config.http.port != 0 and (len(hosts) == 1 or hosts & EVERY_ADDRESS):
+        raise ConfigError(
+            f"{name}: listen.port and http.port: expected two different ports, got {config.http.port} for both"
+        )
+
+
+def _may_be_host(text: str) -> bool:
+    """An IP address, or what a name may look like; digits and dots alone are an address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return HOST_NAME.fullmatch(text) is not None and not re.fullmatch(r"[0-9.]+", text)
+    return True
 
 
 def _explain(message: str, written: dict[str, Any]) -> str:

@@ -356,8 +356,11 @@ class Link:
             if isinstance(event, Message):
                 reply = await self._service.enrol(record.wrapped_code, connection.terminal, event)
             elif isinstance(event, Refused):
+                self._note_refused(connection.terminal, event)
                 reply = event.reject
             else:
+                if isinstance(event, Discarded):
+                    self._note_noise(connection.terminal, event)
                 return
             await stream.send_all(connection.send(reply))
             if connection.state is State.CLOSED:
@@ -407,21 +410,27 @@ class Link:
                 waiting_for_rest = False  # a whole frame: the next one has its own time
                 if (wait_s := pace.wait_s(trio.current_time())) > 0:
                     await self._slow_down(wait_s)
-                self._metrics.frames_rejected.labels(reason=event.error.reason.value).inc()
-                log.info("request refused", terminal=str(terminal), error=str(event.error))
+                self._note_refused(terminal, event)
                 await stream.send_all(connection.send(event.reject))
             elif isinstance(event, Discarded):
-                self._metrics.frames_rejected.labels(reason=event.reason.value).inc()
-                log.info(
-                    "noise discarded",
-                    terminal=str(terminal),
-                    size=event.size,
-                    reason=event.reason.value,
-                    expected=event.expected,
-                    got=event.got,
-                )
+                self._note_noise(terminal, event)
             else:
                 return "closed"
+
+    def _note_refused(self, terminal: TerminalNumber, refused: Refused) -> None:
+        self._metrics.frames_rejected.labels(reason=refused.error.reason.value).inc()
+        log.info("request refused", terminal=str(terminal), error=str(refused.error))
+
+    def _note_noise(self, terminal: TerminalNumber, noise: Discarded) -> None:
+        self._metrics.frames_rejected.labels(reason=noise.reason.value).inc()
+        log.info(
+            "noise discarded",
+            terminal=str(terminal),
+            size=noise.size,
+            reason=noise.reason.value,
+            expected=noise.expected,
+            got=noise.got,
+        )
 
     async def _slow_down(self, wait_s: float) -> None:
         """A terminal asks faster than any cashier could: read nothing more from it for a while."""

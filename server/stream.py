@@ -39,6 +39,14 @@ ALREADY_LOST: Final = (
 """accept(2) on Linux also reports what has befallen the new connection already: its peer is gone, the listener well."""
 
 
+NOT_LISTENING: Final = {
+    errno.EADDRINUSE: "another program listens there; change the port in fanka.toml",
+    errno.EADDRNOTAVAIL: "expected an address of this machine, got another's; change the host in fanka.toml",
+    errno.EACCES: "this user may not; take a port above 1023 in fanka.toml",
+}
+"""Why a socket cannot be had, and what to do."""
+
+
 class RequestStream(trio.abc.Stream):
     """A connected TCP socket. Errors are those of `trio.abc.Stream`."""
 
@@ -118,8 +126,8 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setblocking(False)
     except OSError as error:
         listening.close()
-        what = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {what}; change the port in fanka.toml") from error
+        what = NOT_LISTENING.get(error.errno or 0, f"{error.strerror or error}; change host or port in fanka.toml")
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {what}") from error
     return listening
 
 

@@ -47,6 +47,8 @@ RESOLVE_TIMEOUT_S: Final = 120.0
 """For every sale to be resolved at the end. Two of the longest waits between two sendings of one reversal."""
 
 PROGRESS_EVERY_S: Final = 0.5
+ARRIVAL_TICK_S: Final = 0.001
+"""Customers are looked for this often."""
 POLL_S: Final = 0.02
 CONNECT_POLL_S: Final = 0.002
 """How often the load looks whether a phase is over, and whether the next terminal may connect."""
@@ -129,6 +131,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     sales: list[FinalSale]
     unresolved: int
     """Sales whose state is still open after RESOLVE_TIMEOUT_S; 0 in a run that may be audited."""
+    stopped: bool = False
+    """Somebody ended it early; `seconds` is then how long was measured."""
 
     @property
     def acknowledged(self) -> list[FinalSale]:
@@ -279,6 +283,7 @@ class _Load:
         self.rng = rng
         self.phase = "connecting"
         self.began_s = trio.current_time()
+        self.stopped = trio.Event()
         self._reported = 0  # latencies that have been in a report
 
     async def connect(self, nursery: trio.Nursery) -> None:
@@ -313,19 +318,35 @@ class _Load:
         for terminal in self.sellers:
             terminal.sells = True
             await terminal.perform(terminal.after([]))
-        await trio.sleep_until(end_s)
+        await self._sleep_until(end_s)
         tally.selling_goes_on = False
 
     async def _let_them_come(self, start_s: float, end_s: float, rate_per_s: float) -> None:
-        """Poisson arrivals at all terminals together, until the end. Sleeping is exact to about a millisecond."""
+        """Poisson arrivals at all terminals together, until the end. Who comes within ARRIVAL_TICK_S comes in together:
+        a wake-up for each would cost more than the sale. Latency counts from the coming all the same.
+        """
         rng, sellers = self.rng, self.sellers
-        coming_s = start_s
-        while (coming_s := coming_s + rng.expovariate(rate_per_s)) < end_s:
-            if coming_s > trio.current_time():
-                await trio.sleep_until(coming_s)
-            terminal = sellers[int(rng.random() * len(sellers))]
-            await terminal.perform(terminal.come(coming_s))
-        await trio.sleep_until(end_s)
+        coming_s = start_s + rng.expovariate(rate_per_s)
+        while coming_s < end_s and not self.stopped.is_set():
+            now_s = trio.current_time()
+            while coming_s <= now_s and coming_s < end_s:
+                terminal = sellers[int(rng.random() * len(sellers))]
+                await terminal.perform(terminal.come(coming_s))
+                coming_s += rng.expovariate(rate_per_s)
+            await self._sleep_until(min(max(coming_s, now_s + ARRIVAL_TICK_S), end_s))
+        await self._sleep_until(end_s)
+
+    async def heed(self, stop: Stop) -> None:
+        """Wait until somebody wants it to end, then let no more customers come."""
+        await stop()
+        self.tally.count_until_s = min(self.tally.count_until_s, trio.current_time())
+        self.tally.selling_goes_on = False
+        self.stopped.set()
+
+    async def _sleep_until(self, when_s: float) -> None:
+        """Until then, or until the load is stopped."""
+        with trio.move_on_at(when_s):
+            await self.stopped.wait()
 
     async def settle(self) -> int:
         """Let the lines empty, then wait until every sale is resolved; returns how many are not."""
@@ -367,18 +388,20 @@ class _Load:
     def result(self, unresolved: int) -> LoadResult:
         """The figures."""
         tally, plan = self.tally, self.plan
+        stopped = self.stopped.is_set()
+        measured_s = max(0.0, tally.count_until_s - tally.count_from_s) if stopped else plan.seconds
         histogram = HdrHistogram(1, LATENCY_MAX_S * MICROSECONDS, LATENCY_DIGITS)
         for latency_s in tally.latencies_s:
             histogram.record_value(min(max(1, int(latency_s * MICROSECONDS)), LATENCY_MAX_S * MICROSECONDS))
         return LoadResult(
             terminals=len(self.terminals),
             selling=len(self.sellers),
-            seconds=plan.seconds,
+            seconds=round(measured_s, 3),
             offered_per_s=plan.rate_per_s,
             approved=tally.approved,
             declined=tally.declined,
             failed=tally.failed,
-            throughput_per_s=tally.approved_in_time / plan.seconds,
+            throughput_per_s=tally.approved_in_time / measured_s if measured_s else 0.0,
             latency=histogram,
             sales=[
                 FinalSale(terminal.brain.settings.terminal, record)
@@ -386,10 +409,13 @@ class _Load:
                 for record in terminal.finals
             ],
             unresolved=unresolved,
+            stopped=stopped,
         )
 
 
 Report = Callable[[LoadProgress], None]
+Stop = Callable[[], Awaitable[None]]
+"""Returns when somebody wants the load to end early."""
 
 
 async def run_load(
@@ -399,6 +425,7 @@ async def run_load(
     rng: Random,
     wall_clock: Callable[[], float],
     report: Report | None = None,
+    stop: Stop | None = None,
     make_storage: Callable[[Settings], Storage] = lambda _settings: MemoryStorage(),
 ) -> LoadResult:
     """Run a load to its end.
@@ -410,6 +437,7 @@ async def run_load(
         run can be repeated: the keys of these terminals protect nothing.
       wall_clock: seconds since 1970 UTC.
       report: called every PROGRESS_EVERY_S.
+      stop: awaited once all terminals are connected; when it returns, no more customers come.
       make_storage: the memory of each terminal.
 
     Raises:
@@ -440,6 +468,8 @@ async def run_load(
             await load.connect(nursery)
             gc.collect()
             gc.freeze()  # thousands of terminals that stay need not be looked through again and again
+            if stop is not None:
+                nursery.start_soon(load.heed, stop)
             await load.sell()
             unresolved = await load.settle()
         except LoadError as error:

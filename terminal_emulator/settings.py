@@ -22,6 +22,7 @@ DEFAULT_PORT: Final = 4105
 PORT_MAX: Final = 0xFFFF
 OPERATOR_MAX: Final = 0xFFFF
 MODE_SECRET: Final = 0o600
+EXPECTED: Final = "expected a key file as `fanka admin terminal enrol --out` writes it"
 
 
 class SettingsError(ValueError):
@@ -60,8 +61,11 @@ def settings_from_json(text: str, where: str) -> Settings:
     """Read a key file's text; SettingsError names `where` and the field."""
     try:
         found = json.loads(text)
-        if not isinstance(found, dict):
-            raise SettingsError("expected a JSON object")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise SettingsError(f"{where}: {EXPECTED}, got {'other JSON' if found is not None else 'no JSON'}")
+    try:
         values: dict[str, Any] = dict(found)
         unknown = values.keys() - set(Settings.__struct_fields__)
         if unknown:
@@ -88,7 +92,11 @@ def settings_to_json(settings: Settings) -> str:
 
 def read_settings(path: Path) -> Settings:
     """Read a key file. SettingsError if it cannot be used, OSError if it cannot be read."""
-    return settings_from_json(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: {EXPECTED}, got bytes that are no text") from None
+    return settings_from_json(text, str(path))
 
 
 def write_settings(path: Path, settings: Settings) -> None:

@@ -397,6 +397,6 @@ async def enrol(
         refused = answer.response_code if isinstance(answer, EnrolAnswer) else "a reject"
         raise EnrolError(
             f"terminal {terminal}: expected code 00, got {refused}: the code is used up, expired, or for "
-            f"another serial number than {serial_number!r}"
+            f"another serial number than {serial_number!r}. It may be void now: ask for a new one"
         )
     return Enrolled(answer.key_version, answer.root_key)

@@ -5,6 +5,7 @@ Works on the running host through its control socket, and directly on the data f
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +14,7 @@ from cyclopts import App, Parameter
 from tools.admin_cards import account_app, card_app
 from tools.admin_import import import_cards
 from tools.listing import Column, moment, print_done, print_json, print_rows, yuan
-from tools.options import AsJson, Data, admin_channel, data_folder
+from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
 
 PAGE: Final = 500
 """Rows per request: the most the host gives or takes at once."""
@@ -149,7 +150,7 @@ def enrol_terminal(
             offered = admin.call(
                 "terminal.enrol", terminal=terminal, merchant_id=merchant, serial_number=serial, with_code=True
             )
-        _show_code(offered, qr, json)
+        _show_code(offered, qr, json, zone_of(data))
         return
     enrolled: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
@@ -173,10 +174,10 @@ def enrol_terminal(
         print(f"{count} terminals: keys in {out}")
 
 
-def _show_code(offered: dict[str, Any], qr: bool, as_json: bool) -> None:
+def _show_code(offered: dict[str, Any], qr: bool, as_json: bool, zone: tzinfo) -> None:
     from tools.enrol import print_qr, spaced
 
-    until = moment(offered["expires_at_ms"])
+    until = f"{moment(offered['expires_at_ms'], zone)} ({zone})"
     bound = f", only for serial number {offered['serial_number']}" if offered["serial_number"] else ""
     sentence = f"terminal {offered['terminal']}: code {spaced(offered['code'])}, once, until {until}{bound}"
     print_done(offered, sentence, as_json=as_json)
@@ -191,7 +192,8 @@ def list_terminals(*, data: Data = None, json: AsJson = False) -> None:
     with admin_channel(data) as admin:
         while page := admin.call("terminal.listing", after=found[-1]["terminal"] if found else "0-0", limit=PAGE):
             found += page
-    print_rows(found, TERMINAL_COLUMNS, as_json=json, nothing="no terminals yet: fanka admin terminal enrol 3-58 ...")
+    nothing = "no terminals yet: fanka admin terminal enrol 3-58 ..."
+    print_rows(found, TERMINAL_COLUMNS, as_json=json, nothing=nothing, zone=zone_of(data))
 
 
 @terminal_app.command(name="revoke")
@@ -232,7 +234,8 @@ def show_day(*, limit: int = 7, data: Data = None, json: AsJson = False) -> None
     """The open business day, and those before it."""
     with admin_channel(data) as admin:
         found = admin.call("day.show", limit=limit)
-    print_rows(found, DAY_COLUMNS, as_json=json, nothing="no business day yet: it opens with the host's first start")
+    nothing = "no business day yet: it opens with the host's first start"
+    print_rows(found, DAY_COLUMNS, as_json=json, nothing=nothing, zone=zone_of(data))
 
 
 @day_app.command(name="open")
@@ -246,8 +249,8 @@ def open_day(day: int | None = None, /, *, data: Data = None, json: AsJson = Fal
     """
     from datetime import datetime
 
-    wanted = day if day is not None else int(f"{datetime.now().astimezone():%Y%m%d}")
     with admin_channel(data) as admin:
+        wanted = day if day is not None else int(f"{datetime.now(zone_of(data)):%Y%m%d}")
         result = admin.call("day.open", day=wanted)
     print_done(result, f"business day {wanted}: {'opened' if result['opened'] else 'is open already'}", as_json=json)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
 
 from cyclopts import App
 
 from tools.listing import Column, console, limit, moment, print_done, print_json, print_rows, yuan
-from tools.options import AsJson, Data, Yuan, admin_channel, to_fen
+from tools.options import AsJson, Data, Yuan, admin_channel, to_fen, zone_of
 
 PAGE: Final = 500
 """Rows per request: the most the host gives at once."""
@@ -41,11 +42,10 @@ ENTRY_COLUMNS: Final = (
     Column("kind", "kind"),
     Column("amount", "amount_fen", yuan),
     Column("balance", "balance_fen", yuan),
-    Column("terminal", "terminal"),
-    Column("batch", "batch"),
-    Column("STAN", "stan"),
-    Column("day", "business_day"),
+    Column("terminal batch/STAN", "where"),
 )
+CONSOLE: Final = "0-0"
+"""The terminal number of what was booked in the office; batch and STAN are then those of a request."""
 
 # --------------------------------------------------------------------------------------------------- cards
 
@@ -134,7 +134,7 @@ def show_card(uid: str, /, *, entries: int = 10, data: Data = None, json: AsJson
         print_json({"card": card, "account": account})
         return
     print_rows([card], CARD_COLUMNS, as_json=False, nothing="")
-    _show_entries(account)
+    _show_entries(account, zone_of(data))
 
 
 @card_app.command(name="freeze")
@@ -305,7 +305,7 @@ def show_account(student_number: str, /, *, entries: int = 10, data: Data = None
     print_rows([account], ACCOUNT_COLUMNS, as_json=False, nothing="")
     for card in account["cards"]:
         console().print(f"card {card['uid']}: {card['status']}")
-    _show_entries(account)
+    _show_entries(account, zone_of(data))
 
 
 @account_app.command(name="list")
@@ -336,5 +336,10 @@ def rename_account(student_number: str, name: str, /, *, data: Data = None, json
     print_done(changed, f"{changed['student_number']}: {changed['name']}", as_json=json)
 
 
-def _show_entries(account: dict[str, Any]) -> None:
-    print_rows(account["entries"], ENTRY_COLUMNS, as_json=False, nothing="no movements yet")
+def _show_entries(account: dict[str, Any], zone: tzinfo) -> None:
+    rows = [entry | {"where": _where(entry)} for entry in account["entries"]]
+    print_rows(rows, ENTRY_COLUMNS, as_json=False, nothing="no movements yet", zone=zone)
+
+
+def _where(entry: dict[str, Any]) -> str:
+    return "office" if entry["terminal"] == CONSOLE else f"{entry['terminal']} {entry['batch']}/{entry['stan']}"

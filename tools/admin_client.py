@@ -30,6 +30,8 @@ ANSWER_TIMEOUT_S: Final = 60.0
 START_PATIENCE_S: Final = 5.0
 """How long to wait for a host that has the lock but does not answer yet: it is starting, or just stopping."""
 RETRY_EVERY_S: Final = 0.1
+ACCEPT_TIMEOUT_S: Final = 2.0
+"""A host accepts within milliseconds; one that does not is as good as none."""
 ANSWER_BYTES_MAX: Final = 16 << 20
 """Longest answer taken from a host: several times the largest page of a listing."""
 
@@ -109,6 +111,16 @@ def open_admin(folder: DataFolder, *, patience_s: float = START_PATIENCE_S) -> I
                 raise FolderBusy(f"{error}; it does not answer on {folder.control_path.name} either") from None
             yield _Direct(stack.enter_context(open_directly(folder)))
             return
+
+
+def host_answers(folder: DataFolder) -> bool:
+    """Whether a host runs on the folder, by its control socket.
+
+    Leaves the lock alone: a host that starts just now must not find it taken.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control, short_address(folder.control_path) as address:
+        control.settimeout(ACCEPT_TIMEOUT_S)
+        return control.connect_ex(address) == 0
 
 
 def _connect(folder: DataFolder) -> _Remote | None:

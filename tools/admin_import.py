@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tools.listing import console, print_json, progress, yuan
 from tools.options import AsJson, Data, admin_channel
+from tools.words import counted
 
 if TYPE_CHECKING:
     from tools.admin_client import AdminChannel
@@ -99,12 +100,14 @@ def _show(result: dict[str, Any], errors: list[LineError]) -> None:
         out.print(f"line {error.line}, {error.field}: expected {error.expected}; got {error.got}")
     if errors:
         shown = f", the first {ERRORS_SHOWN_MAX} above" if len(errors) > ERRORS_SHOWN_MAX else ""
-        out.print(f"{len(errors)} errors on {result['bad_lines']} lines{shown}; all in {result['errors_file']}")
+        lines = counted(result["bad_lines"], "line")
+        out.print(f"{counted(len(errors), 'error')} on {lines}{shown}; all in {result['errors_file']}")
     if errors and not result["lines"]:
         out.print("nothing was imported; mend the lines, or import the others with --skip-bad")
         return
     before = "; the rest was there before" if result["cards_new"] < result["lines"] else ""
     out.print(
-        f"{result['lines']} lines: {result['accounts_new']} new accounts, {result['cards_new']} new cards,"
-        f" {result['posted']} opening balances of {yuan(result['posted_fen'])} yuan together{before}"
+        f"{counted(result['lines'], 'line')}: {counted(result['accounts_new'], 'new account')},"
+        f" {counted(result['cards_new'], 'new card')}, {counted(result['posted'], 'opening balance')}"
+        f" of {yuan(result['posted_fen'])} yuan{' together' if result['posted'] != 1 else ''}{before}"
     )

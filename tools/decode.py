@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from protocol import LocalProtocolError, Role
 from protocol.annotate import Item
 from protocol.dissect import Dissector, Piece, PieceKind
+from tools.words import counted
 
 MAX_INPUT_BYTES: Final = 64 * 1024 * 1024
 """Above it a capture is better cut: its annotation is some thirty times as long."""
@@ -70,7 +71,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 def decode(
-    source: str = "-",
+    source: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
     *,
     key: Annotated[list[str] | None, Parameter(negative=())] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -95,7 +96,7 @@ def decode(
         chunks = list(read_source(source))
         dissector = Dissector(read_key(text) for text in key or ())
     except (InputError, LocalProtocolError) as error:
-        print(f"fanka decode: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     shown = list(dissect(chunks, dissector))
     lines = [json_document(shown)] if json else text_lines(shown)
@@ -151,6 +152,8 @@ def limited(data: bytes, name: str) -> bytes:
 def chunks_of(data: bytes, name: str) -> Iterator[Chunk]:
     """Whatever form the bytes come in: a capture, hex text, or just bytes."""
     if data.lstrip().startswith(b"{"):
+        if is_key_file(data):
+            raise InputError(f"{name}: expected frames, got a terminal's key file; it belongs after --key")
         return read_capture(data)
     try:
         text = data.decode("ascii")
@@ -161,6 +164,15 @@ def chunks_of(data: bytes, name: str) -> Iterator[Chunk]:
             raise InputError(f"{name}: expected frames, got only comments")
         return iter([Chunk(decoded)])
     return iter([Chunk(data)])
+
+
+def is_key_file(data: bytes) -> bool:
+    """Whether it is what enrolment writes: easily mistaken for a capture, which is JSON too."""
+    try:
+        content: Any = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return isinstance(content, dict) and "root_key" in content
 
 
 def from_hex(text: str) -> bytes | None:
@@ -275,9 +287,10 @@ def summary(shown: list[Shown]) -> str:
     faulty = sum(not piece.ok for piece in frames)
     lost = sum(piece.size for piece in pieces if piece.kind is not PieceKind.FRAME)
     unread = sum(one.piece is None for one in shown)
-    parts = [f"{len(frames)} frames, {faulty} with faults" if faulty else f"{len(frames)} frames, none with a fault"]
+    count = counted(len(frames), "frame")
+    parts = [f"{count}, {faulty} with faults" if faulty else f"{count}, none with a fault"]
     if lost:
-        parts.append(f"{lost} bytes that are no frame")
+        parts.append(f"{counted(lost, 'byte')} outside any frame")
     if unread:
-        parts.append(f"{unread} lines that could not be read")
+        parts.append(f"{counted(unread, 'line')} that could not be read")
     return "; ".join(parts)

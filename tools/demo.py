@@ -22,7 +22,7 @@ from tools.audit import Audit
 from tools.faults import explained
 from tools.host_process import serving
 from tools.listing import console
-from tools.load import full_report, rush
+from tools.load import check_rush, full_report, rush
 from tools.load_report import print_result
 from tools.terminal import run_with_script
 from tools.verify import check_ledger
@@ -64,6 +64,8 @@ def demo(
         How long lunch lasts.
     """
     out = console()
+    with explained():
+        check_rush(terminals, terminals, seconds)
     with explained(), tempfile.TemporaryDirectory(prefix="fanka-demo-") as temporary:
         base = Path(temporary)
         ports: dict[tuple[str, str], Any] = {("listen", "port"): 0, ("http", "port"): 0}
@@ -85,6 +87,8 @@ def demo(
                 quiet=quiet,
             )
             print_result(full_report(result, verdict), verdict)
+            if result.stopped:
+                raise KeyboardInterrupt
         return _verdict(folder, verdict, unserved=result.failed + result.unresolved)
 
 

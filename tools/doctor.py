@@ -50,8 +50,6 @@ FSYNC_WRITES: Final = 32
 FSYNC_WARN_S: Final = 0.010
 FSYNC_BAD_S: Final = 0.200
 """A sale waits for one fsync at least: with slower ones a cashier notices."""
-CONTROL_TIMEOUT_S: Final = 2.0
-"""A host accepts within milliseconds; one that does not is as good as none."""
 CLOCK_OLDEST: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """The program is younger than this: a clock that says otherwise has lost its battery."""
 
@@ -220,6 +218,8 @@ def _look_at_ledger(folder: DataFolder) -> Finding:
     try:
         store = SqliteStore(folder.ledger_path, readonly=True)
     except Exception as error:  # whatever keeps it from being opened is what we are here to tell
+        if folder.ledger_path.is_file() and not os.access(folder.ledger_path, os.R_OK | os.W_OK):
+            return Finding("ledger", "bad", str(error), f"chmod u+rw {folder.ledger_path}; run as the folder's owner")
         return Finding("ledger", "bad", str(error), "restore it from a backup; a new folder starts with fanka init")
     try:
         seq, _ = store.head()
@@ -301,16 +301,10 @@ def _look_at_files(config: Config) -> Finding:
 
 
 def _look_at_ports(folder: DataFolder, config: Config) -> Iterator[Finding]:
-    """Whether a host runs on the folder; if none does, whether its ports are free.
+    """Whether a host runs on the folder; if none does, whether its ports are free."""
+    from tools.admin_client import host_answers
 
-    Asks the control socket and leaves the lock alone: a host that starts just now must not find it taken.
-    """
-    from server.control import short_address
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control, short_address(folder.control_path) as address:
-        control.settimeout(CONTROL_TIMEOUT_S)
-        running = control.connect_ex(address) == 0
-    if running:
+    if host_answers(folder):
         yield Finding("host", "ok", f"running: {folder.lock_path.read_text('utf-8', 'replace').strip()}")
         return
     yield Finding("host", "ok", "not running")

@@ -12,6 +12,7 @@ from server.folder import FolderError
 from server.keys import KeyFault
 from server.ledger.store import StoreBroken, StoreError
 from server.operations.desk import AdminError
+from tools.os_errors import explain
 
 USAGE: Final = 2
 """Something outside is wrong: a setting, a folder, a port. The message says what to do."""
@@ -38,10 +39,8 @@ def _leave(group: BaseExceptionGroup[BaseException], code: int) -> None:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    # Errors of ours that are OSErrors carry a whole sentence: the number in front of it helps nobody.
-    ours = isinstance(error, OSError) and error.filename is None and error.strerror
     try:
-        print(f"error: {ours or error}", file=sys.stderr)
+        print(f"error: {explain(error) if isinstance(error, OSError) else error}", file=sys.stderr)
     except OSError:
         sys.stderr = None  # nobody reads it: it must not be tried again at the end, which would change the exit code
     raise SystemExit(code)

@@ -31,7 +31,11 @@ class HostProcess:
             stdout=subprocess.DEVNULL,
             stderr=self._log,
         )
-        self.running = self._wait_running(log_path)
+        try:
+            self.running = self._wait_running(log_path)
+        except KeyboardInterrupt:
+            self.kill()  # nobody else knows of it yet
+            raise
 
     def _wait_running(self, log_path: Path) -> Running:
         deadline_s = time.monotonic() + START_TIMEOUT_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final, NamedTuple
 
 from rich import box
@@ -54,9 +54,9 @@ def limit(value: int) -> str:
     return show_yuan(value) if value else "default"
 
 
-def moment(value: int) -> str:
-    """Milliseconds since 1970 as local time."""
-    return f"{datetime.fromtimestamp(value / 1000).astimezone():%Y-%m-%d %H:%M:%S}" if value else ""
+def moment(value: int, zone: tzinfo = UTC) -> str:
+    """Milliseconds since 1970 as the zone's time, which whoever shows it must name; a table does so in its title."""
+    return f"{datetime.fromtimestamp(value / 1000, zone):%Y-%m-%d %H:%M:%S}" if value else ""
 
 
 class Column(NamedTuple):
@@ -71,26 +71,39 @@ class Column(NamedTuple):
         """Numbers stand on the right."""
         return self.show in (yuan, limit)
 
+    @property
+    def is_fixed(self) -> bool:
+        """Numbers and times are whole or worth nothing."""
+        return self.is_number or self.show is moment
 
-def print_table(rows: Sequence[Fields], columns: Sequence[Column], nothing: str) -> None:
+    def text(self, row: Fields, zone: tzinfo) -> str:
+        """What a cell says."""
+        value = row[self.field]
+        return moment(value, zone) if self.show is moment else self.show(value)
+
+
+def print_table(rows: Sequence[Fields], columns: Sequence[Column], nothing: str, zone: tzinfo = UTC) -> None:
     """A table, or the words for an empty one. Texts are shown as they are: no markup, no control characters."""
     if not rows:
         console().print(nothing)
         return
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for column in columns:
-        table.add_column(column.title, justify="right" if column.is_number else "left", no_wrap=column.is_number)
+        title = f"{column.title} ({zone})" if column.show is moment else column.title
+        table.add_column(title, justify="right" if column.is_number else "left", no_wrap=column.is_fixed)
     for row in rows:
-        table.add_row(*(Text(column.show(row[column.field])) for column in columns))
+        table.add_row(*(Text(column.text(row, zone)) for column in columns))
     console().print(table)
 
 
-def print_rows(rows: Sequence[Fields], columns: Sequence[Column], *, as_json: bool, nothing: str) -> None:
-    """A listing in the form that was asked for."""
+def print_rows(
+    rows: Sequence[Fields], columns: Sequence[Column], *, as_json: bool, nothing: str, zone: tzinfo = UTC
+) -> None:
+    """A listing in the form that was asked for; times in the zone's."""
     if as_json:
         print_json(list(rows))
     else:
-        print_table(rows, columns, nothing)
+        print_table(rows, columns, nothing, zone)
 
 
 def print_done(fields: Fields, sentence: str, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import time
 from contextlib import nullcontext
@@ -22,7 +23,7 @@ from server.stream import open_request_stream
 from terminal_emulator.load import LoadError, LoadPlan, LoadProgress, LoadResult, run_load
 from terminal_emulator.settings import Settings
 from tools import audit as money
-from tools.admin_client import open_admin
+from tools.admin_client import host_answers, open_admin
 from tools.faults import InputError, explained
 from tools.load_report import html_page, print_result
 from tools.options import data_folder
@@ -31,6 +32,7 @@ from tools.provision import provision
 RATE_PER_TERMINAL: Final = 0.5
 """Sales per second and till when no rate is given: a busy till serves somebody every other second."""
 MAX_TERMINALS: Final = 20_000
+MAX_CARDS: Final = 1_000_000
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Thousands of idle brains are walked by every full collection; sales leave few cycles behind."""
 Switch = Annotated[bool, Parameter(negative="")]
@@ -56,6 +58,7 @@ def load(
 
     Enrols test terminals (from 9000-1) and issues test cards by itself. Customers come at random at the given rate,
     whatever the host does, and latency counts from their coming. The host may be killed and started again meanwhile.
+    Ctrl-C ends it early, with the audit of what was sold.
 
     Parameters
     ----------
@@ -85,8 +88,10 @@ def load(
         No live display.
     """
     with explained():
-        connected = max(terminals, connected or 0)
-        _check(terminals, connected, seconds, warm_up, rate)
+        connected = terminals if connected is None else connected
+        check_rush(terminals, connected, seconds, warm_up, rate, cards)
+        for out in filter(None, (json, html)):
+            check_out(out)
         folder = data_folder(data)
         offered = None if saturate else rate or terminals * RATE_PER_TERMINAL
         try:
@@ -104,11 +109,14 @@ def load(
         except* LoadError as group:
             raise InputError(str(group.exceptions[0])) from None
     report = full_report(result, verdict)
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    if html is not None:
-        html.write_text(html_page(report, result.latency), "utf-8")
     print_result(report, verdict)
+    with explained():
+        if json is not None:
+            json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        if html is not None:
+            html.write_text(html_page(report, result.latency), "utf-8")
+    if verdict.ok and result.stopped:
+        raise KeyboardInterrupt(f"figures and audit are of the {result.seconds:g} s that were measured")
     return 0 if verdict.ok else 1
 
 
@@ -124,9 +132,11 @@ def rush(
     seed: int = 1,
     quiet: bool = False,
 ) -> tuple[LoadResult, money.Audit]:
-    """Provision, sell, audit. FolderError if no host runs on the folder; LoadError if terminals cannot connect."""
-    running = folder.running()
-    if running is None:
+    """Provision, sell, audit; Ctrl-C ends the selling, and once more all of it.
+
+    FolderError if no host runs on the folder; LoadError if terminals cannot connect.
+    """
+    if folder.running() is None or not host_answers(folder):  # a killed host leaves its note behind
         raise FolderError(
             f"{folder.path}: expected a running host, found none; start `fanka serve {folder.path}` first"
         )
@@ -147,17 +157,21 @@ def rush(
         seed=seed,
     )
     gc.set_threshold(*GC_THRESHOLDS)
-    with nullcontext() if quiet else _display() as display:
-        result = trio.run(
-            partial(
-                run_load,
-                plan,
-                open_stream=partial(_connect, folder),
-                rng=Random(seed),  # noqa: S311 - a workload, not a secret
-                wall_clock=time.time,
-                report=partial(_show, display, plan) if display is not None else None,
+    try:
+        with nullcontext() if quiet else _display() as display:
+            result = trio.run(
+                partial(
+                    run_load,
+                    plan,
+                    open_stream=partial(_connect, folder),
+                    rng=Random(seed),  # noqa: S311 - a workload, not a secret
+                    wall_clock=time.time,
+                    report=partial(_show, display, plan) if display is not None else None,
+                    stop=_ctrl_c,
+                )
             )
-        )
+    except* KeyboardInterrupt:
+        raise KeyboardInterrupt(f"no audit was made; `fanka verify {folder.path}` checks the ledger") from None
     acknowledged = (
         money.Acknowledged(
             sale.terminal.to_int(),
@@ -170,6 +184,13 @@ def rush(
         for sale in result.acknowledged
     )
     return result, money.audit(folder.ledger_path, before, numbers, acknowledged)
+
+
+async def _ctrl_c() -> None:
+    """Return at the first Ctrl-C; the next one is Python's again."""
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        async for _ in signals:
+            return
 
 
 async def _connect(folder: DataFolder, _settings: Settings) -> trio.abc.Stream:
@@ -189,9 +210,31 @@ def full_report(result: LoadResult, verdict: money.Audit) -> dict[str, Any]:
     return report
 
 
-def _check(terminals: int, connected: int, seconds: float, warm_up_s: float, rate_per_s: float | None) -> None:
-    if not 1 <= terminals <= connected <= MAX_TERMINALS:
-        raise InputError(f"--terminals, --connected: expected 1..{MAX_TERMINALS}, got {terminals} and {connected}")
+def check_out(path: Path) -> None:
+    """Find out before a long run whether the file can be written. OSError, with its name, if not."""
+    existed = path.exists()
+    path.open("ab").close()
+    if not existed:
+        path.unlink()
+
+
+def check_rush(
+    terminals: int,
+    connected: int,
+    seconds: float,
+    warm_up_s: float = 0.0,
+    rate_per_s: float | None = None,
+    cards: int = 1,
+) -> None:
+    """InputError for options that make no rush."""
+    if not 1 <= terminals <= MAX_TERMINALS:
+        raise InputError(f"--terminals: expected 1..{MAX_TERMINALS}, got {terminals}")
+    if not terminals <= connected <= MAX_TERMINALS:
+        raise InputError(
+            f"--connected: expected {terminals}..{MAX_TERMINALS}, those of --terminals and more, got {connected}"
+        )
+    if not 1 <= cards <= MAX_CARDS:
+        raise InputError(f"--cards: expected 1..{MAX_CARDS}, got {cards}")
     if not 0.1 <= seconds <= 86_400:
         raise InputError(f"--seconds: expected 0.1..86400, got {seconds:g}")
     if not 0 <= warm_up_s <= 3600:

@@ -12,7 +12,11 @@ app = cyclopts.App(
     name="fanka",
     help="Fanka (饭卡): an open host for canteen POS terminals, its terminal emulator and its tools.",
     version=lambda: version("fanka"),
+    suppress_keyboard_interrupt=False,  # main() says a word about it
 )
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
 
 COMMANDS: Final = {
     "demo": ("tools.demo:demo", "See a terminal take a payment and a lunch rush add up, in a minute."),
@@ -32,11 +36,27 @@ for _number, (_name, (_place, _help)) in enumerate(COMMANDS.items()):
 
 
 def main() -> None:
-    """Entry point of the console script. A command line that cannot be understood ends with 2, as every bad input."""
+    """Entry point of the console script.
+
+    A command line that cannot be understood ends with 2, as every bad input; Ctrl-C with one line and 130.
+    """
     try:
         app(exit_on_error=False)
     except cyclopts.CycloptsError:
         sys.exit(2)  # cyclopts has said what is wrong
+    except BaseException as error:
+        interrupt = find_interrupt(error)
+        if interrupt is None:
+            raise
+        print(": ".join(["interrupted", *map(str, interrupt.args)]), file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def find_interrupt(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C that ended a command: trio puts it into exception groups, beside what else ended because of it."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(find_interrupt, error.exceptions)), None)
+    return error if isinstance(error, KeyboardInterrupt) else None
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from protocol.limits import MAX_AMOUNT_FEN
+
 _YUAN: Final = re.compile(r"(?P<sign>-?)(?P<whole>\d{1,9})(?:\.(?P<cents>\d{1,2}))?", re.ASCII)
 
 
@@ -12,7 +14,10 @@ def parse_yuan(text: str) -> int:
     """`12.5` or `-3` as fen, exactly. ValueError that says what was expected."""
     match = _YUAN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"amount: expected yuan like 12 or 12.50, at most two decimals, got {text.strip()[:40]!r}")
+        most = show_yuan(MAX_AMOUNT_FEN)
+        raise ValueError(
+            f"amount: expected yuan like 12 or 12.50, at most two decimals and {most}, got {text.strip()[:40]!r}"
+        )
     fen = int(match["whole"]) * 100 + int((match["cents"] or "").ljust(2, "0"))
     return -fen if match["sign"] else fen
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,16 @@ def data_folder(data: Path | None) -> DataFolder:
     from server.folder import find_folder
 
     return find_folder(data, os.environ.get("FANKA_DATA"), Path.cwd())
+
+
+def zone_of(data: Path | None) -> timezone:
+    """The data folder's local time, as its configuration has it; UTC while that cannot be read."""
+    from server.config import ConfigError, load_config
+
+    try:
+        return timezone(timedelta(minutes=load_config(data_folder(data).config_path).day.utc_offset_minutes))
+    except ConfigError:
+        return UTC
 
 
 def to_fen(amount_yuan: str) -> int:

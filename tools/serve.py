@@ -17,11 +17,12 @@ import trio
 from cyclopts import Parameter
 
 from server.app import Outside, serve_folder
+from server.config import default_text, parse_config
 from server.folder import DataFolder, find_folder
 from server.gate import LedgerThread
 from server.keys import KeyRing, load_kek
 from server.logsink import LogSink
-from tools.faults import explained
+from tools.faults import InputError, explained
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long the event loop may keep Python's lock from the ledger's thread. With the default of 5 ms a commit under load
@@ -53,7 +54,14 @@ def init(
     """
     with explained():
         changes = {("listen", "host"): host, ("listen", "port"): port, ("http", "port"): http_port}
-        folder = DataFolder.create(data, secrets.token_bytes, changes)
+        parse_config(default_text(changes), "fanka init")  # before anything is made
+        try:
+            folder = DataFolder.create(data, secrets.token_bytes, changes)
+        except OSError as error:
+            raise InputError(
+                f"{data}: expected a place where a folder can be made, got"
+                f' "{error.strerror or error}"; choose another place'
+            ) from None
         KeyRing(load_kek(folder.kek_path))
     print(f"{data}: ready. Next:")
     print(f"  fanka serve {data}")

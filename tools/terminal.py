@@ -29,6 +29,8 @@ from terminal_emulator.settings import DEFAULT_PORT, Settings, SettingsError, re
 from terminal_emulator.slip import Slip
 from terminal_emulator.storage import FileStorage, StorageError
 from terminal_emulator.terminal import EnrolError, enrol
+from tools.os_errors import explain
+from tools.words import counted
 
 KEY_FILE_NAME: Final = "key.json"
 MEMORY_NAME: Final = "memory"
@@ -90,7 +92,7 @@ def terminal(
     """
     with explained():
         cards = [read_card(text) for text in card or []]
-        steps = None if script is None else parse_script(script.read_text(encoding="utf-8"), str(script), dict(cards))
+        steps = None if script is None else parse_script(read_script(script), str(script), dict(cards))
         key_file, memory = find_place(place)
         if enrol_code is not None:
             address = (host or "127.0.0.1", port or DEFAULT_PORT)
@@ -109,8 +111,8 @@ def terminal(
             else:
                 trio.run(run_with_script, brain, steps, print if show else None, printer)
             if brain.unresolved:
-                count = brain.unresolved
-                print(f"{count} sales without a final state are kept and resolved at the next start", file=sys.stderr)
+                sales = counted(brain.unresolved, "sale")
+                print(f"kept, to be resolved at the next start: {sales} without a final state", file=sys.stderr)
         finally:
             storage.close()
 
@@ -150,13 +152,16 @@ async def enrol_into(
     """Trade a one-time code for a key and write it down at once: the code is used up."""
     terminal_number, code_bytes = read_enrol_code(code, number)
     key_file.parent.mkdir(parents=True, exist_ok=True)  # before the code is used up
-    enrolled = await enrol(
-        terminal=terminal_number,
-        code=code_bytes,
-        serial_number=serial_number,
-        open_stream=partial(trio.open_tcp_stream, *address),
-        random_bytes=secrets.token_bytes,
-    )
+    try:
+        enrolled = await enrol(
+            terminal=terminal_number,
+            code=code_bytes,
+            serial_number=serial_number,
+            open_stream=partial(trio.open_tcp_stream, *address),
+            random_bytes=secrets.token_bytes,
+        )
+    except EnrolError as error:
+        raise EnrolError(f"host {address[0]}:{address[1]}: {error}") from None
     settings = Settings(
         terminal=terminal_number,
         root_key=enrolled.root_key,
@@ -203,6 +208,14 @@ def read_key_file(key_file: Path) -> Settings:
     return read_settings(key_file)
 
 
+def read_script(script: Path) -> str:
+    """Its text; UsageError if it is none."""
+    try:
+        return script.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"{script}: expected a script of keys and taps in UTF-8 text, got other bytes") from None
+
+
 def choose(settings: Settings, host: str | None, port: int | None, language: Literal["zh", "en"] | None) -> Settings:
     """The settings of the key file, but for what the command line says."""
     return msgspec.structs.replace(
@@ -245,5 +258,6 @@ def _leave(group: BaseExceptionGroup[BaseException], code: int) -> None:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    print(f"error: {error}" if code == USAGE else str(error), file=sys.stderr)
+    said = explain(error) if isinstance(error, OSError) else str(error)
+    print(f"error: {said}" if code == USAGE else said, file=sys.stderr)
     raise SystemExit(code)

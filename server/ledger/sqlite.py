@@ -67,7 +67,7 @@ class SqliteStore:
         try:
             self._db = apsw.Connection(self._path, flags=flags, vfs=vfs)
         except apsw.Error as error:
-            raise StoreRefused(f"{self._path}: cannot be opened: {error}; `fanka init` makes a ledger") from error
+            raise StoreRefused(_why_not_opened(Path(self._path), error)) from error
         try:
             self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
             self._prepare(readonly, create)
@@ -201,6 +201,17 @@ class SqliteStore:
         if self._broken:
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._db.close()
+
+
+def _why_not_opened(path: Path, error: apsw.Error) -> str:
+    """A ledger that is lost wants its backup, one that is there wants its permissions looked at."""
+    try:
+        missing = not path.exists()
+    except OSError:
+        missing = False  # not even its folder may be looked into
+    if missing:
+        return f"{path}: expected the ledger, found none; restore it from a backup (`fanka init` makes a new folder)"
+    return f'{path}: expected a ledger this user may open, got "{error}"; look at owner and permissions'
 
 
 def _nothing() -> None:

@@ -58,9 +58,51 @@ def test_the_generated_file_is_the_defaults_and_says_what_each_key_means():
 
 
 def test_changes_replace_defaults_in_the_generated_file():
-    config = parse_config(default_text({("listen", "port"): 0, ("listen", "host"): '0.0.0.0"x'}))
-    assert (config.listen.port, config.listen.host) == (0, '0.0.0.0"x')
+    config = parse_config(default_text({("listen", "port"): 0, ("listen", "host"): "::"}))
+    assert (config.listen.port, config.listen.host) == (0, "::")
     assert config.http == Config().http
+
+
+def test_a_generated_text_is_quoted_whatever_it_holds():
+    """It is refused for what it says, not because the file has come apart."""
+    written = default_text({("listen", "host"): 'a"\n[http]\nport = 1\\'})
+    assert tomllib.loads(written)["listen"]["host"] == 'a"\n[http]\nport = 1\\'
+    assert "listen.host: expected an address like 127.0.0.1 or a host name, got " in refusal(written)
+
+
+ADDRESSES = ["127.0.0.1", "0.0.0.0", "::1", "localhost", "host-1.campus.example", "a_b"]  # noqa: S104
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+def test_an_address_or_a_name_may_be_listened_on(host):
+    assert parse_config(f'[listen]\nhost = "{host}"\n').listen.host == host
+
+
+@pytest.mark.parametrize(
+    "host", ["", " ", "127.0.0", "1.2.3.4.5", "256.1.1.1", "a b", "-a", "http://x", "食堂", "x" * 254]
+)
+@pytest.mark.parametrize("table", ["listen", "http"])
+def test_what_can_be_no_address_is_refused(table, host):
+    message = refusal(f'[{table}]\nhost = "{host}"\n')
+    assert f" {table}.host: expected an address like 127.0.0.1 or a host name, got " in message
+
+
+@pytest.mark.parametrize(
+    ("hosts", "together"),
+    [
+        (("127.0.0.1", "127.0.0.1"), False),
+        (("0.0.0.0", "127.0.0.1"), False),  # noqa: S104
+        (("127.0.0.1", "::"), False),
+        (("127.0.0.1", "127.0.0.2"), True),
+    ],
+)
+def test_one_port_for_two_is_refused(hosts, together):
+    text = f'[listen]\nhost = "{hosts[0]}"\nport = 4105\n[http]\nhost = "{hosts[1]}"\nport = 4105\n'
+    if together:
+        assert parse_config(text).http.port == 4105
+    else:
+        assert "expected two different ports, got 4105 for both" in refusal(text)
+    assert parse_config(text.replace("4105", "0")).listen.port == 0
 
 
 @each_setting

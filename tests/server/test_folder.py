@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.config import Config, load_config
-from server.folder import DataFolder, FolderBusy, FolderError, find_folder
+from server.folder import DataFolder, FolderBusy, FolderError, Running, find_folder
 from server.ledger.sqlite import SqliteStore
 
 ROOT = Path(__file__).parents[2]
@@ -182,6 +182,26 @@ def test_a_holder_without_a_name_is_another_process(tmp_path):
         folder.lock_path.write_text("")
         with pytest.raises(FolderBusy, match="in use by another process"), folder.locked("two"):
             raise AssertionError("two holders")
+
+
+# --- The note of where a host listens
+
+
+def test_a_running_host_leaves_a_note_of_where_it_listens(tmp_path):
+    folder = create(tmp_path / "data")
+    running = Running(42, ("127.0.0.1", 4105), ("127.0.0.1", 4106))
+    assert folder.running() is None
+    with folder.announced(running):
+        assert folder.running() == running
+    assert folder.running() is None
+    assert not folder.running_path.exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"[1, 2]"])
+def test_a_note_that_cannot_be_read_is_none(tmp_path, left):
+    folder = create(tmp_path / "data")
+    folder.running_path.write_bytes(left)
+    assert folder.running() is None
 
 
 # --- Finding one

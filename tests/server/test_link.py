@@ -484,6 +484,18 @@ async def test_a_terminal_that_asks_too_fast_is_slowed_down_and_costs_only_itsel
         assert trio.current_time() == before_s
 
 
+async def test_requests_that_cannot_be_read_are_slowed_down_too(autojump_clock):
+    async with open_host(requests_per_s=10) as rig:
+        line = await rig.sign_on(rig.enrol())
+        for _ in range(40):
+            frame = forge(line.connection, 0x0999, b"\0", flags=1)
+            line.connection.send(ECHO)
+            await line.stream.send_all(frame)
+            assert isinstance(await line.hear(), Reject)
+        assert trio.current_time() == pytest.approx((40 - BURST_S * 10) / 10, abs=0.2)
+        assert rig.count("requests_slowed_total") >= 19
+
+
 def test_text_is_cut_between_characters():
     assert cut_text("食堂", 6) == "食堂"
     assert cut_text("食堂", 5) == "食"

@@ -8,8 +8,10 @@ from protocol import TerminalNumber
 from protocol.framing import build_header, close_frame
 from protocol.messages import EnrolRequest, Reject, SignOffAnswer, SignOffRequest
 from protocol.security import root_key_from_enrol_code
-from server.link import STRANGER_LINES_PER_S
+from server.link import ENROL_REQUESTS_MAX, STRANGER_LINES_PER_S
 from server.operations.terminals import CODE_LIFETIME_MS
+from tests.bad_input import expect_reject
+from tests.protocol.pair import forge
 from tests.server.host import CARD, START_FEN, SlowLedger, open_host
 from tests.wire import ECHO, Till
 
@@ -195,3 +197,53 @@ async def test_the_end_of_an_enrolment_is_no_failed_handshake(autojump_clock):
         await trio.sleep(100)
         assert await line.is_over()
         assert rig.count("handshakes_total", result="failed") + rig.count("handshakes_total", result="timeout") == 0
+
+
+async def test_an_enrolment_has_the_time_of_one_handshake(autojump_clock):
+    """Whatever it asks in between: one code must not hold many connections for long."""
+    async with open_host() as rig:
+        line = await rig.sign_on(code_till(rig))
+        for _ in range(ENROL_REQUESTS_MAX - 1):
+            await trio.sleep(1.5)
+            await line.ask(ECHO)
+        assert await line.is_over()
+        assert trio.current_time() == 5
+        await wait_all_tasks_blocked()
+        rig.assert_at_rest()
+
+
+async def test_an_enrolment_may_ask_a_few_times_and_no_more():
+    async with open_host() as rig:
+        line = await rig.sign_on(code_till(rig))
+        for _ in range(ENROL_REQUESTS_MAX):
+            assert isinstance(await line.ask(ECHO), Reject)
+        assert await line.is_over()
+
+
+async def test_an_enrolment_request_that_cannot_be_read_is_rejected(logs):
+    async with open_host() as rig:
+        line = await rig.sign_on(code_till(rig))
+        frame = forge(line.connection, 0x0999, b"\0", flags=1)
+        expect_reject(line)
+        await line.stream.send_all(frame)
+        reject = await line.hear()
+        assert isinstance(reject, Reject)
+        assert (reject.rejected_mti, reject.response_code) == (0x0999, "40")
+        assert rig.count("frames_rejected_total", reason="type") == 1
+        assert [entry["event"] for entry in logs] == ["request refused"]
+        assert (await line.ask(EnrolRequest(serial_number="EX-1"))).response_code == "00"
+
+
+@pytest.mark.parametrize("noise", [b"", b"noise on the line"])
+async def test_an_enrolment_that_leaves_or_makes_noise_is_over(noise, logs):
+    async with open_host() as rig:
+        line = await rig.sign_on(code_till(rig))
+        if noise:
+            await line.stream.send_all(noise)
+            assert await line.is_over()
+        await line.stream.aclose()
+        await wait_all_tasks_blocked()
+        rig.assert_at_rest()
+        assert rig.count("handshakes_total", result="failed") == 0
+        assert rig.count("frames_rejected_total", reason="sync") == bool(noise)
+        assert [entry["event"] for entry in logs] == (["noise discarded"] if noise else [])

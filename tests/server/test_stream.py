@@ -183,7 +183,7 @@ async def test_a_port_that_is_taken_is_named():
 
 
 async def test_an_address_that_is_not_ours_is_named():
-    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0: .+; change the port in fanka\.toml"):
+    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0: .+ change the host in fanka\.toml"):
         listen("192.0.2.1", 0)
 
 

@@ -191,6 +191,18 @@ async def test_a_host_that_is_restarted_in_good_order(autojump_clock, rate_per_s
     audit(result, server.host)
 
 
+@pytest.mark.parametrize("rate_per_s", [50, None], ids=["open", "closed"])
+async def test_ended_early_what_was_sold_is_counted(autojump_clock, rate_per_s):
+    plan = plan_of(rate_per_s=rate_per_s, seconds=1000)
+    server = SlowServer(plan, delay_s=0.1)
+    result = await run(plan, server, stop=partial(trio.sleep, 20))
+    assert result.stopped
+    assert result.seconds == pytest.approx(20, abs=0.1)
+    assert result.throughput_per_s == pytest.approx(rate_per_s or 100, rel=0.15)
+    assert result.unresolved == 0
+    audit(result, server.host)
+
+
 async def test_the_same_seed_gives_the_same_customers(autojump_clock):
     plan = plan_of(rate_per_s=20)
     results = [await run(plan, SlowServer(plan), seed=seed) for seed in (5, 5, 6)]

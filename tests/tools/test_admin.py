@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -171,6 +173,27 @@ def test_a_cards_history_is_shown(fanka):
         assert fanka.out.count("12.34") == 3
 
 
+def test_movements_fit_a_narrow_window(fanka, folder, monkeypatch):
+    monkeypatch.setattr("tools.listing.PIPE_WIDTH", 80)
+    fanka("admin", "card", "issue", "04a1b2c3", "S1", "张三")
+    fanka("admin", "account", "topup", "S1", "99999.99")
+    fanka("admin", "account", "show", "S1")
+    [row] = [line for line in fanka.out.splitlines() if "adjustment" in line]
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d .*99999\.99 .*99999\.99 .*office$", row.rstrip())
+    assert len(row) <= 80
+
+
+def test_times_are_the_folders(fanka, folder):
+    [day] = fanka.json("admin", "day", "show")
+    for minutes, name in ((480, "UTC+08:00"), (-210, "UTC-03:30"), (0, "UTC")):
+        text = folder.config_path.read_text("utf-8")
+        folder.config_path.write_text(re.sub("utc_offset_minutes = .*", f"utc_offset_minutes = {minutes}", text))
+        fanka("admin", "day", "show")
+        local = datetime.fromtimestamp(day["opened_at_ms"] / 1000, timezone(timedelta(minutes=minutes)))
+        assert f"opened ({name})" in fanka.out
+        assert f"{local:%Y-%m-%d %H:%M:%S}" in fanka.out
+
+
 def test_merchants_change(fanka):
     fanka("admin", "merchant", "add", "一食堂")
     assert fanka("admin", "merchant", "rename", 1, "二食堂") == 0
@@ -192,6 +215,9 @@ def test_days(fanka):
     [
         (["account", "topup", "S1", "1.005"], "amount: expected yuan like 12 or 12.50"),
         (["account", "topup", "S1", "-1"], "amount: expected 0.01 to"),
+        (["account", "topup", "S1", "1000000000"], "at most two decimals and 9999999.99"),
+        (["import", "nope.csv"], 'nope.csv: expected something by this name, got "No such file or directory"; check'),
+        (["import", "/"], '/: expected a file, got "Is a directory"; name a file in it'),
         (["account", "topup", "S9", "1"], "which nobody has"),
         (["account", "topup", "S1", "1", "--request", "x"], "--request: expected BATCH-LINE"),
         (["account", "topup", "S1", "1", "--request", "1-1"], "request: expected BATCH-LINE with batch 2.."),

@@ -23,7 +23,7 @@ def test_imported(fanka, file):
     assert fanka("admin", "import", file) == 0
     assert fanka.out.splitlines() == [
         f"{file}: read as GB18030",
-        "2 lines: 2 new accounts, 2 new cards, 1 opening balances of 12.50 yuan together",
+        "2 lines: 2 new accounts, 2 new cards, 1 opening balance of 12.50 yuan",
     ]
     assert balances(fanka) == {"S1": 1250, "S2": 0}
     assert not file.with_name("cards.csv.errors.csv").exists()
@@ -35,7 +35,7 @@ def test_the_same_file_again(fanka, file):
     fanka("admin", "import", file)
     assert fanka("admin", "import", file) == 0
     assert (
-        "1 lines: 0 new accounts, 0 new cards, 0 opening balances of 0.00 yuan together; the rest was there"
+        "1 line: 0 new accounts, 0 new cards, 0 opening balances of 0.00 yuan together; the rest was there"
         in fanka.out
     )
     assert balances(fanka) == {"S1": 1250}
@@ -57,7 +57,7 @@ def test_one_bad_line_and_nothing_is_imported(fanka, file):
 def test_the_good_ones_all_the_same(fanka, file):
     file.write_text(HEADER + "S1,张三,04A1,12.50\nS2,李四,zz,1\n")
     assert fanka("admin", "import", file, "--skip-bad") == 0
-    assert "1 lines: 1 new accounts" in fanka.out
+    assert "1 line: 1 new account," in fanka.out
     assert balances(fanka) == {"S1": 1250}
 
 

@@ -16,6 +16,7 @@ from tests.protocol.make_vectors import FOLDER
 from tests.protocol.samples import ENROL_CODE, PAYER, ROOT_KEY, SALE, TERMINAL
 from tools import decode as command
 from tools.decode import InputError, decode, from_hex, read_key
+from tools.main import app
 
 SESSION = json.loads((FOLDER / "session.json").read_text(encoding="utf-8"))
 ENROLMENT = json.loads((FOLDER / "enrolment.json").read_text(encoding="utf-8"))
@@ -73,7 +74,7 @@ T>H  HELLO, 65 bytes at 0
     45  6578616d706c6520312e300000000000  firmware            'example 1.0'
     61  bb335128                          crc                 right
 
-1 frames, none with a fault
+1 frame, none with a fault
 """
 
 
@@ -138,13 +139,28 @@ class TestSources:
         assert out.endswith("32 frames, none with a fault\n")
 
 
+def test_a_hyphen_at_the_command_line_is_standard_input(stdin, capsys):
+    stdin(HELLO.hex().encode())
+    with pytest.raises(SystemExit) as left:
+        app(["decode", "-"], result_action="sys_exit")
+    assert left.value.code == 0
+    assert capsys.readouterr().out == HELLO_TEXT
+
+
 class TestUnusable:
     @pytest.mark.parametrize("source", ["no-such-file", "zz", "464", "", "g" * 5000, "FK\0", "\0"])
     def test_source(self, run, source):
         code, out, err = run(source)
         assert (code, out) == (2, "")
-        assert re.match(r"fanka decode: (expected a file, hex digits or -, got|g+: cannot be read: File name too)", err)
+        assert re.match(r"error: (expected a file, hex digits or -, got|g+: cannot be read: File name too)", err)
         assert len(err) < 200
+
+    def test_key_file_in_place_of_frames(self, run, tmp_path):
+        path = tmp_path / "3-58.json"
+        path.write_text(json.dumps({"terminal": "3-58", "root_key": "5e" * 32}, indent=1))
+        code, out, err = run(str(path))
+        assert (code, out) == (2, "")
+        assert err == f"error: {path}: expected frames, got a terminal's key file; it belongs after --key\n"
 
     def test_folder(self, run, tmp_path):
         assert run(str(tmp_path))[0] == 2
@@ -154,19 +170,19 @@ class TestUnusable:
         stdin(content)
         code, _, err = run()
         assert code == 2
-        assert err.startswith("fanka decode: standard input: expected frames, got ")
+        assert err.startswith("error: standard input: expected frames, got ")
 
     def test_too_much(self, run, stdin, monkeypatch):
         monkeypatch.setattr(command, "MAX_INPUT_BYTES", 10)
         stdin(bytes(11))
         code, _, err = run()
-        assert (code, err) == (2, "fanka decode: standard input: expected at most 10 bytes; cut the capture\n")
+        assert (code, err) == (2, "error: standard input: expected at most 10 bytes; cut the capture\n")
 
     @pytest.mark.parametrize("key", ["", "xyz", "00" * 15, "00" * 33, "0" * 4000, "{}", '{"root_key": 5}', "{", "[1]"])
     def test_key(self, run, key):
         code, out, err = run(HELLO.hex(), key=[key])
         assert (code, out) == (2, "")
-        assert err.startswith("fanka decode: key")
+        assert err.startswith("error: key")
         assert not key or key not in err
 
     def test_unreadable_file(self, run, tmp_path, monkeypatch):
@@ -177,7 +193,7 @@ class TestUnusable:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(Path, "open", refuse)
-        assert run(str(path)) == (2, "", f"fanka decode: {str(path)[:60]}: cannot be read: Permission denied\n")
+        assert run(str(path)) == (2, "", f"error: {str(path)[:60]}: cannot be read: Permission denied\n")
 
 
 class TestKeys:
@@ -217,7 +233,7 @@ class TestFaults:
         assert "  !! expected the sync word 464b, got 4745" in out
         assert "an HTTP request?" in out
         assert f"!! expected {HELLO[-4:].hex()}" in out
-        assert out.endswith("1 frames, none with a fault; 79 bytes that are no frame\n")
+        assert out.endswith("1 frame, none with a fault; 79 bytes outside any frame\n")
 
     def test_faulty_frame(self, run):
         code, out, _ = run(CLEAR_SALE.hex())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from server.folder import DataFolder
+from server.control import short_address
+from server.folder import DataFolder, Running
+from terminal_emulator.load import LoadProgress
+from tools.demo import demo
 from tools.host_process import HostProcess, serving
 from tools.load import load
 from tools.verify import check_ledger
@@ -31,11 +37,35 @@ def test_no_host_running(folder: DataFolder, capsys: pytest.CaptureFixture[str])
     assert "expected a running host, found none" in capsys.readouterr().err
 
 
+def test_a_killed_hosts_note_is_no_host(folder: DataFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.running_path.write_bytes(msgspec.json.encode(Running(1, ("127.0.0.1", 4105), ("127.0.0.1", 4106))))
+    with socket.socket(socket.AF_UNIX) as control, short_address(folder.control_path) as address:
+        control.bind(address)
+    with pytest.raises(SystemExit) as left:
+        load(folder.path, terminals=1, seconds=1)
+    assert left.value.code == 2
+    assert "expected a running host, found none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [{"terminals": -1}, {"seconds": 0.0}])
+def test_a_demo_of_nothing(options: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        demo(**options)
+    assert left.value.code == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert f"error: --{next(iter(options))}: expected" in said.err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"terminals": 0}, "--terminals"),
-        ({"terminals": 10, "connected": 30_000}, "--terminals"),
+        ({"terminals": 10, "connected": 30_000}, "--connected: expected 10..20000"),
+        ({"terminals": 10, "connected": 9}, "--connected: expected 10..20000"),
+        ({"cards": 0}, "--cards"),
+        ({"json": Path("/no/such/folder/x")}, "/no/such/folder/x: expected something by this name"),
+        ({"html": Path("/")}, "/: expected a file"),
         ({"seconds": 0}, "--seconds"),
         ({"warm_up": -1}, "--warm-up"),
         ({"rate": 0.0}, "--rate"),
@@ -64,6 +94,24 @@ def test_a_rush_and_its_report(folder: DataFolder, tmp_path: Path) -> None:
     assert report["approved"] == audit["acknowledged"] == audit["in_ledger"] > 0
     assert (audit["missing"], audit["duplicated"], audit["balanced"]) == (0, 0, True)
     assert "<svg" in page.read_text("utf-8")
+
+
+def test_interrupted_and_audited_all_the_same(
+    folder: DataFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C as soon as something has been sold: the audit is printed all the same."""
+    pressed: list[int] = []
+
+    def press(_display: object, _plan: object, now: LoadProgress) -> None:
+        if now.approved and not pressed:
+            pressed.append(now.approved)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("tools.load._show", press)
+    with serving(folder), pytest.raises(KeyboardInterrupt, match="figures and audit are of the"):
+        load(folder.path, terminals=5, seconds=600, rate=50, cards=50)
+    assert pressed
+    assert "audit balanced: " in capsys.readouterr().out
 
 
 def test_a_host_killed_in_the_middle(folder: DataFolder, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ async def test_enrolling_writes_a_key_file(nursery, tmp_path):
 
 async def test_a_refused_code_writes_nothing(nursery, tmp_path):
     port = await listen(nursery, EnrollingToy(), root_key_from_enrol_code(CODE, NUMBER))
-    with pytest.raises(EnrolError, match="3-58: expected code 00, got 58"):
+    with pytest.raises(EnrolError, match=r"127.0.0.1:\d+: terminal 3-58: expected code 00, got 58.* ask for a new one"):
         await enrol_into(tmp_path / "key.json", CODE.hex(), "3-58", "SN-2", ("127.0.0.1", port))
     assert list(tmp_path.iterdir()) == []
     nursery.cancel_scope.cancel()
@@ -189,6 +189,12 @@ def test_a_script_that_is_not_fulfilled(key_file, tmp_path, capsys):
         ({"card": ["x"]}, "error: --card: expected NAME=UID"),
         ({"place": "none.json"}, "error: .*none.json: expected a key file, got none"),
         ({"place": "bad.json"}, "error: .*bad.json"),
+        (
+            {"place": "binary.json"},
+            "error: .*binary.json: expected a key file as .fanka admin .*, got bytes that are no",
+        ),
+        ({"place": "list.json"}, "error: .*list.json: expected a key file as .fanka admin .*, got other JSON"),
+        ({"place": "script.txt"}, "error: .*script.txt: expected a key file as .fanka admin .*, got no JSON"),
         ({"enrol_code": "00"}, "error: --enrol-code: expected --number"),
         ({"script": None}, "error: expected a window with keyboard and screen, got none: use --script FILE"),
         ({"script": None, "card": ["x=01"] * 6}, "error: --card: expected at most 5 cards on the screen, got 6"),
@@ -196,6 +202,8 @@ def test_a_script_that_is_not_fulfilled(key_file, tmp_path, capsys):
 )
 def test_what_is_wrong_outside_is_said_in_one_line(key_file, tmp_path, capsys, options, complaint):
     (tmp_path / "bad.json").write_text("{}")
+    (tmp_path / "binary.json").write_bytes(bytes(range(256)))
+    (tmp_path / "list.json").write_text("[1]")
     script = tmp_path / "script.txt"
     script.write_text(options.get("script") or "", encoding="utf-8")
     place = tmp_path / options["place"] if "place" in options else key_file
@@ -205,6 +213,17 @@ def test_what_is_wrong_outside_is_said_in_one_line(key_file, tmp_path, capsys, o
     assert caught.value.code == USAGE
     [line] = capsys.readouterr().err.splitlines()
     assert re.match(complaint, line)
+
+
+def test_a_script_that_is_none(key_file, tmp_path, capsys):
+    (tmp_path / "binary").write_bytes(bytes(range(256)))
+    for name, said in (("binary", "in UTF-8 text, got other bytes"), ("missing", "No such file or directory")):
+        with pytest.raises(SystemExit) as caught:
+            terminal(key_file, script=tmp_path / name)
+        assert caught.value.code == USAGE
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {tmp_path / name}: expected ")
+        assert said in line
 
 
 def test_a_memory_in_use_is_not_shared(key_file, tmp_path, capsys):

@@ -25,6 +25,12 @@ def test_all_holds(fanka, used):
     found = fanka.json("verify", used.path)
     assert found["ok"] is True
     assert len(found["checks"]) == 14
+    assert found["newest"]["seq"] == 1
+    store = SqliteStore(used.ledger_path, readonly=True)
+    assert found["newest"]["digest"] == store.head()[1].hex()
+    store.close()
+    fanka("verify")
+    assert f"newest transfer: 1, digest {found['newest']['digest']}\n" in fanka.out
     assert all(check.keys() == {"name", "ok", "detail"} and check["ok"] is True for check in found["checks"])
 
 

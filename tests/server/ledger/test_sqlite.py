@@ -134,8 +134,15 @@ def test_another_programs_database_is_refused_untouched(path, readonly):
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(StoreRefused, match="cannot be opened"):
+    with pytest.raises(
+        StoreRefused, match=r"expected a ledger this user may open, got .*; look at owner and permissions"
+    ):
         SqliteStore(tmp_path)
+
+
+def test_a_lost_ledger_wants_its_backup(tmp_path):
+    with pytest.raises(StoreRefused, match="expected the ledger, found none; restore it from a backup"):
+        SqliteStore(tmp_path / "ledger.db", create=False)
 
 
 def test_a_refused_file_is_let_go_of(path):

@@ -31,6 +31,9 @@ log = structlog.get_logger("gate")
 HAND_OVER_S: Final = 0.02
 """Longest the event loop waits for a batch to be ready for its commit: twice what a full batch takes on a slow core. A
 cold cache or a checkpoint takes longer; then both go on side by side."""
+QUEUE_PATIENCE_S: Final = 2.0
+"""Longest a request waits for its commit to begin: a terminal gives up after ANSWER_TIMEOUT_S, three seconds, and a
+sale booked after that is one to be looked up or reversed."""
 PROBE_EVERY_S: Final = 5.0
 """How often an unhealthy ledger is tried."""
 BUSY: Final = Outcome(Decision.BUSY)
@@ -102,10 +105,11 @@ class InlineExecutor:
 class _Waiting:
     """A command or a call in the queue, and the task that waits for it (None once it has gone away)."""
 
-    __slots__ = ("task", "work")
+    __slots__ = ("since_s", "task", "work")
 
     def __init__(self, work: Any) -> None:
         self.work = work
+        self.since_s = trio.current_time()
         self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
 
     async def wait(self) -> Any:
@@ -200,22 +204,35 @@ class Gate:
             call.finish(result)
 
     async def _run_batch(self) -> None:
-        size = min(len(self._commands), self._batch_max)
-        batch = [self._commands.popleft() for _ in range(size)]
+        started_s = trio.current_time()
+        batch = self._next_batch(started_s)
+        if not batch:
+            return
         commands = [waiting.work for waiting in batch]
         head_seq = self._ledger.head_seq
-        started_s = trio.current_time()
         try:
             outcomes: Sequence[Outcome] = await self._executor.run(self._commit, commands)
             if self._ledger.head_seq != head_seq:
                 self.healthy = True  # queries and repeats succeed on a full disk too, and prove nothing
         except StoreError as error:
             self._note_fault(error)
-            outcomes = [FAULT] * size
-        self._metrics.batch_size.observe(size)
+            outcomes = [FAULT] * len(batch)
+        self._metrics.batch_size.observe(len(batch))
         self._metrics.commit_seconds.observe(trio.current_time() - started_s)
         for waiting, result in zip(batch, outcomes, strict=True):
             waiting.finish(outcome.Value(result))
+
+    def _next_batch(self, now_s: float) -> list[_Waiting]:
+        """What waits, oldest first. What has waited too long is answered BUSY: its terminal is about to ask again."""
+        batch: list[_Waiting] = []
+        while self._commands and len(batch) < self._batch_max:
+            waiting = self._commands.popleft()
+            if now_s - waiting.since_s <= QUEUE_PATIENCE_S:
+                batch.append(waiting)
+            else:
+                self._metrics.shed.inc()
+                waiting.finish(outcome.Value(BUSY))
+        return batch
 
     def _note_fault(self, error: StoreError) -> None:
         """Count and log; a store that may have lost a commit takes the process down."""

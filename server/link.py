@@ -379,8 +379,6 @@ class Link:
         while True:
             event = connection.next_event()
             if event is NEED_DATA:
-                if session.last_answer is not None:
-                    return session.last_answer
                 now_s = trio.current_time()
                 if connection.mid_frame:
                     if not waiting_for_rest:

@@ -61,7 +61,9 @@ class Metrics:
             "fanka_ledger_commit_seconds", "From taking a batch to its durable commit.", buckets=LATENCY_BUCKETS_S
         )
         self.queue_depth = gauge("fanka_ledger_queue_depth", "Requests waiting for a commit.")
-        self.shed = counter("fanka_ledger_shed_total", "Requests answered 09 because the queue was full.")
+        self.shed = counter(
+            "fanka_ledger_shed_total", "Requests answered 09: the queue was full, or they had waited too long in it."
+        )
         self.ledger_faults = counter(
             "fanka_ledger_faults_total", "Failures of the ledger, by kind: StoreFull, StoreBroken, command.", ("kind",)
         )

@@ -38,6 +38,7 @@ GENERATORS: Final[dict[str, str]] = {
     "commands": "tools.docs_operating:commands",
     "settings": "tools.docs_operating:settings_table",
     "metrics": "tools.docs_operating:metrics",
+    "scripts": "tools.docs_operating:scripts",
 }
 """Name in the marker: module and function, imported only when a document asks for it."""
 

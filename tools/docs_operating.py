@@ -1,4 +1,4 @@
-"""Generated parts of docs/operating.md: commands, settings, metrics, as the program has them."""
+"""Generated parts of docs/operating.md: commands, settings, metrics, scripts, as the program has them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from server.config import settings
 from server.metrics import Metrics
+from terminal_emulator import script
 from tools.main import COMMANDS
 
 
@@ -36,3 +37,9 @@ def metrics() -> str:
         suffix = "_total" if described.type == "counter" else ""
         rows.append(f"| `{described.name}{suffix}` | {described.type} | {labels} | {described.documentation} |")
     return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *rows])
+
+
+def scripts() -> str:
+    """The language of `fanka terminal --script`: the indented table of the module that reads it."""
+    steps = [line[4:] for line in (script.__doc__ or "").splitlines() if line.startswith("    ")]
+    return "\n".join(["```text", *steps, "```"])

@@ -16,7 +16,7 @@ def parse_yuan(text: str) -> int:
     if match is None:
         most = show_yuan(MAX_AMOUNT_FEN)
         raise ValueError(
-            f"amount: expected yuan like 12 or 12.50, at most two decimals and {most}, got {text.strip()[:40]!r}"
+            f"amount: expected yuan like 12 or 12.50, up to {most} with at most two decimals, got {text.strip()[:40]!r}"
         )
     fen = int(match["whole"]) * 100 + int((match["cents"] or "").ljust(2, "0"))
     return -fen if match["sign"] else fen

@@ -8,11 +8,12 @@ import trio
 from prometheus_client import CollectorRegistry
 from trio.testing import wait_all_tasks_blocked
 
-from server.gate import BUSY, FAULT, PROBE_EVERY_S, Gate, InlineExecutor, LedgerThread
+from server.gate import BUSY, FAULT, PROBE_EVERY_S, QUEUE_PATIENCE_S, Gate, InlineExecutor, LedgerThread
 from server.ledger.model import Decision, TransferState
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import StoreBroken, StoreFull
 from server.metrics import Metrics
+from tests.server.host import SlowLedger
 from tests.server.ledger import audit
 from tests.server.ledger.campus import ANN, BEN, NOW_MS, START_FEN, balance, open_campus, query, sale
 
@@ -475,3 +476,26 @@ def test_the_thread_ends_when_stopped():
     [thread] = set(threading.enumerate()) - before
     executor.stop()
     assert not thread.is_alive()
+
+
+async def test_a_request_that_waited_too_long_is_told_so_and_nothing_is_posted(nursery, autojump_clock):
+    """Behind a slow commit: its terminal is about to ask again, and must not be answered by a booking it gave up."""
+    executor = SlowLedger(QUEUE_PATIENCE_S + 0.5)
+    rig = GateRig(executor)
+    nursery.start_soon(rig.gate.run)
+    outcomes = {}
+
+    async def sell(stan):
+        outcomes[stan] = await rig.gate.submit(sale(stan, 1))
+
+    async with trio.open_nursery() as sellers:
+        sellers.start_soon(sell, 1)
+        await wait_all_tasks_blocked()
+        sellers.start_soon(sell, 2)
+    assert outcomes[1].decision == APPROVED
+    assert outcomes[2] == BUSY
+    assert rig.count("ledger_shed_total") == 1
+    executor.delay_s = 0
+    assert (await rig.gate.submit(query(2))).state == TransferState.NEVER_SEEN
+    nursery.cancel_scope.cancel()
+    rig.store.close()

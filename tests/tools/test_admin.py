@@ -215,7 +215,7 @@ def test_days(fanka):
     [
         (["account", "topup", "S1", "1.005"], "amount: expected yuan like 12 or 12.50"),
         (["account", "topup", "S1", "-1"], "amount: expected 0.01 to"),
-        (["account", "topup", "S1", "1000000000"], "at most two decimals and 9999999.99"),
+        (["account", "topup", "S1", "1000000000"], "up to 9999999.99 with"),
         (["import", "nope.csv"], 'nope.csv: expected something by this name, got "No such file or directory"; check'),
         (["import", "/"], '/: expected a file, got "Is a directory"; name a file in it'),
         (["account", "topup", "S9", "1"], "which nobody has"),

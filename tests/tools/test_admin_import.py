@@ -35,8 +35,7 @@ def test_the_same_file_again(fanka, file):
     fanka("admin", "import", file)
     assert fanka("admin", "import", file) == 0
     assert (
-        "1 line: 0 new accounts, 0 new cards, 0 opening balances of 0.00 yuan together; the rest was there"
-        in fanka.out
+        "1 line: 0 new accounts, 0 new cards, 0 opening balances of 0.00 yuan together; the rest was there" in fanka.out
     )
     assert balances(fanka) == {"S1": 1250}
 

@@ -239,7 +239,7 @@ class TestFaults:
         code, out, _ = run(CLEAR_SALE.hex())
         assert code == 1
         assert "  !! flags: expected 00000001 for sale, got 00000000\n" in out
-        assert out.endswith("1 frames, 1 with faults\n")
+        assert out.endswith("1 frame, 1 with faults\n")
 
     def test_payer_is_masked_in_both_forms(self, run):
         for as_json in (False, True):

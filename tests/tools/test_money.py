@@ -49,7 +49,9 @@ def test_read(text, fen):
     ],
 )
 def test_anything_else_is_refused(text):
-    with pytest.raises(ValueError, match=r"amount: expected yuan like 12 or 12\.50, at most two decimals, got"):
+    with pytest.raises(
+        ValueError, match=r"amount: expected yuan like 12 or 12\.50, up to 9999999\.99 with at most two decimals, got"
+    ):
         parse_yuan(text)
 
 

@@ -87,7 +87,7 @@ def print_table(rows: Sequence[Fields], columns: Sequence[Column], nothing: str,
     if not rows:
         console().print(nothing)
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         title = f"{column.title} ({zone})" if column.show is moment else column.title
         table.add_column(title, justify="right" if column.is_number else "left", no_wrap=column.is_fixed)

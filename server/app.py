@@ -67,7 +67,6 @@ class Host:
     def __init__(self, store: Store, config: Config, keys: KeyRing, outside: Outside) -> None:
         self.config = config
         self.outside = outside
-        store.before_commit = outside.executor.committing
         self.ledger = Ledger(store, SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen))
         now_ms = outside.now_ms()
         try:

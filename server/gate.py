@@ -28,9 +28,6 @@ Ts = TypeVarTuple("Ts")
 
 log = structlog.get_logger("gate")
 
-HAND_OVER_S: Final = 0.02
-"""Longest the event loop waits for a batch to be ready for its commit: twice what a full batch takes on a slow core. A
-cold cache or a checkpoint takes longer; then both go on side by side."""
 QUEUE_PATIENCE_S: Final = 2.0
 """Longest a request waits for its commit to begin: a terminal gives up after ANSWER_TIMEOUT_S, three seconds, and a
 sale booked after that is one to be looked up or reversed."""
@@ -46,22 +43,13 @@ class Executor(Protocol):
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """The function's result, or its exception."""
 
-    def committing(self) -> None:
-        """Called by the store, in the function's thread, when only the commit is left to do."""
-
 
 class LedgerThread:
-    """One thread of its own, so that the ledger's connection has one owner and never waits for other thread work.
-
-    The event loop stands still until the function has come to its commit, HAND_OVER_S at most: two threads that both
-    want Python's lock for small steps cost each other more than the work itself. During the commit, which waits for
-    the disk and needs no lock, the loop goes on. Measured with 1,000 terminals: see ARCHITECTURE.md.
-    """
+    """One thread of its own, so that the ledger's connection has one owner and never waits for other thread work."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], trio.lowlevel.TrioToken, trio.lowlevel.Task] | None]
         self._jobs = queue.SimpleQueue()
-        self._prepared = threading.Event()
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
@@ -69,20 +57,13 @@ class LedgerThread:
         while (job := self._jobs.get()) is not None:
             function, token, task = job
             result = outcome.capture(function)
-            self._prepared.set()
             token.run_sync_soon(trio.lowlevel.reschedule, task, result)
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """See `Executor`. Not cancellable: a commit under way is always waited for."""
-        self._prepared.clear()
         self._jobs.put((lambda: function(*args), trio.lowlevel.current_trio_token(), trio.lowlevel.current_task()))
-        self._prepared.wait(HAND_OVER_S)
         result: T = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
         return result
-
-    def committing(self) -> None:
-        """See `Executor`."""
-        self._prepared.set()
 
     def stop(self) -> None:
         """End the thread after what it is doing."""
@@ -97,9 +78,6 @@ class InlineExecutor:
         """See `Executor`."""
         await trio.lowlevel.checkpoint()
         return function(*args)
-
-    def committing(self) -> None:
-        """See `Executor`: nobody waits."""
 
 
 class _Waiting:

@@ -24,9 +24,6 @@ from server.keys import KeyRing, load_kek
 from server.logsink import LogSink
 from tools.faults import InputError, explained
 
-SWITCH_INTERVAL_S: Final = 0.0005
-"""How long the event loop may keep Python's lock from the ledger's thread. With the default of 5 ms a commit under load
-spends more time waiting for the lock, some thirty times, than working."""
 STDERR: Final = 2
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -84,7 +81,6 @@ def serve(
     """
     with explained():
         folder = find_folder(data, os.environ.get("FANKA_DATA"), Path.cwd())
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
         with logging_to_stderr(log_level, () if log_sessions else ("session opened", "session ended")) as sink:
             executor = LedgerThread()
             try:

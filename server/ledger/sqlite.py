@@ -8,7 +8,7 @@ copied once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -58,7 +58,6 @@ class SqliteStore:
     ) -> None:
         check_sqlite_version()
         self._path = str(path)
-        self.before_commit: Callable[[], None] = _nothing
         self._broken = False
         self._wal_frames = 0
         flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
@@ -129,7 +128,6 @@ class SqliteStore:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self.before_commit()
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -212,10 +210,6 @@ def _why_not_opened(path: Path, error: apsw.Error) -> str:
     if missing:
         return f"{path}: expected the ledger, found none; restore it from a backup (`fanka init` makes a new folder)"
     return f'{path}: expected a ledger this user may open, got "{error}"; look at owner and permissions'
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""
 
 
 def sqlite_version() -> str:

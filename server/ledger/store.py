@@ -5,7 +5,7 @@ Stores only load and save sets; every rule is in `rules/`. `server.ledger.sqlite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -43,9 +43,6 @@ Row = tuple[Any, ...]
 
 class Store(Protocol):
     """See the module's docstring. All calls from one thread, all writes inside `transaction()`."""
-
-    before_commit: Callable[[], None]
-    """Called in each transaction when only the commit is left: from here on the work is the disk's."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit durably on exit, roll back on any error. Raises StoreFull, StoreConflict or StoreBroken; once broken

@@ -54,9 +54,6 @@ class SlowLedger:
             await trio.sleep(self.delay_s)
         return function(*args)
 
-    def committing(self) -> None:
-        pass  # nobody waits: time is virtual
-
 
 class HostRig:
     """A host with one merchant, two cards with money, and terminals as a test enrols them."""

@@ -25,7 +25,7 @@ from tools.bench import echo, grow, idle, pgbench, report
 from tools.host_process import serving
 from tools.provision import Provisioned, provision
 
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 GROWTH_ROUNDS: Final = 3
 TERMINALS: Final = 1000
 CONNECTED: Final = 5000

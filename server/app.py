@@ -91,6 +91,7 @@ class Host:
             now_ms=outside.now_ms,
             batch_max=config.ledger.batch_max,
             queue_max=config.ledger.queue_max,
+            gather_s=config.ledger.gather_s,
         )
         self.service = Service(
             self.gate, self.ledger, self.admin, self.metrics, now_ms=outside.now_ms, config_version=epoch

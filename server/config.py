@@ -87,6 +87,10 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=1, le=4096)],
         Meta(description="requests per commit at most; bounds how long one commit takes"),
     ] = 256
+    gather_s: Annotated[
+        Annotated[float, Meta(ge=0, le=0.5)],
+        Meta(description="shortest time between the beginnings of two commits, so that they are worth it; 0 = none"),
+    ] = 0.01
     queue_max: Annotated[
         Count,
         Meta(

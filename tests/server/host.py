@@ -14,7 +14,7 @@ from trio.testing import MockClock, memory_stream_pair
 from protocol import NEED_DATA, PEER_CLOSED, PeerClosed, TerminalNumber
 from protocol.messages import Auth, Challenge, Message, Ready, SaleAnswer, SaleRequest
 from server.app import Host, Outside
-from server.config import Config, Day, Limits
+from server.config import Config, Day, LedgerSettings, Limits
 from server.gate import Executor, InlineExecutor
 from server.keys import KeyRing
 from server.ledger.sqlite import SqliteStore
@@ -196,8 +196,8 @@ class Line:
 
 
 def config_of(**limits: Any) -> Config:
-    """The default configuration with other limits."""
-    return Config(limits=msgspec.structs.replace(Limits(), **limits), day=Day())
+    """The default configuration with other limits, and commits at once: time is what these tests look at."""
+    return Config(limits=msgspec.structs.replace(Limits(), **limits), ledger=LedgerSettings(gather_s=0.0), day=Day())
 
 
 @asynccontextmanager

@@ -499,3 +499,23 @@ async def test_a_request_that_waited_too_long_is_told_so_and_nothing_is_posted(n
     assert (await rig.gate.submit(query(2))).state == TransferState.NEVER_SEEN
     nursery.cancel_scope.cancel()
     rig.store.close()
+
+
+async def test_commits_begin_some_time_apart_unless_a_whole_batch_waits(nursery, autojump_clock):
+    """A lone request after a pause does not wait; one right behind another is gathered; a full batch goes at once."""
+    rig = GateRig(InlineExecutor(), batch_max=4)
+    rig.gate._gather_s = 0.5
+    nursery.start_soon(rig.gate.run)
+    await trio.sleep(1)
+    began_s = trio.current_time()
+    await rig.gate.submit(sale(1, 1))
+    assert trio.current_time() == began_s
+    await rig.gate.submit(sale(2, 1))
+    assert trio.current_time() - began_s == pytest.approx(0.5)
+    async with trio.open_nursery() as sellers:
+        for stan in range(3, 7):
+            sellers.start_soon(rig.gate.submit, sale(stan, 1))
+    assert trio.current_time() - began_s == pytest.approx(0.5)
+    assert rig.batches() == (3, 6)
+    nursery.cancel_scope.cancel()
+    rig.store.close()

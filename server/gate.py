@@ -1,8 +1,8 @@
 """The only place where trio meets the ledger: a bounded queue, group commit, one dedicated thread.
 
-While one commit runs, requests gather; the next commit takes them all. So a lone request waits for one commit, and
-under load a commit's cost is shared by many. Nothing here can cancel a commit: a caller that goes away only stops
-waiting.
+While one commit runs, requests gather; the next commit takes them all, and begins a little after the one before if few
+have come. So a lone request waits for one commit, and under load a commit's cost is shared by many. Nothing here can
+cancel a commit: a caller that goes away only stops waiting.
 """
 
 from __future__ import annotations

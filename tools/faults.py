@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -12,7 +11,7 @@ from server.folder import FolderError
 from server.keys import KeyFault
 from server.ledger.store import StoreBroken, StoreError
 from server.operations.desk import AdminError
-from tools.os_errors import explain
+from tools.os_errors import leave
 
 USAGE: Final = 2
 """Something outside is wrong: a setting, a folder, a port. The message says what to do."""
@@ -30,17 +29,6 @@ def explained() -> Iterator[None]:
     try:
         yield
     except* StoreBroken as group:
-        _leave(group, BROKEN)
+        leave(group, BROKEN)
     except* (AdminError, InputError, ConfigError, FolderError, StoreError, KeyFault, OSError) as group:
-        _leave(group, USAGE)
-
-
-def _leave(group: BaseExceptionGroup[BaseException], code: int) -> None:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    try:
-        print(f"error: {explain(error) if isinstance(error, OSError) else error}", file=sys.stderr)
-    except OSError:
-        sys.stderr = None  # nobody reads it: it must not be tried again at the end, which would change the exit code
-    raise SystemExit(code)
+        leave(group, USAGE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+import sys
+from typing import Final, NoReturn
 
 ADVICE: Final = {
     errno.ENOENT: ("something by this name", "check the path"),
@@ -24,3 +25,15 @@ def explain(error: OSError) -> str:
     expected, mend = ADVICE.get(error.errno or 0, ("to be able to use it", "look at the path and its disk"))
     name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else str(error.filename)
     return f'{name}: expected {expected}, got "{error.strerror or error}"; {mend}'
+
+
+def leave(group: BaseExceptionGroup[BaseException], code: int, *, prefix: str = "error: ") -> NoReturn:
+    """Say the first error of a group in one message on standard error, and end the command."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    try:
+        print(f"{prefix}{explain(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+    except OSError:
+        sys.stderr = None  # nobody reads it: it must not be tried again at the end, which would change the exit code
+    raise SystemExit(code)

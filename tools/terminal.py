@@ -29,7 +29,7 @@ from terminal_emulator.settings import DEFAULT_PORT, Settings, SettingsError, re
 from terminal_emulator.slip import Slip
 from terminal_emulator.storage import FileStorage, StorageError
 from terminal_emulator.terminal import EnrolError, enrol
-from tools.os_errors import explain
+from tools.os_errors import leave
 from tools.words import counted
 
 KEY_FILE_NAME: Final = "key.json"
@@ -103,6 +103,9 @@ def terminal(
         if steps is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise UsageError("expected a window with keyboard and screen, got none: use --script FILE without one")
         storage = FileStorage(memory)
+        if storage.torn:
+            # Whoever wrote it was cut off before it counted: nothing was sent on the strength of it.
+            print(f"{memory}: dropped {counted(storage.torn, 'byte')} of an unfinished last entry", file=sys.stderr)
         try:
             brain = Brain(settings, storage, jitter=secrets.SystemRandom().random)
             printer = None if slips is None else partial(append_slip, slips)
@@ -249,15 +252,6 @@ def explained() -> Iterator[None]:
     try:
         yield
     except* ScriptFailure as group:
-        _leave(group, NOT_FULFILLED)
+        leave(group, NOT_FULFILLED, prefix="")
     except* (UsageError, ScriptSyntaxError, SettingsError, StorageError, EnrolError, OSError) as group:
-        _leave(group, USAGE)
-
-
-def _leave(group: BaseExceptionGroup[BaseException], code: int) -> None:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    said = explain(error) if isinstance(error, OSError) else str(error)
-    print(f"error: {said}" if code == USAGE else said, file=sys.stderr)
-    raise SystemExit(code)
+        leave(group, USAGE)

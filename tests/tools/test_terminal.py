@@ -14,7 +14,7 @@ from terminal_emulator.brain import Brain
 from terminal_emulator.script import parse_script
 from terminal_emulator.settings import read_settings, write_settings
 from terminal_emulator.slip import Copy, Slip
-from terminal_emulator.storage import FileStorage, MemoryStorage
+from terminal_emulator.storage import JOURNAL_NAME, FileStorage, MemoryStorage
 from terminal_emulator.terminal import EnrolError
 from tests.terminal_emulator.line_host import LineHost
 from tests.terminal_emulator.till import CARD, NUMBER, ToyHost, settings_of
@@ -171,6 +171,16 @@ def test_a_fulfilled_script_ends_well(key_file, tmp_path, capsys):
     run(key_file, "wait-for offline\nkey 1 2\nexpect lcd 12", tmp_path, show=True)
     assert "[1]" in capsys.readouterr().out
     assert (tmp_path / "3-58.json.memory").is_dir()
+
+
+def test_an_entry_cut_off_by_a_power_cut_is_reported(key_file, tmp_path, capsys):
+    run(key_file, "expect lcd 3-58", tmp_path)
+    journal = find_place(key_file)[1] / JOURNAL_NAME
+    with journal.open("ab") as file:
+        file.write(b"0badc0de {torn")
+    capsys.readouterr()
+    run(key_file, "expect lcd 3-58", tmp_path)
+    assert "dropped 14 bytes of an unfinished last entry" in capsys.readouterr().err
 
 
 def test_a_script_that_is_not_fulfilled(key_file, tmp_path, capsys):

@@ -2,8 +2,8 @@
 
 Key derivation is NIST SP 800-108 in counter mode with AES-256-CMAC as its function (32-bit counter first, then label, a
 zero byte, context, and the length in bits as 32 bits). Cryptograms are AES-CMAC (RFC 4493), frames AES-128-GCM (SP
-800-38D). Randomness is passed in by the caller. The shape is that of GlobalPlatform SCP03: the same standards on both
-ends of a terminal's life, and all of them proven in smart cards.
+800-38D), a new root key travels under AES key wrap (RFC 3394). Randomness is passed in by the caller. The shape is that
+of GlobalPlatform SCP03: the same standards on both ends of a terminal's life, and all of them proven in smart cards.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFCMAC, CounterLocation, Mode
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from protocol.errors import LocalProtocolError
 from protocol.framing import TerminalNumber
@@ -25,19 +26,18 @@ ROOT_KEY_SIZE: Final = 32
 KEY_SIZE: Final = 16
 CHALLENGE_SIZE: Final = 16
 ENROL_CODE_SIZE: Final = 16
+WRAPPED_KEY_SIZE: Final = ROOT_KEY_SIZE + 8
+"""A root key under AES key wrap: 8 bytes more, by which unwrapping notices another key or any change."""
 
 LABEL_MAC: Final = b"FK1 mac"
 LABEL_TERMINAL_TO_HOST: Final = b"FK1 t2h"
 LABEL_HOST_TO_TERMINAL: Final = b"FK1 h2t"
 LABEL_ENROL: Final = b"FK1 enrol"
+LABEL_WRAP: Final = b"FK1 wrap"
 RESERVED_LABELS: Final = {
-    b"FK1 pin": "K_pin, per session: ISO 9564-1 format 4 PIN blocks (16 bytes)",
+    b"FK1 pin": "K_pin, per session: ISO 9564-1 format 4 PIN blocks (`protocol.pin_block`); no message carries one yet",
     b"FK1 saf": "K_saf, static: AES-CMAC chain over offline records",
-    b"FK1 wrap": "K_wrap, static: wraps the next root key",
 }
-
-PIN_BLOCK_SIZE: Final = 16
-"""Reserved: an ISO 9564-1 format 4 block under K_pin. No message of version 1 carries one yet."""
 
 
 def derive(key: bytes, label: bytes, context: bytes, size: int = KEY_SIZE) -> bytes:
@@ -64,6 +64,32 @@ def root_key_from_enrol_code(code: bytes, terminal: TerminalNumber) -> bytes:
     if len(code) != ENROL_CODE_SIZE:
         raise LocalProtocolError(f"enrolment code: expected {ENROL_CODE_SIZE} bytes, got {len(code)}")
     return derive(code + code, LABEL_ENROL, terminal.to_int().to_bytes(4, "big"), ROOT_KEY_SIZE)
+
+
+def wrapping_key(root_key: bytes, terminal: TerminalNumber, key_version: int) -> bytes:
+    """K_wrap, 32 bytes: under it the root key in force carries the next one, number `key_version`, to its terminal.
+
+    The number is part of the derivation, so that what was wrapped as one version opens as no other.
+    """
+    context = terminal.to_int().to_bytes(4, "big") + key_version.to_bytes(2, "big")
+    return derive(root_key, LABEL_WRAP, context, ROOT_KEY_SIZE)
+
+
+def wrap_root_key(root_key: bytes, terminal: TerminalNumber, key_version: int, new_key: bytes) -> bytes:
+    """The next root key as KeyAnswer carries it: 40 bytes, the same however often it is asked for (RFC 3394)."""
+    if len(new_key) != ROOT_KEY_SIZE:
+        raise LocalProtocolError(f"new root key: expected {ROOT_KEY_SIZE} bytes, got {len(new_key)}")
+    return aes_key_wrap(wrapping_key(root_key, terminal, key_version), new_key)
+
+
+def unwrap_root_key(root_key: bytes, terminal: TerminalNumber, key_version: int, wrapped: bytes) -> bytes | None:
+    """The next root key; None if it was wrapped under another key, for another terminal or version, or changed."""
+    if len(wrapped) != WRAPPED_KEY_SIZE:
+        return None
+    try:
+        return aes_key_unwrap(wrapping_key(root_key, terminal, key_version), wrapped)
+    except InvalidUnwrap:
+        return None
 
 
 def cryptogram(root_key: bytes, terminal: TerminalNumber, sender: Role, transcript: bytes) -> bytes:

@@ -20,6 +20,8 @@ from server.operations.cards import Cards
 from server.operations.days import Days
 from server.operations.desk import AdminError, Desk, Fields
 from server.operations.imports import Imports
+from server.operations.keys import Keys
+from server.operations.ledger import LedgerDesk
 from server.operations.merchants import Merchants
 from server.operations.terminals import Terminals
 
@@ -41,6 +43,8 @@ GROUPS: Final[dict[str, type[Group]]] = {
     "card": Cards,
     "import": Imports,
     "day": Days,
+    "keys": Keys,
+    "ledger": LedgerDesk,
 }
 
 
@@ -87,6 +91,8 @@ class Admin:
         self.cards = Cards(desk)
         self.imports = Imports(desk)
         self.days = Days(desk)
+        self.keys = Keys(desk)
+        self.ledger = LedgerDesk(desk)
         self._groups: dict[str, object] = {
             "merchant": self.merchants,
             "terminal": self.terminals,
@@ -94,6 +100,8 @@ class Admin:
             "card": self.cards,
             "import": self.imports,
             "day": self.days,
+            "keys": self.keys,
+            "ledger": self.ledger,
         }
         assert self._groups.keys() == GROUPS.keys()
 
@@ -117,3 +125,11 @@ class Admin:
     ) -> tuple[int, bytes] | None:
         """See `Terminals.redeem_code`."""
         return self.terminals.redeem_code(terminal_id, serial_number, wrapped_code)
+
+    def next_key(self, terminal_id: int, key_version: int) -> bytes | None:
+        """See `Terminals.next_key`."""
+        return self.terminals.next_key(terminal_id, key_version)
+
+    def adopt_key(self, terminal_id: int, key_version: int) -> bool:
+        """See `Terminals.adopt_key`."""
+        return self.terminals.adopt_key(terminal_id, key_version)

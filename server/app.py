@@ -22,18 +22,18 @@ from server.admin import Admin
 from server.business_day import DAY_NOT_OPENED, business_day_at, keep_open, open_by_clock
 from server.config import Config, ConfigError, load_config
 from server.control import serve_control
-from server.folder import DataFolder, Running
+from server.folder import DataFolder, Running, sync_folder
 from server.gate import Executor, Gate
 from server.http import HttpPort
-from server.keys import KeyRing, load_kek
+from server.keys import KekFiles, KeyRing
 from server.ledger.ledger import DayRefused, Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
-from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store
 from server.link import Link
 from server.metrics import Metrics, nothing_dropped
 from server.service import Service
+from server.stores import open_store
 from server.stream import accept, listen
 
 log = structlog.get_logger("app")
@@ -106,7 +106,6 @@ class Host:
             config.limits,
             now_ms=outside.now_ms,
             random_bytes=outside.random_bytes,
-            epoch=epoch,
         )
         self.http = HttpPort(self.metrics, self.unready)
         self._token: trio.lowlevel.TrioToken | None = None
@@ -149,9 +148,10 @@ async def serve_folder(
     config = load_config(folder.config_path)
     check_file_limit(config.limits.connections)
     with folder.locked("fanka serve"):
-        keys = KeyRing(load_kek(folder.kek_path))
-        store = SqliteStore(folder.ledger_path, create=False)
+        keys = KeyRing.of(KekFiles(folder.kek_path))
+        store = open_store(folder, config)
         try:
+            sync_folder(folder.path)  # SQLite has made its log, and would ignore it if this failed
             host = Host(store, config, keys, outside)
             with (
                 listen(config.listen.host, config.listen.port) as terminals,

@@ -17,7 +17,7 @@ import trio
 from server.config import Day
 from server.gate import Gate
 from server.ledger.ledger import NO_DAY, DayRefused, Ledger
-from server.ledger.store import StoreFull
+from server.ledger.store import StorePaused
 
 CHECK_EVERY_S: Final = 30.0
 AUTOMATIC_DAYS_MAX: Final = 7
@@ -74,7 +74,7 @@ async def keep_open(gate: Gate, ledger: Ledger, day: Day, now_ms: Callable[[], i
                 said = str(error)
                 log.error(DAY_NOT_OPENED, open_day=ledger.business_day, error=said)
             continue
-        except StoreFull as error:
+        except StorePaused as error:
             log.error("business day not opened, trying again", day=wanted, again_s=CHECK_EVERY_S, error=str(error))
             continue
         if opened:

@@ -56,11 +56,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Count, Meta(description="open connections; more are closed at once. Each needs a file and some 30 KiB")
     ] = 12_000
     pending_handshakes: Annotated[
-        Count, Meta(description="connections not authenticated yet; accepting pauses while so many are under way")
+        Count,
+        Meta(
+            description="connections not authenticated yet; accepting pauses while so many are under way, and who keeps"
+            " silent then has to make room"
+        ),
     ] = 256
     pending_handshakes_per_source: Annotated[
         Count,
-        Meta(description="the same from one IP address; more are closed at once, so one device cannot use all up"),
+        Meta(
+            description="the same from one IP address, and a quarter of the places left at most; more are closed at"
+            " once, so one device cannot use all up"
+        ),
     ] = 64
     handshake_timeout_s: Annotated[Seconds, Meta(description="from connect to READY")] = HANDSHAKE_TIMEOUT_S
     frame_timeout_s: Annotated[Seconds, Meta(description="from the first byte of a frame to its last")] = (
@@ -81,8 +88,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How requests are gathered into commits."""
+    """Where the ledger is, and how requests are gathered into commits."""
 
+    postgres: Annotated[
+        str,
+        Meta(
+            examples=["postgresql://fanka@db.example/fanka"],
+            description="a PostgreSQL database for the ledger; empty = the file ledger.db in this folder."
+            " Chosen at init: this line moves nothing",
+        ),
+    ] = ""
     batch_max: Annotated[
         Annotated[int, Meta(ge=1, le=4096)],
         Meta(description="requests per commit at most; bounds how long one commit takes"),

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from server.config import default_text
-from server.ledger.sqlite import SqliteStore
+from server.config import default_text, parse_config
+from server.stores import create_store
 
 KEK_SIZE: Final = 32
 LOST_AND_FOUND: Final = "lost+found"
@@ -58,19 +58,23 @@ class DataFolder:
         found = sorted(child.name for child in path.iterdir() if child.name != LOST_AND_FOUND) if path.is_dir() else []
         if found:
             raise FolderError(f"{path}: expected a new or empty folder, found {found[0]} in it; choose another place")
+        text = default_text(changes)
+        postgres = parse_config(text).ledger.postgres
+        if postgres:
+            create_store(folder, postgres)  # first, so that a wrong connection string leaves nothing behind here
         new = [place for place in (path, *path.parents) if not place.exists()]
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
         for place in new:
-            _sync_folder(place.parent)
-        _write_new(folder.kek_path, random_bytes(KEK_SIZE).hex() + "\n")
-        SqliteStore(folder.ledger_path).close()
-        folder.ledger_path.chmod(0o600)
-        _sync_folder(path)
+            sync_folder(place.parent)
+        write_new(folder.kek_path, random_bytes(KEK_SIZE).hex() + "\n")
+        if not postgres:
+            create_store(folder)
+        sync_folder(path)
         unfinished = folder.config_path.with_name(folder.config_path.name + ".new")
-        _write_new(unfinished, default_text(changes))
-        unfinished.replace(folder.config_path)
-        _sync_folder(path)
+        write_new(unfinished, text)
+        os.replace(unfinished, folder.config_path)
+        sync_folder(path)
         return folder
 
     def check(self) -> None:
@@ -93,7 +97,7 @@ class DataFolder:
         """The note of the running host, or None. A killed host leaves its note: only the lock is proof."""
         try:
             return msgspec.json.decode(self.running_path.read_bytes(), type=Running)
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     @contextmanager
@@ -118,7 +122,7 @@ class DataFolder:
             os.close(descriptor)
 
 
-def _write_new(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
     """A new file for its owner alone, on the disk when this returns. OSError if it is there already."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -127,7 +131,7 @@ def _write_new(path: Path, text: str) -> None:
         os.fsync(descriptor)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

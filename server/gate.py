@@ -20,7 +20,7 @@ import trio
 
 from server.ledger.ledger import Ledger
 from server.ledger.model import Command, Decision, Outcome
-from server.ledger.store import StoreError, StoreFull
+from server.ledger.store import StoreError, StorePaused
 from server.metrics import Metrics
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ QUEUE_PATIENCE_S: Final = 2.0
 sale booked after that is one to be looked up or reversed."""
 PROBE_EVERY_S: Final = 5.0
 """How often an unhealthy ledger is tried."""
+FAULT_LINE_EVERY_S: Final = 1.0
+"""Least time between two log lines about a ledger that cannot be written; the counter has them all."""
 BUSY: Final = Outcome(Decision.BUSY)
 FAULT: Final = Outcome(Decision.FAULT)
 
@@ -124,7 +126,7 @@ class Gate:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._gather_s = gather_s
-        self._next_commit_s = 0.0
+        self._next_commit_s = self._next_fault_line_s = 0.0
         self._commands: deque[_Waiting] = deque()
         self._calls: deque[_Waiting] = deque()
         self._wanted = trio.Event()
@@ -171,7 +173,7 @@ class Gate:
         while True:
             await trio.sleep(PROBE_EVERY_S)
             if not self.healthy:
-                with suppress(StoreFull):
+                with suppress(StorePaused):
                     await self.call(self._ledger.probe)
                     self.healthy = True
 
@@ -228,8 +230,11 @@ class Gate:
         """Count and log; a store that may have lost a commit takes the process down."""
         self._metrics.ledger_faults.labels(kind=type(error).__name__).inc()
         self.healthy = False
-        log.error("ledger fault", error=str(error))
-        if not isinstance(error, StoreFull):
+        if trio.current_time() >= self._next_fault_line_s or not isinstance(error, StorePaused):
+            # Every request meets the same fault, those of strangers too: they must not fill the disk with log lines.
+            self._next_fault_line_s = trio.current_time() + FAULT_LINE_EVERY_S
+            log.error("ledger fault", error=str(error))
+        if not isinstance(error, StorePaused):
             raise error
 
     def _commit(self, commands: list[Command]) -> list[Outcome]:

@@ -1,97 +1,128 @@
 """Terminal keys at rest: wrapped under the folder's key-encryption key (KEK) with AES key wrap, RFC 3394.
 
-The ledger holds only wrapped keys, the KEK stands in a file of its own: either one alone is useless to a thief.
+The ledger holds only wrapped keys, the KEK stands in a file of its own: either one alone is useless to a thief. While
+keys are being re-wrapped under a new KEK (`server.operations.keys`) both are needed: the ledger says by fingerprint
+which, in two rows of `meta`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import stat
-from pathlib import Path
+import contextlib
 from typing import Final
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from protocol.security import same_bytes
+from server.kek_files import KEK_SIZE, KekFiles, KeyFault, fingerprint_of, load_kek
 from server.ledger.registry import Registry
 
-KEK_SIZE: Final = 32
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_META_NAME: Final = "kek_fingerprint"
+__all__ = [
+    "KEK_SIZE",
+    "KekFiles",
+    "KeyFault",
+    "KeyRing",
+    "bind_kek",
+    "coming_fingerprint",
+    "fingerprint_of",
+    "known_fingerprint",
+    "load_kek",
+]
 
-
-class KeyFault(Exception):
-    """The key-encryption key is missing, malformed, readable by others, or not this ledger's. Says what to do."""
-
-
-def load_kek(path: Path) -> bytes:
-    """Read a KEK file: 64 hex digits, readable by its owner alone. Raises KeyFault."""
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text("ascii").strip()
-    except FileNotFoundError:
-        raise KeyFault(
-            f"{path}: expected the key-encryption key, found no file; restore it from the backup of the keys:"
-            " without it every terminal has to be enrolled again"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyFault(f"{path}: expected {2 * KEK_SIZE} hex digits, cannot read them: {error}") from None
-    if mode & OTHERS:
-        raise KeyFault(
-            f"{path}: expected permissions 0600 (owner only), got {stat.S_IMODE(mode):04o}; run chmod 600 {path}"
-        )
-    try:
-        kek = bytes.fromhex(text)
-    except ValueError:
-        raise KeyFault(f"{path}: expected {2 * KEK_SIZE} hex digits, got other characters; restore the file") from None
-    if len(kek) != KEK_SIZE:
-        raise KeyFault(f"{path}: expected {2 * KEK_SIZE} hex digits, got {2 * len(kek)}; restore the file")
-    return kek
+IN_FORCE: Final = "kek_fingerprint"
+COMING: Final = "kek_next_fingerprint"
+"""Rows of `meta`: under which KEK keys are wrapped, and under which they are being re-wrapped."""
 
 
 class KeyRing:
-    """Wraps and unwraps terminal keys and enrolment codes. repr() shows nothing of the KEK."""
+    """Wraps and unwraps terminal keys and enrolment codes. repr() shows nothing of the KEK.
 
-    def __init__(self, kek: bytes) -> None:
-        if len(kek) != KEK_SIZE:
-            raise KeyFault(f"key-encryption key: expected {KEK_SIZE} bytes, got {len(kek)}")
-        self._kek = kek
+    Wraps under its first KEK and unwraps under any it has. May be used by two threads: what it holds is one value.
+    """
+
+    def __init__(self, kek: bytes, *older: bytes, files: KekFiles | None = None) -> None:
+        self.files = files
+        """Where KEKs are kept; None in tests that have none."""
+        self._keks: tuple[bytes, ...] = ()
+        self.use(kek, *older)
+
+    @classmethod
+    def of(cls, files: KekFiles) -> KeyRing:
+        """With the KEK in kek.key. Raises KeyFault."""
+        return cls(files.load(), files=files)
+
+    def use(self, kek: bytes, *older: bytes) -> None:
+        """From now on wrap under `kek`, and unwrap under all of them."""
+        for one in (kek, *older):
+            if len(one) != KEK_SIZE:
+                raise KeyFault(f"key-encryption key: expected {KEK_SIZE} bytes, got {len(one)}")
+        self._keks = (kek, *older)
 
     def __repr__(self) -> str:
         return "<KeyRing>"
 
     def wrap(self, key: bytes) -> bytes:
         """16 or 32 bytes of key become 24 or 40 bytes for the database."""
-        return aes_key_wrap(self._kek, key)
+        return aes_key_wrap(self._keks[0], key)
 
     def unwrap(self, wrapped: bytes) -> bytes:
         """The key again; KeyFault if it was wrapped under another KEK or has been tampered with."""
+        for kek in self._keks:
+            with contextlib.suppress(InvalidUnwrap, ValueError):
+                return aes_key_unwrap(kek, wrapped)
+        raise KeyFault(
+            "a terminal's key does not unwrap: expected one wrapped under this folder's kek.key; is it the right file?"
+        )
+
+    def same(self, wrapped: bytes, other: bytes) -> bool:
+        """Whether both hold the same secret, also if it has been re-wrapped between."""
+        if same_bytes(wrapped, other):
+            return True
         try:
-            return aes_key_unwrap(self._kek, wrapped)
-        except (InvalidUnwrap, ValueError):
-            raise KeyFault(
-                "a terminal's key does not unwrap: expected one wrapped under this folder's kek.key;"
-                " is it the right file?"
-            ) from None
+            return same_bytes(self.unwrap(wrapped), self.unwrap(other))
+        except KeyFault:
+            return False
 
     @property
     def fingerprint(self) -> str:
-        """Tells two KEKs apart and gives nothing away."""
-        return hashlib.sha256(b"FK kek fingerprint" + self._kek).hexdigest()[:16]
+        """That of the KEK it wraps under."""
+        return fingerprint_of(self._keks[0])
+
+    def choose(self, in_force: str, coming: str | None) -> None:
+        """Take the KEKs with these fingerprints, from its files if need be. KeyFault names the one that is missing."""
+        known = {fingerprint_of(kek): kek for kek in self._keks}
+        chosen = []
+        for wanted in [coming, in_force] if coming else [in_force]:
+            kek = known.get(wanted) or (self.files.find(wanted) if self.files is not None else None)
+            if kek is None:
+                more = ", while keys are being re-wrapped under another," if coming else ""
+                raise KeyFault(
+                    f"kek.key: expected the key-encryption key with fingerprint {wanted}, got {self.fingerprint};"
+                    f"{more} put back the kek.key that belongs to this ledger"
+                )
+            chosen.append(kek)
+        self.use(*chosen)
 
 
 def known_fingerprint(registry: Registry) -> str | None:
     """The fingerprint of the KEK the ledger's keys are wrapped under; None before the first start."""
-    return registry.meta(_META_NAME)
+    return registry.meta(IN_FORCE)
+
+
+def coming_fingerprint(registry: Registry) -> str | None:
+    """That of the KEK they are being re-wrapped under; None if they are not."""
+    return registry.meta(COMING)
 
 
 def bind_kek(registry: Registry, keys: KeyRing) -> None:
-    """Tie the ledger to its KEK at first use, and ever after raise KeyFault when another one is put in its place."""
+    """Tie the ledger to its KEK at first use, and ever after take the KEKs it needs, or raise KeyFault."""
     known = known_fingerprint(registry)
     if known is None:
         with registry.store.transaction():
-            registry.set_meta(_META_NAME, keys.fingerprint)
-    elif known != keys.fingerprint:
-        raise KeyFault(
-            f"kek.key: expected the key-encryption key with fingerprint {known}, got {keys.fingerprint};"
-            " put back the kek.key that belongs to this ledger"
-        )
+            registry.set_meta(IN_FORCE, keys.fingerprint)
+        return
+    coming = coming_fingerprint(registry)
+    keys.choose(known, coming)
+    if coming is None and keys.files is not None and (kek := keys.files.find(known)) is not None:
+        # What a kill has kept from being tidied up. It can wait for the next start: the file is found wherever it is.
+        with contextlib.suppress(OSError):
+            keys.files.settle(kek)

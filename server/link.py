@@ -7,9 +7,9 @@ nothing more is read from a terminal while its request is in hand.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from contextlib import suppress
+from typing import Final
 
 import structlog
 import trio
@@ -27,14 +27,17 @@ from protocol import (
     TerminalNumber,
 )
 from protocol.messages import Auth, Challenge, Hello, Message, Ready
-from protocol.security import CHALLENGE_SIZE, ROOT_KEY_SIZE, root_key_from_enrol_code
+from protocol.security import CHALLENGE_SIZE
+from server.admission import Admission
 from server.config import Limits
 from server.gate import Gate
-from server.keys import KeyFault
 from server.ledger.ledger import Ledger
-from server.ledger.model import Status
 from server.ledger.registry import Registry, TerminalRecord
+from server.ledger.rollback import Rollback
+from server.ledger.rollback import note as note_rollback
+from server.ledger.store import StorePaused
 from server.metrics import Metrics
+from server.root_keys import ENROL_KEY_VERSION, Keys, RootKeys
 from server.service import Service
 from server.session import Pace, Session
 
@@ -42,7 +45,6 @@ log = structlog.get_logger("link")
 
 RECEIVE_SIZE: Final = 8192
 """Bytes read at once: with the framer's one unfinished frame this bounds what a connection buffers."""
-ENROL_KEY_VERSION: Final = 0
 MERCHANT_NAME_SIZE: Final = 48
 STRANGER_LINES_PER_S: Final = 10
 """Log lines a second about refused frames of unauthenticated connections."""
@@ -53,16 +55,6 @@ LAST_ANSWER_S: Final = 0.9
 DEADLINE_SLACK: Final = 1 / 16
 """An idle deadline is moved only when it is this part of itself old: moving it for every frame costs more than it
 gives."""
-
-
-class Keys(Protocol):
-    """Wraps keys and opens wrapped ones."""
-
-    def wrap(self, key: bytes) -> bytes:
-        """The key, safe to store."""
-
-    def unwrap(self, wrapped: bytes) -> bytes:
-        """The key in clear; KeyFault if it was not wrapped by us."""
 
 
 class Link:
@@ -80,27 +72,23 @@ class Link:
         *,
         now_ms: Callable[[], int],
         random_bytes: Callable[[int], bytes],
-        epoch: int,
     ) -> None:
         self._service = service
         self._gate = gate
         self._ledger = ledger
         self._registry = registry
-        self._keys = keys
+        self._root_keys = RootKeys(keys, now_ms=now_ms, random_bytes=random_bytes)
         self._metrics = metrics
         self._limits = limits
         self._now_ms = now_ms
         self._random_bytes = random_bytes
-        self._epoch = epoch
-        # An unknown terminal is answered with this key, so that it sees the same frames at the same time as a known
-        # one.
-        self._dummy_key = random_bytes(ROOT_KEY_SIZE)
-        self._wrapped_dummy_key = keys.wrap(self._dummy_key)
+        self._rollback_noted = False
         self._sessions: dict[TerminalNumber, Session] = {}
         self._connections: set[Session] = set()
         self._claims: dict[TerminalNumber, set[Session]] = {}
-        self._handshakes: Counter[str] = Counter()
-        self._handshake_ended = trio.Event()
+        # One for each terminal that was ever authenticated: whoever connects anew does not start anew.
+        self._paces: dict[TerminalNumber, Pace] = {}
+        self.admission = Admission(limits.pending_handshakes, limits.pending_handshakes_per_source)
         self._stranger_second = 0
         self._stranger_lines = 0
         self._draining = False
@@ -112,9 +100,7 @@ class Link:
 
     async def wait_ready_to_accept(self) -> None:
         """Accept pacing: while as many handshakes as allowed are under way, new connections wait in the backlog."""
-        while self._handshakes.total() >= self._limits.pending_handshakes:
-            self._handshake_ended = trio.Event()
-            await self._handshake_ended.wait()
+        await self.admission.wait_for_place()
 
     def refuse(self, source: str) -> str | None:
         """Why a connection just accepted must be closed at once, or None. Decides only."""
@@ -122,7 +108,7 @@ class Link:
             return "drain"
         if len(self._connections) >= self._limits.connections:
             return "full"
-        if self._handshakes[source] >= self._limits.pending_handshakes_per_source:
+        if not self.admission.is_open_to(source):
             return "source"
         return None
 
@@ -149,13 +135,13 @@ class Link:
     async def _run(self, stream: trio.abc.Stream, source: str, session: Session) -> None:
         connection = Connection(Role.HOST)
         reason = "closed"
-        self._handshakes[source] += 1
+        self.admission.enter(session, source)
         try:
             session.scope.deadline = trio.current_time() + self._limits.handshake_timeout_s
             try:
                 record = await self._shake_hands(stream, source, connection, session)
             finally:
-                self._end_handshake(source)
+                self.admission.leave(session)
             if record is None:
                 return
             if session.terminal is None:
@@ -178,6 +164,8 @@ class Link:
         except trio.Cancelled:
             reason = session.end_reason or ("frame_timeout" if connection.mid_frame else "idle")
             raise
+        except StorePaused:
+            reason = "fault"  # said in the log by the gate; the terminal comes back by itself
         except Exception:
             # Our own bug: this terminal is told nothing, and everybody else goes on.
             reason = "fault"
@@ -198,6 +186,8 @@ class Link:
                     )
             elif reason != "closed":
                 self._note_handshake(session, "failed")
+                if reason == "crowded":
+                    self._metrics.connections_refused.labels(reason=reason).inc()
 
     def _note_handshake(self, session: Session, result: str) -> None:
         """Count how a handshake ended, once."""
@@ -213,36 +203,39 @@ class Link:
         self._stranger_lines += 1
         return self._stranger_lines <= STRANGER_LINES_PER_S
 
-    def _end_handshake(self, source: str) -> None:
-        self._handshakes[source] -= 1
-        if not self._handshakes[source]:
-            del self._handshakes[source]
-        self._handshake_ended.set()
-
     # --- Handshake
+
+    async def _ask(self, stream: trio.abc.Stream, connection: Connection, session: Session) -> Event:
+        """The peer's turn in a handshake."""
+        self.admission.ask(session)
+        event = await _next_event(stream, connection)
+        self.admission.heard(session)
+        return event
 
     async def _shake_hands(
         self, stream: trio.abc.Stream, source: str, connection: Connection, session: Session
     ) -> TerminalRecord | None:
         """HELLO, CHALLENGE, AUTH, READY. None if the peer went away; RemoteProtocolError for everything not to be
         trusted."""
-        hello = await _next_event(stream, connection)
+        hello = await self._ask(stream, connection, session)
         if not isinstance(hello, Hello) or connection.terminal is None:
             return None
         terminal = connection.terminal
         if hello.key_version != ENROL_KEY_VERSION:
             self._claim(session, terminal)
         record = await self._gate.call(self._registry.find_terminal, terminal.to_int())
-        key = self._root_key(terminal, record, hello.key_version)
+        key = self._root_keys.of(terminal, record, hello.key_version)
         if isinstance(key, bytes):
             connection.use_key(key)
         else:
             # From outside it looks like any other: the same frames after the same work, and no key that could be right.
-            connection.use_key(self._keys.unwrap(self._wrapped_dummy_key))
+            connection.use_key(self._root_keys.dummy())
         await stream.send_all(
             connection.send(
                 Challenge(
-                    host_challenge=self._random_bytes(CHALLENGE_SIZE), host_time_ms=self._now_ms(), epoch=self._epoch
+                    host_challenge=self._random_bytes(CHALLENGE_SIZE),
+                    host_time_ms=self._now_ms(),
+                    epoch=self._ledger.epoch,
                 )
             )
         )
@@ -250,16 +243,15 @@ class Link:
             self._note_handshake(session, "failed")
             if self._may_log_stranger():
                 log.info("terminal not admitted", terminal=str(terminal), source=source, expected=key[0], got=key[1])
-        auth = await _next_event(stream, connection)
+        auth = await self._ask(stream, connection, session)
         if not isinstance(auth, Auth) or record is None or not isinstance(key, bytes):
             return None
-        if hello.last_epoch > self._epoch:
-            log.error(
-                "terminal has seen a later epoch of this host: is the ledger an old backup?",
-                terminal=str(terminal),
-                expected=f"at most {self._epoch}",
-                got=hello.last_epoch,
-            )
+        if hello.last_epoch > self._ledger.epoch:
+            await self._note_rollback(terminal, hello.last_epoch)
+        next_key_version = record.waiting_version if hello.key_version == record.key_version else 0
+        proves_next_key = hello.key_version == record.waiting_version != ENROL_KEY_VERSION
+        if proves_next_key and not await self._adopt_key(session, terminal, hello.key_version):
+            return None
         newest = await self._gate.call(self._ledger.newest_identity, terminal.to_int())
         await stream.send_all(
             connection.send(
@@ -272,6 +264,9 @@ class Link:
                     last_stan=newest.stan,
                     merchant_number=record.merchant_id,
                     merchant_name=cut_text(record.merchant_name, MERCHANT_NAME_SIZE),
+                    history=self._ledger.history,
+                    restored_at_s=self._ledger.restored_at_s,
+                    next_key_version=next_key_version,
                 )
             )
         )
@@ -282,32 +277,31 @@ class Link:
             self._open(session, terminal)
         return record
 
-    def _root_key(
-        self, terminal: TerminalNumber, record: TerminalRecord | None, key_version: int
-    ) -> bytes | tuple[str, str]:
-        """The key this terminal must prove; or why there is none, as (expected, got) for the log."""
-        if record is None:
-            return "an enrolled terminal", "a number nobody has"
-        if record.status != Status.ACTIVE:
-            return "an active terminal", "a revoked one"
-        if key_version == ENROL_KEY_VERSION:
-            if record.wrapped_code is None:
-                return "an open enrolment code", "none"
-            if record.code_expires_at_ms <= self._now_ms():
-                return "an open enrolment code", "an expired one"
-            code = self._unwrapped(record.wrapped_code)
-            return root_key_from_enrol_code(code, terminal) if isinstance(code, bytes) else code
-        if record.wrapped_key is None:
-            return "a terminal with a key", "one that has none yet"
-        if key_version != record.key_version:
-            return f"key version {record.key_version}", str(key_version)
-        return self._unwrapped(record.wrapped_key)
+    async def _adopt_key(self, session: Session, terminal: TerminalNumber, key_version: int) -> bool:
+        """The next key has been proved: it is in force from now on, and nobody stays connected under the one before."""
+        if not await self._service.adopt_key(terminal, key_version):
+            return False
+        for other in self._claims[terminal] - {session}:
+            other.end("takeover")
+        log.info("key changed", terminal=str(terminal), key_version=key_version)
+        return True
 
-    def _unwrapped(self, wrapped: bytes) -> bytes | tuple[str, str]:
-        try:
-            return self._keys.unwrap(wrapped)
-        except KeyFault:
-            return "a key wrapped under this host's kek.key", "a damaged one: enrol the terminal again"
+    async def _note_rollback(self, terminal: TerminalNumber, seen_epoch: int) -> None:
+        """An older ledger seems to stand in a newer one's place. Money must flow all the same: count it, log it, and
+        write it down once, for `fanka admin ledger show` and `fanka doctor`."""
+        own_epoch = self._ledger.epoch
+        self._metrics.rollbacks_seen.inc()
+        log.error(
+            "terminal has seen a later epoch of this host: is the ledger an old backup?",
+            terminal=str(terminal),
+            expected=f"at most {own_epoch}",
+            got=seen_epoch,
+        )
+        if not self._rollback_noted:
+            self._rollback_noted = True
+            seen = Rollback(terminal.to_int(), seen_epoch, own_epoch, self._now_ms())
+            with suppress(StorePaused):  # the metric and the log have it
+                await self._gate.call(note_rollback, self._ledger.store, seen)
 
     def _claim(self, session: Session, terminal: TerminalNumber) -> None:
         """Note whom HELLO named before the registry is asked, so that a revocation that comes between is not missed.
@@ -371,7 +365,7 @@ class Link:
         terminal = connection.terminal
         assert terminal is not None
         limits = self._limits
-        pace = Pace(limits.requests_per_s)
+        pace = self._paces.setdefault(terminal, Pace(limits.requests_per_s))
         scope = session.scope
         slack_s = limits.idle_timeout_s * DEADLINE_SLACK
         deadline_s = scope.deadline = trio.current_time() + limits.idle_timeout_s

@@ -44,9 +44,18 @@ class Metrics:
         # A creation-time gauge per series would double what a scrape carries and says nothing here.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
-        counter = partial(Counter, registry=registry)
-        gauge = partial(Gauge, registry=registry)
-        histogram = partial(Histogram, registry=registry)
+        self._add_requests()
+        self._add_connections()
+        self.log_lines_dropped = CountedElsewhere(
+            "fanka_log_lines_dropped_total",
+            "Log lines lost: nobody reads the log, or its disk is full.",
+            log_lines_dropped,
+            registry,
+        )
+
+    def _add_requests(self) -> None:
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
         self.authorizations = counter(
             "fanka_authorizations_total", "Requests answered, by transaction type and response code.", ("type", "code")
         )
@@ -60,17 +69,29 @@ class Metrics:
         self.commit_seconds = histogram(
             "fanka_ledger_commit_seconds", "From taking a batch to its durable commit.", buckets=LATENCY_BUCKETS_S
         )
-        self.queue_depth = gauge("fanka_ledger_queue_depth", "Requests waiting for a commit.")
+        self.queue_depth = Gauge("fanka_ledger_queue_depth", "Requests waiting for a commit.", registry=self.registry)
         self.shed = counter(
             "fanka_ledger_shed_total", "Requests answered 09: the queue was full, or they had waited too long in it."
         )
         self.ledger_faults = counter(
-            "fanka_ledger_faults_total", "Failures of the ledger, by kind: StoreFull, StoreBroken, command.", ("kind",)
+            "fanka_ledger_faults_total",
+            "Failures of the ledger, by kind: StoreFull, StoreAway, StoreBroken, command.",
+            ("kind",),
         )
         self.id_conflicts = counter(
             "fanka_id_conflicts_total",
             "Requests that reused an identity with other content: broken firmware, rolled-back memory or a clone.",
         )
+        self.uploads = counter(
+            "fanka_uploads_total",
+            "Sales that terminals uploaded after a restore, by verdict: restored, known, reversed, conflict (never"
+            " posted: somebody has to look), not_open, undecided.",
+            ("verdict",),
+        )
+
+    def _add_connections(self) -> None:
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
         self.connections = gauge("fanka_connections", "Open TCP connections of terminals.")
         self.sessions = gauge("fanka_sessions", "Authenticated sessions.")
         self.handshakes = counter(
@@ -78,11 +99,15 @@ class Metrics:
         )
         self.connections_refused = counter(
             "fanka_connections_refused_total",
-            "Connections closed at once, by reason: full, source, drain.",
+            "Connections closed at once, by reason: full, source, drain; or in their handshake, to make room: crowded.",
             ("reason",),
         )
         self.slowed = counter(
             "fanka_requests_slowed_total", "Requests that waited because their terminal asks faster than allowed."
+        )
+        self.rollbacks_seen = counter(
+            "fanka_rollback_seen_total",
+            "Handshakes of terminals that have seen a later epoch of this host: the ledger is an old backup.",
         )
         self.takeovers = counter("fanka_session_takeovers_total", "Sessions ended by a newer one of the same terminal.")
         self.sessions_ended = counter(
@@ -93,10 +118,4 @@ class Metrics:
         )
         self.frames_rejected = counter(
             "fanka_frames_rejected_total", "Frames refused, by reason (see docs/protocol.md).", ("reason",)
-        )
-        self.log_lines_dropped = CountedElsewhere(
-            "fanka_log_lines_dropped_total",
-            "Log lines lost: nobody reads the log, or its disk is full.",
-            log_lines_dropped,
-            registry,
         )

@@ -14,30 +14,44 @@ from protocol.messages import (
     EchoRequest,
     EnrolAnswer,
     EnrolRequest,
+    KeyAnswer,
+    KeyRequest,
     Message,
     Reject,
     SignOffAnswer,
     SignOffRequest,
+    UploadAnswer,
+    UploadRequest,
+    UploadVerdict,
 )
+from protocol.messages.key_change import NO_WRAPPED_KEY
 from server.gate import Gate
 from server.handlers import HANDLERS, Handler
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.ledger import Ledger
 from server.ledger.model import Decision, Outcome
+from server.ledger.store import StorePaused
 from server.metrics import Metrics
 
 log = structlog.get_logger("service")
 
+APPROVED: Final = "00"
 NOT_PERMITTED: Final = "58"
 CODES: Final = (*sorted(set(RESPONSE_CODES.values())),)
 
 
 class Enroller(Protocol):
-    """Redeems one-time enrolment codes; called in the ledger's thread."""
+    """Redeems one-time enrolment codes and changes keys; called in the ledger's thread."""
 
     def redeem_code(self, terminal_id: int, serial_number: str, wrapped_code: bytes | None) -> tuple[int, bytes] | None:
         """Key version and root key, or None if the code is used up, expired, bound to another serial number, or not
         `wrapped_code`, the one the session was opened with."""
+
+    def next_key(self, terminal_id: int, key_version: int) -> bytes | None:
+        """The next root key, wrapped for the terminal; None if no key of this number waits for it."""
+
+    def adopt_key(self, terminal_id: int, key_version: int) -> bool:
+        """Put in force a waiting key that was proved; whether this version is in force now."""
 
 
 class Service:
@@ -65,6 +79,7 @@ class Service:
             for handler in HANDLERS.values()
             for code in CODES
         }
+        self._uploads = {verdict: metrics.uploads.labels(verdict=verdict.name.lower()) for verdict in UploadVerdict}
         self._latency = {
             handler.name: metrics.latency_seconds.labels(type=handler.name) for handler in HANDLERS.values()
         }
@@ -83,7 +98,26 @@ class Service:
             )
         if isinstance(message, SignOffRequest):
             return SignOffAnswer()
+        if isinstance(message, KeyRequest):
+            return await self._next_key(terminal, message)
         return self._refuse(terminal, message, "a request of an enrolled terminal's session")
+
+    async def _next_key(self, terminal: TerminalNumber, message: KeyRequest) -> KeyAnswer:
+        wrapped = await self._gate.call(self._enroller.next_key, terminal.to_int(), message.key_version)
+        code = NOT_PERMITTED if wrapped is None else APPROVED
+        log.info("key fetched", terminal=str(terminal), key_version=message.key_version, code=code)
+        return KeyAnswer(response_code=code, key_version=message.key_version, wrapped_key=wrapped or NO_WRAPPED_KEY)
+
+    async def adopt_key(self, terminal: TerminalNumber, key_version: int) -> bool:
+        """Whether the key that a handshake has proved is in force, now that a waiting one has been put in force.
+
+        While the ledger cannot be written a waiting key stays one, and is as good: the next handshake puts it in force.
+        """
+        try:
+            return await self._gate.call(self._enroller.adopt_key, terminal.to_int(), key_version)
+        except StorePaused as error:
+            log.error("a proved key could not be put in force yet", terminal=str(terminal), error=str(error))
+            return True
 
     def _refuse(self, terminal: TerminalNumber, message: Message, expected: str) -> Reject:
         """A message type that this session may not send."""
@@ -99,14 +133,17 @@ class Service:
         if decision == Decision.ID_CONFLICT:
             self._metrics.id_conflicts.inc()
             log.error(
-                "identity reused with other content: expected a copy of the first request",
+                handler.conflict,
                 terminal=str(terminal),
                 batch=getattr(message, "batch", 0),
                 stan=getattr(message, "stan", 0),
+                **_evidence(message),
             )
         self._counters[(handler.name, RESPONSE_CODES[decision])].inc()
         self._latency[handler.name].observe(trio.current_time() - started_s)
         answer: Message = handler.to_answer(message, outcome)
+        if isinstance(answer, UploadAnswer):
+            self._uploads[answer.verdict].inc()
         return answer
 
     async def enrol(self, wrapped_code: bytes | None, terminal: TerminalNumber, message: Message) -> Message:
@@ -124,6 +161,13 @@ class Service:
             return EnrolAnswer(response_code=NOT_PERMITTED, key_version=0, root_key=bytes(32))
         log.info("terminal enrolled", terminal=str(terminal), key_version=granted[0])
         return EnrolAnswer(response_code="00", key_version=granted[0], root_key=granted[1])
+
+
+def _evidence(message: Message) -> dict[str, int]:
+    """For the log: what a lost host had answered to a sale that this one knows otherwise."""
+    if not isinstance(message, UploadRequest):
+        return {}
+    return {"lost_rrn": message.rrn, "lost_posted_at_ms": message.posted_at_ms}
 
 
 def not_permitted(message: Message, expected: str) -> Reject:

@@ -47,7 +47,7 @@ class Session:
 
 
 class Pace:
-    """How fast one session may ask: `per_s` requests a second, and BURST_S seconds' worth at once (GCRA)."""
+    """How fast one terminal may ask: `per_s` requests a second, and BURST_S seconds' worth at once (GCRA)."""
 
     __slots__ = ("_interval_s", "_paid_until_s")
 

@@ -37,6 +37,7 @@ from terminal_emulator.flows import APPROVED, NON_FINAL, Flow
 from terminal_emulator.flows.echo import EchoFlow, claimed_time_s
 from terminal_emulator.flows.reversal import ReversalFlow
 from terminal_emulator.flows.sale import SaleFlow
+from terminal_emulator.flows.upload import UploadFlow
 from terminal_emulator.keypad import Keypad
 from terminal_emulator.record import Merchant, RecordState, SaleRecord
 from terminal_emulator.settings import Settings
@@ -76,6 +77,7 @@ class Brain:
         "_sale",
         "_screen",
         "_storage",
+        "_upload",
         "deadline_s",
         "jitter",
         "link",
@@ -99,6 +101,7 @@ class Brain:
         self._sale: SaleFlow | None = None
         self._recovered: list[SaleFlow] = []
         self._reversals = ReversalFlow(jitter)
+        self._upload = UploadFlow(storage, jitter)
         self._echo = EchoFlow()
         self._asked: Flow | None = None  # whose request is outstanding
         self._answer_due_s = inf
@@ -152,6 +155,8 @@ class Brain:
             stan=0 if record is None else record.stan,
             pending_reversals=len(self._reversals),
             host_rolled_back=self._host_rolled_back,
+            upload=self._upload.progress,
+            records_differ=self._upload.differs,
             lock=self._lock,
         )
 
@@ -288,11 +293,14 @@ class Brain:
         if newest > used:
             self._storage.skip_to(*newest)
             effects.append(Note(NoteKind.MEMORY_ROLLED_BACK, f"the host knows {newest}, the newest here was {used}"))
-        if why := self._why_rolled_back(newest, epoch):
+        restored = self._upload.begin(ready, now.monotonic_s)
+        if restored:
+            self._note_upload(effects)  # in good order: it gets back what it lacks
+        elif why := self._why_rolled_back(newest, epoch):
             self._host_rolled_back = True
             effects.append(Note(NoteKind.HOST_ROLLED_BACK, why))
-        if epoch > self._storage.epoch:
-            self._storage.save_epoch(epoch)
+        if restored or epoch > self._storage.epoch:
+            self._storage.save_epoch(epoch)  # a new history may begin with a lower one, if its clock was set back
         return self._pump(now, effects)
 
     def _why_rolled_back(self, newest: tuple[int, int], epoch: int) -> str:
@@ -302,6 +310,11 @@ class Brain:
         if epoch < self._storage.epoch:
             return f"host epoch {epoch}, seen before {self._storage.epoch}"
         return ""
+
+    def _note_upload(self, effects: list[Effect]) -> None:
+        effects += self._upload.take_notes()
+        if not self._upload.is_running:
+            self._host_rolled_back = self._upload.was_refused
 
     def link_down(self, reason: str, now: Now) -> list[Effect]:
         """The session has ended, or could not be opened; `reason` is a Link other than ONLINE."""
@@ -327,6 +340,8 @@ class Brain:
         elif isinstance(message, ReversalAnswer) and message.response_code not in NON_FINAL | {APPROVED}:
             effects.append(Note(NoteKind.REVERSAL_REFUSED, f"STAN {message.stan}: code {message.response_code}"))
         record = flow.answered(message, now.monotonic_s)
+        if flow is self._upload:
+            self._note_upload(effects)
         if record is not None:
             self._take(record, flow, now, effects)
         return self._pump(now, effects)
@@ -360,8 +375,9 @@ class Brain:
                 return recovered, message
         if sale is not None and not sale.sends and (message := sale.next_request(now_s)) is not None:
             return sale, message
-        if (message := self._echo.next_request(now_s)) is not None:
-            return self._echo, message
+        for flow in (self._upload, self._echo):
+            if (message := flow.next_request(now_s)) is not None:
+                return flow, message
         return None
 
     def _pump(self, now: Now, effects: list[Effect]) -> list[Effect]:
@@ -382,7 +398,8 @@ class Brain:
         if self._asked is not None:
             deadline_s = self._answer_due_s
         elif self.link is Link.ONLINE:
-            deadline_s = min(self._echo.deadline_s(now_s), self._reversals.deadline_s(now_s))
+            idle: tuple[Flow, ...] = (self._echo, self._reversals, self._upload)
+            deadline_s = min([flow.deadline_s(now_s) for flow in idle])
         else:
             deadline_s = inf
         if self._sale is not None:

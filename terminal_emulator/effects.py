@@ -69,6 +69,12 @@ class NoteKind(StrEnum):
     HOST_ROLLED_BACK = "host_rolled_back"  # the host lost a sale it approved, or its epoch is lower than one we saw
     NOT_OURS = "not_ours"  # an answer that does not fit the request: taken for none
     REJECTED = "rejected"  # the host cannot read a request of ours
+    KEY_CHANGED = "key_changed"  # a new root key has been proved, and the old one erased
+    KEY_NOT_CHANGED = "key_not_changed"  # a new root key was offered and could not be taken: the old one goes on
+    HOST_RESTORED = "host_restored"  # the host was restored from a backup: it gets our records again
+    RECORD_DIFFERS = "record_differs"  # the restored host says otherwise than our record: a person has to look
+    UPLOAD_REFUSED = "upload_refused"  # the restored host lacks a sale of ours, and takes no uploads any more
+    UPLOAD_DONE = "upload_done"  # every record has its verdict
     REVERSAL_REFUSED = "reversal_refused"  # a reversal was refused for good: it stays open and needs a person
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.texts import Advice, advice, yuan
-from terminal_emulator.view import Link, Lock, Screen, View
+from terminal_emulator.view import Link, Lock, Screen, UploadProgress, View
 
 LCD_COLUMNS: Final = 16
 LCD_LINES: Final = 4
@@ -88,6 +88,14 @@ def _line_to_host(link: Link, _: Translate) -> str:
     return both if columns(both) <= LCD_COLUMNS else state
 
 
+def _restoring(upload: UploadProgress, _: Translate) -> str:
+    """How much of what the host lost it has back; how much is left if there is no room for both numbers."""
+    both = _("Restore {done}/{total}").format(done=upload.done, total=upload.total)
+    if columns(both) <= LCD_COLUMNS:
+        return both
+    return _("Restoring {count}").format(count=upload.total - upload.done)
+
+
 def _voucher(label: str, stan: int) -> str:
     return spread(label, f"{stan:06d}", LCD_COLUMNS)
 
@@ -105,10 +113,12 @@ def _idle(view: View, _: Translate) -> Lcd:
         waiting = _("Reversals {count}").format(count=view.pending_reversals)
         nothing_yet = spread(waiting, yuan(0), LCD_COLUMNS)
     what, line = _("Key in amount"), _line_to_host(view.link, _)
-    if view.host_rolled_back:
-        what = _("Host lost sales")
+    if view.host_rolled_back or view.records_differ:
+        what = _("Host lost sales") if view.host_rolled_back else _("Records differ")
         if view.link is Link.ONLINE:
             line = _("Call the manager")
+    if view.upload is not None and view.link is Link.ONLINE:
+        line = _restoring(view.upload, _)
     return _head(view, _), what, nothing_yet, line
 
 

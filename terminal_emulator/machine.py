@@ -14,6 +14,7 @@ from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Beep, BeepKind, Effect, Note, Outcome, PrintSlip
 from terminal_emulator.i18n import Translate, translator
 from terminal_emulator.lcd import Lcd, render
+from terminal_emulator.rotation import Keep
 from terminal_emulator.slip import Copy, Slip, sale_slip
 from terminal_emulator.terminal import OpenStream, Terminal, Ticker, Write
 from terminal_emulator.texts import yuan
@@ -87,6 +88,7 @@ class Machine(Terminal):
         random_bytes: Callable[[int], bytes],
         wall_clock: Callable[[], float],
         printer: Printer | None = None,
+        keep_settings: Keep | None = None,
     ) -> None:
         self.cable = Cable(open_stream)
         self.ticker = Ticker()
@@ -101,6 +103,7 @@ class Machine(Terminal):
             wall_clock=wall_clock,
             ticker=self.ticker,
             show=self._show,
+            keep_settings=keep_settings,
         )
 
     @property
@@ -122,6 +125,11 @@ class Machine(Terminal):
     def unresolved(self) -> int:
         """How many sales have no final state yet."""
         return self.brain.unresolved
+
+    @property
+    def uploading(self) -> bool:
+        """Whether a host that was restored still lacks something that is kept here."""
+        return self.brain.view.upload is not None
 
     async def cut(self) -> None:
         """Pull the network cable out."""

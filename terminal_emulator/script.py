@@ -6,7 +6,8 @@ One step a line; `#` starts a comment, at the beginning of a line or after a spa
     key 1 2 . 5 ENTER      press keys; 12.50 stands for its digits; ENTER CLEAR DELETE F1 F2 UP DOWN
     tap CARD               hold a card to the reader: its name, or its UID
     cut / plug             pull the network cable out / put it back
-    wait-for online        also: offline; idle (no sale being decided); settled (no sale without a final state)
+    wait-for online        also: offline; idle (no sale being decided); settled (no sale without a final state);
+                           uploaded (a host that was restored has back what it lost)
     expect lcd TEXT        TEXT is on one line of the LCD; parts separated by " / " may be on different lines
     expect beep ok         also: error, key
     expect slip TEXT       TEXT is on one line of a slip, separated parts on different lines
@@ -38,6 +39,9 @@ from terminal_emulator.slip import Copy, Slip
 
 EXPECT_TIMEOUT_S: Final = 15.0
 """How long a step waits unless `within` says otherwise: a sale without an answer is given up after 10 s, plus air."""
+
+SECONDS_MAX: Final = 86_400
+"""A day: more is a slip of the finger, and enough digits in a row would wait for ever."""
 
 MAX_SCREENS_REMEMBERED: Final = 1000
 """Different LCD contents kept since the last action; the oldest go first. A sale shows about five."""
@@ -210,6 +214,8 @@ def _read_seconds(kind: type[Within] | type[Pause]) -> Callable[[str, Mapping[st
     def read(rest: str, _cards: Mapping[str, bytes]) -> Action:
         if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", rest):
             raise ValueError(f"expected seconds such as 0.5, got {rest!r}")
+        if float(rest) > SECONDS_MAX:
+            raise ValueError(f"expected at most {SECONDS_MAX} seconds, got {rest!r}")
         return kind(float(rest))
 
     return read
@@ -241,6 +247,8 @@ class Operated(Protocol):
     def busy(self) -> bool: ...
     @property
     def unresolved(self) -> int: ...
+    @property
+    def uploading(self) -> bool: ...
     async def feed(self, what: Input) -> None: ...
     async def cut(self) -> None: ...
     async def plug(self) -> None: ...
@@ -252,6 +260,7 @@ STATES: Final[dict[str, Callable[[Operated], bool]]] = {
     "offline": lambda machine: not machine.online,
     "idle": lambda machine: not machine.busy,
     "settled": lambda machine: machine.unresolved == 0,
+    "uploaded": lambda machine: not machine.uploading,
 }
 
 

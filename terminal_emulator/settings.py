@@ -2,6 +2,8 @@
 
 The key file is JSON, readable by its owner alone:
 {"terminal": "3-58", "key_version": 1, "root_key": "<64 hex digits>", "host": "127.0.0.1", "port": 4105}
+
+While the root key is being changed, the next one stands beside it as next_key_version and next_root_key.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class SettingsError(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Frozen settings of one terminal. `root_key` is a secret and stays out of repr()."""
+    """Frozen settings of one terminal. `root_key` and `next_root_key` are secrets and stay out of repr()."""
 
     terminal: TerminalNumber
     root_key: bytes
@@ -40,12 +42,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     language: Language = "zh"
     serial_number: str = ""
     operator: int = 0
+    next_root_key: bytes = b""
+    """The root key that was fetched and is not proved yet; empty if there is none."""
+    next_key_version: int = 0
 
     def __post_init__(self) -> None:
         if len(self.root_key) != ROOT_KEY_SIZE:
             raise SettingsError(f"root_key: expected {ROOT_KEY_SIZE} bytes, got {len(self.root_key)}: enrol again")
         if not 0 <= self.key_version <= 0xFFFF:
             raise SettingsError(f"key_version: expected 0..65535, got {self.key_version}")
+        if len(self.next_root_key) != (ROOT_KEY_SIZE if self.next_key_version else 0):
+            raise SettingsError(
+                f"next_root_key: expected {ROOT_KEY_SIZE} bytes with a next_key_version and none without,"
+                f" got {len(self.next_root_key)}"
+            )
+        if self.next_key_version and not self.key_version < self.next_key_version <= 0xFFFF:
+            raise SettingsError(
+                f"next_key_version: expected {self.key_version + 1}..65535, got {self.next_key_version}"
+            )
         if not 0 < self.port <= PORT_MAX:
             raise SettingsError(f"port: expected 1..{PORT_MAX}, got {self.port}")
         if self.language not in LANGUAGES:
@@ -72,7 +86,8 @@ def settings_from_json(text: str, where: str) -> Settings:
             raise SettingsError(f"unknown field {min(unknown)!r}")
         values["terminal"] = TerminalNumber.parse(values["terminal"])
         values["root_key"] = bytes.fromhex(values["root_key"])
-        for name in ("key_version", "port", "operator"):
+        values["next_root_key"] = bytes.fromhex(values.get("next_root_key", ""))
+        for name in ("key_version", "port", "operator", "next_key_version"):
             if name in values and type(values[name]) is not int:
                 raise SettingsError(f"{name}: expected a whole number, got {values[name]!r}")
         return Settings(**values)
@@ -87,16 +102,26 @@ def settings_to_json(settings: Settings) -> str:
     values = msgspec.structs.asdict(settings)
     values["terminal"] = str(settings.terminal)
     values["root_key"] = settings.root_key.hex()
+    if settings.next_key_version:
+        values["next_root_key"] = settings.next_root_key.hex()
+    else:
+        del values["next_root_key"], values["next_key_version"]
     return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_settings(path: Path) -> Settings:
-    """Read a key file. SettingsError if it cannot be used, OSError if it cannot be read."""
+    """Read a key file. SettingsError if it cannot be used, OSError if it cannot be read.
+
+    Its name is made durable first: the program before may have been killed, or failed, right after it replaced the
+    file. A key that the host has seen in use must not be gone again after a power cut.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: {EXPECTED}, got bytes that are no text") from None
-    return settings_from_json(text, str(path))
+    found = settings_from_json(text, str(path))
+    sync_folder(path.parent)
+    return found
 
 
 def write_settings(path: Path, settings: Settings) -> None:
@@ -112,7 +137,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
+    os.replace(new, path)
     sync_folder(path.parent)
 
 

@@ -25,13 +25,15 @@ from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomicall
 JOURNAL_NAME: Final = "journal"
 LOCK_NAME: Final = "lock"
 
-WITHOUT_MONEY: Final = frozenset({RecordState.DECLINED, RecordState.REVERSED})
+OPEN: Final = frozenset(state for state in RecordState if state.is_open)
+ACKNOWLEDGED: Final = frozenset({RecordState.APPROVED, RecordState.REVERSED})
+"""What the host has confirmed and may lose with its disk. A lost reversal would charge the payer again."""
 
 MAX_RECORDS: Final = 100_000
 """Sales kept until settlement (some 25 MB): a hundred full days of one terminal. Then it asks to be settled."""
 
 KEEP_FINISHED: Final = 100
-"""Declined and reversed sales kept through a compaction, for the cashier's questions; they carry no money."""
+"""Declined sales kept through a compaction, for the cashier's questions; they carry no money."""
 
 COMPACT_AFTER: Final = 1_000
 """Lines beyond two for every sale that must be kept, at which the journal is written anew: seldom enough."""
@@ -48,13 +50,20 @@ class Used(msgspec.Struct, frozen=True, gc=False, tag="used"):
     stan: int
 
 
+class History(msgspec.Struct, frozen=True, gc=False, tag="history"):
+    """The history of the host, and when it began, for which everything has been uploaded."""
+
+    history: int
+    restored_at_s: int
+
+
 class Epoch(msgspec.Struct, frozen=True, gc=False, tag="epoch"):
     """The host's epoch, seen last."""
 
     epoch: int
 
 
-Entry = SaleRecord | Used | Epoch
+Entry = SaleRecord | Used | Epoch | History
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 
@@ -77,12 +86,21 @@ class Storage(Protocol):
         ...
 
     @property
+    def history(self) -> tuple[int, int]:
+        """The host's (history, restored_at_s) for which every record has been uploaded; (1, 0) in a new terminal."""
+        ...
+
+    @property
     def is_full(self) -> bool:
         """Whether no further sale may be started before settlement."""
         ...
 
     def open_records(self) -> list[SaleRecord]:
         """Sales without a final state, oldest first."""
+        ...
+
+    def acknowledged(self) -> list[SaleRecord]:
+        """Sales that the host has approved, or confirmed to be reversed, oldest first."""
         ...
 
     def save(self, record: SaleRecord) -> None:
@@ -97,17 +115,22 @@ class Storage(Protocol):
         """Remember the host's epoch."""
         ...
 
+    def save_history(self, history: int, restored_at_s: int) -> None:
+        """Everything has been uploaded for this history of the host."""
+        ...
+
 
 class MemoryStorage:
     """A memory that lasts as long as the program. `records` is everything saved, by identity."""
 
-    __slots__ = ("epoch", "newest_approved", "records", "used")
+    __slots__ = ("epoch", "history", "newest_approved", "records", "used")
 
     def __init__(self) -> None:
         self.records: dict[tuple[int, int], SaleRecord] = {}
         self.used = (1, 0)
         self.newest_approved = (0, 0)
         self.epoch = 0
+        self.history = (1, 0)
 
     @property
     def is_full(self) -> bool:
@@ -116,7 +139,15 @@ class MemoryStorage:
 
     def open_records(self) -> list[SaleRecord]:
         """See Storage."""
-        return sorted((r for r in self.records.values() if r.state.is_open), key=lambda record: record.identity)
+        return self._in_order(OPEN)
+
+    def acknowledged(self) -> list[SaleRecord]:
+        """See Storage."""
+        return self._in_order(ACKNOWLEDGED)
+
+    def _in_order(self, states: frozenset[RecordState]) -> list[SaleRecord]:
+        found = [identity for identity, record in self.records.items() if record.state in states]
+        return [self.records[identity] for identity in sorted(found)]
 
     def save(self, record: SaleRecord) -> None:
         """See Storage."""
@@ -135,6 +166,10 @@ class MemoryStorage:
         """See Storage."""
         self.epoch = epoch
 
+    def save_history(self, history: int, restored_at_s: int) -> None:
+        """See Storage."""
+        self.history = (history, restored_at_s)
+
 
 _decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
 _encode: Final = msgspec.json.Encoder().encode
@@ -152,7 +187,7 @@ def _from_line(line: bytes) -> Entry | None:
         return None
     try:
         return _decoder.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -210,6 +245,11 @@ class FileStorage(MemoryStorage):
             self._append(Epoch(epoch))
             super().save_epoch(epoch)
 
+    def save_history(self, history: int, restored_at_s: int) -> None:
+        """See Storage."""
+        self._append(History(history, restored_at_s))
+        super().save_history(history, restored_at_s)
+
     def close(self) -> None:
         """Let the folder go. Everything is on the disk already."""
         for descriptor in (self._out, self._lock):
@@ -249,40 +289,47 @@ class FileStorage(MemoryStorage):
             end = data.find(b"\n", start)
             entry = None if end < 0 else _from_line(data[start:end])
             if entry is None:
-                self._drop_tail(data, start)
-                return
+                self._check_torn(data, start)
+                break
             self._take(entry)
             self._lines += 1
             start = end + 1
+        self.torn = len(data) - start
+        self._settle(data[:start])
+
+    def _settle(self, data: bytes) -> None:
+        """Make durable what was read, as a new file, before anything in it is acted upon.
+
+        The program before may have been killed before a sync, or a sync may have failed: then the newest lines are in
+        the system's cache only, perhaps marked clean, so that no later sync brings them to the disk. A line behind them
+        would get there, and after a power cut stand behind damage.
+        """
+        if data or self.torn:
+            write_atomically(self._path, data)
 
     def _take(self, entry: Entry) -> None:
         if isinstance(entry, SaleRecord):
             self._keep(entry)
         elif isinstance(entry, Used):
             MemoryStorage.skip_to(self, entry.batch, entry.stan)
-        else:
+        elif isinstance(entry, Epoch):
             MemoryStorage.save_epoch(self, entry.epoch)
+        else:
+            MemoryStorage.save_history(self, entry.history, entry.restored_at_s)
 
     def _keep(self, record: SaleRecord) -> None:
         super().save(record)
-        if record.state in WITHOUT_MONEY:
+        if record.state is RecordState.DECLINED:
             self._without_money[record.identity] = None
 
-    def _drop_tail(self, data: bytes, start: int) -> None:
-        """Cut a damaged last line off. A whole line behind it says that this was no torn write: refuse."""
+    def _check_torn(self, data: bytes, start: int) -> None:
+        """A damaged line is a torn last one, unless a whole line behind it says that this was no torn write: refuse."""
         end = data.find(b"\n", start)
         if 0 <= end < len(data) - 1:
             raise StorageError(
                 f"{self._path}: line {self._lines + 1} at byte {start} is damaged, and more lines follow: the disk is "
                 "failing. Keep a copy of the folder: it may hold unsettled sales"
             )
-        self.torn = len(data) - start
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.ftruncate(descriptor, start)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def _compact_if_due(self) -> None:
         needed = len(self.records) - len(self._without_money)
@@ -293,7 +340,7 @@ class FileStorage(MemoryStorage):
         """Write the journal anew with one line a sale, and without old sales that moved nothing."""
         for identity in sorted(self._without_money)[:-KEEP_FINISHED]:
             del self.records[identity], self._without_money[identity]
-        entries: list[Entry] = [Used(*self.used), Epoch(self.epoch)]
+        entries: list[Entry] = [Used(*self.used), Epoch(self.epoch), History(*self.history)]
         entries += [record for _, record in sorted(self.records.items())]
         try:
             write_atomically(self._path, b"".join(map(_to_line, entries)))

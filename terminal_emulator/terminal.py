@@ -32,12 +32,23 @@ from protocol import (
     TerminalNumber,
 )
 from protocol.limits import ANSWER_TIMEOUT_S, HANDSHAKE_TIMEOUT_S, MAX_SESSION_FRAMES, RECONNECT_MAX_S, RECONNECT_MIN_S
-from protocol.messages import Auth, Challenge, EnrolAnswer, EnrolRequest, Hello, Message, Ready
+from protocol.messages import (
+    Auth,
+    Challenge,
+    EnrolAnswer,
+    EnrolRequest,
+    Hello,
+    KeyAnswer,
+    Message,
+    Ready,
+    SignOffRequest,
+)
 from protocol.security import CHALLENGE_SIZE, root_key_from_enrol_code
 from terminal_emulator.backoff import Backoff
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Effect, HangUp, Input, Now, Send, Tap
 from terminal_emulator.flows import APPROVED
+from terminal_emulator.rotation import Keep, Rotation
 from terminal_emulator.view import Link
 
 FIRMWARE: Final = "fanka-term 1"
@@ -59,10 +70,14 @@ Write = tuple[trio.abc.Stream, bytes | None]
 
 
 class LinkError(Exception):
-    """No session: `link` is what to tell the cashier, the text what to tell a log."""
+    """No session: `link` is what to tell the cashier, the text what to tell a log.
 
-    def __init__(self, link: Link, detail: str) -> None:
+    `wrong_key`: the host proved itself with another key than ours.
+    """
+
+    def __init__(self, link: Link, detail: str, *, wrong_key: bool = False) -> None:
         self.link = link
+        self.wrong_key = wrong_key
         super().__init__(f"{link}: {detail}")
 
 
@@ -81,7 +96,7 @@ class Enrolled(msgspec.Struct, frozen=True):
 
 
 async def _receive(stream: trio.abc.Stream, connection: Connection) -> Message:
-    """The next message of a handshake; LinkError if there will be none."""
+    """The next message of a handshake, or of a key change behind it; LinkError if there will be none."""
     while True:
         try:
             event = connection.next_event()
@@ -91,10 +106,12 @@ async def _receive(stream: trio.abc.Stream, connection: Connection) -> Message:
         except RemoteProtocolError as error:
             # A host that does not know us, or knows another key, proves itself with a key we do not have.
             refused = error.reason is Reason.TAG
-            raise LinkError(Link.REFUSED if refused else Link.GARBLED, str(error)) from None
+            raise LinkError(Link.REFUSED if refused else Link.GARBLED, str(error), wrong_key=refused) from None
         if isinstance(event, PeerClosed):
             raise LinkError(Link.REFUSED, "the host closed during the handshake")
-        assert not isinstance(event, Refused | Discarded)
+        assert not isinstance(event, Refused)
+        if isinstance(event, Discarded):
+            continue  # noise on the line, which an open session survives: only a key is fetched in one
         return event
 
 
@@ -174,9 +191,12 @@ class Terminal:
         wall_clock: Callable[[], float],
         ticker: Ticker,
         show: Callable[[Effect], None],
+        keep_settings: Keep | None = None,
     ) -> None:
         self.brain = brain
         self.show = show
+        self.rotation = Rotation(brain.settings, keep_settings)
+        """The keys. Without `keep_settings`, which stores them durably, they are never changed over the wire."""
         self.next_look_s = inf
         """When the ticker looks at this terminal next: the ticker's own note."""
         self.last_error = ""
@@ -276,8 +296,12 @@ class Terminal:
         stream: trio.abc.Stream | None = None
         try:
             with trio.move_on_after(HANDSHAKE_TIMEOUT_S) as patience:
-                stream = await self._open()
-                challenge, ready, connection = await self._greet(stream)
+                while True:
+                    stream = await self._open()
+                    challenge, ready, connection = await self._greet(stream)
+                    if not await self._change_key(stream, connection, ready):
+                        break
+                    await trio.aclose_forcefully(stream)
             if patience.cancelled_caught:
                 link = Link.UNREACHABLE if stream is None else Link.TIMEOUT
                 raise LinkError(link, f"no session in {HANDSHAKE_TIMEOUT_S:g} s")
@@ -285,6 +309,8 @@ class Terminal:
             self._stream, self._connection = stream, connection
             self._frames_left = MAX_SESSION_FRAMES - FRAMES_LEFT_MIN
             self.last_error = ""
+            while self.rotation.notes:
+                self.show(self.rotation.notes.pop(0))
             await self.perform(self.after(self.brain.link_up(ready, self.now(), epoch=challenge.epoch)))
             await self._listen(stream, connection)
         finally:
@@ -298,12 +324,34 @@ class Terminal:
             raise LinkError(Link.UNREACHABLE, str(error)) from None
 
     async def _greet(self, stream: trio.abc.Stream) -> tuple[Challenge, Ready, Connection]:
-        settings = self.brain.settings
-        connection = Connection(Role.TERMINAL, terminal=settings.terminal, root_key=settings.root_key)
-        challenge, ready = await _shake_hands(
-            stream, connection, settings.key_version, self.brain.last_epoch, self._random_bytes(CHALLENGE_SIZE)
-        )
+        rotation = self.rotation
+        connection = Connection(Role.TERMINAL, terminal=self.brain.settings.terminal, root_key=rotation.root_key)
+        try:
+            challenge, ready = await _shake_hands(
+                stream, connection, rotation.key_version, self.brain.last_epoch, self._random_bytes(CHALLENGE_SIZE)
+            )
+        except LinkError as error:
+            if error.wrong_key:
+                rotation.refused()
+            raise
         return challenge, ready, connection
+
+    async def _change_key(self, stream: trio.abc.Stream, connection: Connection, ready: Ready) -> bool:
+        """Fetch the next root key if there is one, before anybody is told of this session. Whether it was kept, this
+        session signed off, and a new one with the new key is to be opened."""
+        request = self.rotation.accepted(ready)
+        if request is None:
+            return False
+        try:
+            await stream.send_all(connection.send(request))
+            answer = await _receive(stream, connection)
+            if not isinstance(answer, KeyAnswer) or not self.rotation.answered(answer, request):
+                return False
+            await stream.send_all(connection.send(SignOffRequest()))
+            await _receive(stream, connection)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise LinkError(Link.LOST, "the connection broke while a key was fetched") from None
+        return True
 
     async def _listen(self, stream: trio.abc.Stream, connection: Connection) -> None:
         """Hand the host's messages to the brain until the session ends."""
@@ -336,6 +384,7 @@ async def run_terminal(
     wall_clock: Callable[[], float],
     inbox: AsyncIterable[Input],
     show: Callable[[Effect], None],
+    keep_settings: Keep | None = None,
 ) -> None:
     """Switch a terminal on and run it until the inbox ends.
 
@@ -346,13 +395,20 @@ async def run_terminal(
       wall_clock: seconds since 1970 UTC.
       inbox: keys and taps.
       show: gets every effect that is not about the line; `brain.view` is the screen at that moment.
+      keep_settings: stores settings with new keys durably, or raises OSError; None: keys are never changed.
 
     Raises:
       ExceptionGroup with an OSError: the storage failed. The terminal must be started again.
     """
     ticker = Ticker()
     terminal = Terminal(
-        brain, open_stream=open_stream, random_bytes=random_bytes, wall_clock=wall_clock, ticker=ticker, show=show
+        brain,
+        open_stream=open_stream,
+        random_bytes=random_bytes,
+        wall_clock=wall_clock,
+        ticker=ticker,
+        show=show,
+        keep_settings=keep_settings,
     )
     terminal.after(brain.power_on(terminal.now()))
     async with trio.open_nursery() as nursery:

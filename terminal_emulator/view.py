@@ -6,6 +6,7 @@ The brain makes a View when somebody looks (`brain.view`); nobody looks in a loa
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +18,7 @@ class Screen(StrEnum):
     """What the screen is about. The comment names the fields of `View` that matter beyond those of every screen."""
 
     OFF = "off"  # no power yet
-    IDLE = "idle"  # merchant, terminal, link, pending_reversals, host_rolled_back
+    IDLE = "idle"  # merchant, terminal, link, pending_reversals, host_rolled_back, upload, records_differ
     AMOUNT = "amount"  # amount_text as keyed so far
     NO_LINK = "no_link"  # amount_fen, link: Enter or a tap without a session; nothing was sent, Enter tries again
     CARD = "card"  # amount_fen: please tap the card
@@ -52,6 +53,13 @@ class Lock(StrEnum):
     NUMBERS_USED_UP = "numbers_used_up"  # batch 999999, STAN 999999: the terminal needs a new number
 
 
+class UploadProgress(NamedTuple):
+    """Of the records that a restored host gets again: how many have their verdict, and how many there are."""
+
+    done: int
+    total: int
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """One state of the screen. Amounts in fen; `balance_fen` is None when there is none to show."""
 
@@ -72,4 +80,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Sales told to the customer as "not charged" whose reversal the host has not confirmed yet."""
     host_rolled_back: bool = False
     """The host has lost sales it approved: a person has to look into it. Selling goes on."""
+    upload: UploadProgress | None = None
+    """None when nothing is left to be uploaded."""
+    records_differ: int = 0
+    """Records that a restored host contradicts: a person has to look into it. Selling goes on."""
     lock: Lock | None = None

@@ -13,6 +13,8 @@ from cyclopts import App, Parameter
 
 from tools.admin_cards import account_app, card_app
 from tools.admin_import import import_cards
+from tools.admin_keys import keys_app, rotate_terminals
+from tools.admin_ledger import ledger_app
 from tools.listing import Column, moment, print_done, print_json, print_rows, yuan
 from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
 
@@ -21,9 +23,9 @@ PAGE: Final = 500
 
 admin_app = App(name="admin", help="Merchants, terminals, cards, balances; also while the host runs.")
 merchant_app = App(name="merchant", help="Merchants: who is paid.", sort_key=0)
-terminal_app = App(name="terminal", help="Terminals: enrol, revoke.", sort_key=1)
+terminal_app = App(name="terminal", help="Terminals: enrol, change keys, revoke.", sort_key=1)
 day_app = App(name="day", help="Business days.", sort_key=9)
-for _app in (merchant_app, terminal_app, card_app, account_app, day_app):
+for _app in (merchant_app, terminal_app, keys_app, card_app, account_app, day_app, ledger_app):
     admin_app.command(_app)
 admin_app.command(import_cards, name="import", sort_key=8)
 
@@ -94,6 +96,7 @@ TERMINAL_COLUMNS: Final = (
     Column("name", "merchant_name"),
     Column("serial number", "serial_number"),
     Column("key version", "key_version"),
+    Column("key since", "key_made_at_ms", moment),
     Column("enrolled", "enrolled_at_ms", moment),
 )
 
@@ -196,6 +199,9 @@ def list_terminals(*, data: Data = None, json: AsJson = False) -> None:
     print_rows(found, TERMINAL_COLUMNS, as_json=json, nothing=nothing, zone=zone_of(data))
 
 
+terminal_app.command(rotate_terminals, name="rotate")
+
+
 @terminal_app.command(name="revoke")
 def revoke_terminal(terminal: str, /, *, data: Data = None, json: AsJson = False) -> None:
     """Shut a lost or stolen terminal out: its session is cut at once, its key is good for nothing."""
@@ -265,12 +271,12 @@ def day_totals(day: int | None = None, /, *, data: Data = None, json: AsJson = F
         As YYYYMMDD; default the open one.
     """
     from server.ledger.registry import Registry
-    from server.ledger.sqlite import SqliteStore
+    from server.stores import open_ledger
     from tools.faults import explained
 
     # A connection of its own: it reads every transfer of the day, which would keep the host's sales waiting.
     with explained():
-        store = SqliteStore(data_folder(data).ledger_path, readonly=True)
+        store = open_ledger(data_folder(data))
         try:
             registry = Registry(store)
             days = registry.days(1)

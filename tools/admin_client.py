@@ -18,12 +18,12 @@ from server.business_day import business_day_at
 from server.config import load_config
 from server.control import short_address
 from server.folder import DataFolder, FolderBusy
-from server.keys import KeyRing, load_kek
+from server.keys import KekFiles, KeyRing
 from server.ledger.ledger import NO_DAY, Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
-from server.ledger.sqlite import SqliteStore
 from server.ledger.store import StoreBroken
+from server.stores import open_store
 
 ANSWER_TIMEOUT_S: Final = 60.0
 """Longest wait for the host's answer to one operation: many times what the slowest takes, even on a full queue."""
@@ -143,8 +143,8 @@ def _connect(folder: DataFolder) -> _Remote | None:
 def open_directly(folder: DataFolder) -> Iterator[Admin]:
     """The host's own operations on the folder's ledger, for whoever holds its lock. Opens the first business day."""
     config = load_config(folder.config_path)
-    keys = KeyRing(load_kek(folder.kek_path))
-    store = SqliteStore(folder.ledger_path, create=False)
+    keys = KeyRing.of(KekFiles(folder.kek_path))
+    store = open_store(folder, config)
     try:
         ledger = Ledger(store, SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen))
         if ledger.business_day == NO_DAY:

@@ -170,7 +170,7 @@ def is_key_file(data: bytes) -> bool:
     """Whether it is what enrolment writes: easily mistaken for a capture, which is JSON too."""
     try:
         content: Any = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(content, dict) and "root_key" in content
 
@@ -196,7 +196,7 @@ def read_capture(data: bytes) -> Iterator[Chunk]:
             if line.dir not in DIRECTIONS:
                 raise ValueError(f"dir: expected T>H or H>T, got {line.dir[:20]!r}")
             content = bytes.fromhex(line.hex)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             yield Chunk(fault=f"line {number}: {error}")
             continue
         yield Chunk(content, DIRECTIONS[line.dir], str(line.t), str(line.conn))
@@ -225,7 +225,7 @@ def key_of_json(text: str, where: str) -> str:
     """The key in a terminal's key file."""
     try:
         content: Any = msgspec.json.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         content = None
     if isinstance(content, dict):
         for name in ("root_key", "enrol_code", "code"):

@@ -135,7 +135,7 @@ def _one_sale(settings: Settings, memory: Path) -> bool:
 
 def _verdict(folder: DataFolder, verdict: Audit, *, unserved: int) -> int:
     """Recompute the whole ledger, and say whether everything held."""
-    checks = check_ledger(folder.ledger_path, quiet=True)
+    checks = check_ledger(folder, quiet=True)
     broken = [check for check in checks if not check.ok]
     out = console()
     out.print(f"ledger: {len(checks) - len(broken)} of {len(checks)} checks hold")

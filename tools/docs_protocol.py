@@ -197,6 +197,24 @@ def handshake() -> str:
     return f"Terminal {session['terminal']}, root key `{session['root_key']}`.\n\n{block}"
 
 
+def key_change() -> str:
+    """A root key changed: what wraps it, and the frames around it."""
+    change = vectors("key_change.json")
+    frames = {frame["message"]: frame for frame in change["before"]["frames"]}
+    block = hex_block(
+        (f"root key in force, version {frames['Hello']['fields']['key_version']}", change["root_key"]),
+        (f"the next root key, version {change['key_version']}", change["new_root_key"]),
+        ("K_wrap", change["wrapping_key"]),
+        ("AES key wrap", change["wrapped_key"]),
+        ("key change, body", frames["KeyRequest"]["body"]),
+        ("key change, as sent", frames["KeyRequest"]["frame"]),
+        ("key change answer, body", frames["KeyAnswer"]["body"]),
+        ("key change answer, as sent", frames["KeyAnswer"]["frame"]),
+        ("HELLO of the next session", change["after"]["frames"][0]["frame"]),
+    )
+    return f"Terminal {change['before']['terminal']}, in the session of section 6 and the one after it.\n\n{block}"
+
+
 def session() -> str:
     """The rest of the example session."""
     parts = []

@@ -23,6 +23,7 @@ from tools.options import AsJson
 if TYPE_CHECKING:
     from server.config import Config
     from server.folder import DataFolder
+    from server.ledger.store import Store
 
 PYTHON_OLDEST: Final = (3, 11)
 PYTHON_NEWEST: Final = (3, 13)
@@ -161,6 +162,7 @@ def look_at_folder(data: Path | None) -> Iterator[Finding]:
         yield Finding("config", "bad", str(error), "mend the file; fanka init writes a commented one elsewhere")
     yield _look_at_kek(folder)
     yield _look_at_ledger(folder)
+    yield from _look_at_rollback(folder)
     yield _look_at_disk(folder.path)
     yield _look_at_fsync(folder.path)
     if config is not None:
@@ -171,7 +173,7 @@ def look_at_folder(data: Path | None) -> Iterator[Finding]:
 
 def _look_at_permissions(folder: DataFolder) -> Finding:
     problems = []
-    for path in (folder.path, folder.kek_path, folder.ledger_path):
+    for path in (folder.path, *sorted(folder.path.glob(f"{folder.kek_path.name}*")), folder.ledger_path):
         if not path.exists():
             continue
         found = path.stat()
@@ -189,55 +191,98 @@ def _look_at_permissions(folder: DataFolder) -> Finding:
 
 
 def _look_at_kek(folder: DataFolder) -> Finding:
-    """The file, and whether it is the one this ledger's keys are wrapped under."""
-    from server.keys import KeyFault, KeyRing, known_fingerprint, load_kek
+    """The file, and whether it is the one this ledger's keys are wrapped under; or both, while they are re-wrapped."""
+    from server.keys import KekFiles, KeyFault, KeyRing, coming_fingerprint, known_fingerprint
     from server.ledger.registry import Registry
-    from server.ledger.sqlite import SqliteStore
 
     try:
-        keys = KeyRing(load_kek(folder.kek_path))
+        keys = KeyRing.of(KekFiles(folder.kek_path))
     except KeyFault as error:
         return Finding("keys", "bad", str(error), "restore kek.key from the backup of the keys")
     try:
-        store = SqliteStore(folder.ledger_path, readonly=True)
+        store = _open_ledger(folder)
     except Exception:  # said by the look at the ledger
         return Finding("keys", "ok", f"kek.key: fingerprint {keys.fingerprint}")
     try:
-        known = known_fingerprint(Registry(store))
+        known, coming = known_fingerprint(Registry(store)), coming_fingerprint(Registry(store))
     finally:
         store.close()
-    if known not in (None, keys.fingerprint):
-        detail = f"kek.key: expected fingerprint {known}, got {keys.fingerprint}"
-        return Finding("keys", "bad", detail, "put back the kek.key that belongs to this ledger")
+    if known is not None:
+        try:
+            keys.choose(known, coming)
+        except KeyFault as error:
+            return Finding("keys", "bad", str(error), "put back the kek.key that belongs to this ledger")
+    if coming is not None:
+        detail = f"keys are being re-wrapped from fingerprint {known} to {coming}"
+        return Finding("keys", "warn", detail, "fanka admin keys rewrap goes on with it; keep kek.key.new until then")
     return Finding("keys", "ok", f"kek.key: fingerprint {keys.fingerprint}")
 
 
-def _look_at_ledger(folder: DataFolder) -> Finding:
-    from server.ledger.sqlite import SqliteStore
+def _open_ledger(folder: DataFolder) -> Store:
+    """For reading. While the configuration is broken, the file that is most likely meant."""
+    from server.config import ConfigError
+    from server.stores import open_ledger
 
     try:
-        store = SqliteStore(folder.ledger_path, readonly=True)
+        return open_ledger(folder)
+    except ConfigError:
+        if not folder.ledger_path.exists():
+            raise
+        return open_ledger(folder.ledger_path)
+
+
+def _look_at_ledger(folder: DataFolder) -> Finding:
+    from server.config import ConfigError
+    from server.stores import is_embedded
+
+    try:
+        store = _open_ledger(folder)
+    except ConfigError:
+        return Finding("ledger", "warn", "unknown", "see what is said of the configuration")
     except Exception as error:  # whatever keeps it from being opened is what we are here to tell
+        if not folder.ledger_path.exists() and not is_embedded(folder):
+            return Finding("ledger", "bad", str(error), "see docs/operating.md, PostgreSQL")
         if folder.ledger_path.is_file() and not os.access(folder.ledger_path, os.R_OK | os.W_OK):
             return Finding("ledger", "bad", str(error), f"chmod u+rw {folder.ledger_path}; run as the folder's owner")
         return Finding("ledger", "bad", str(error), "restore it from a backup; a new folder starts with fanka init")
     try:
         seq, _ = store.head()
-        size = folder.ledger_path.stat().st_size
+        described = store.describe()
     finally:
         store.close()
-    return Finding("ledger", "ok", f"{seq} transfers, {size >> 20} MiB; fanka verify checks them all")
+    return Finding("ledger", "ok", f"{seq} transfers, {described}; fanka verify checks them all")
+
+
+def _look_at_rollback(folder: DataFolder) -> Iterator[Finding]:
+    """Whether a terminal has told that an older ledger stands in the place of a newer one."""
+    from server.ledger.rollback import noted
+    from server.operations.desk import show_terminal
+
+    try:
+        store = _open_ledger(folder)
+    except Exception:  # said by the look at the ledger
+        return
+    try:
+        seen = noted(store)
+    finally:
+        store.close()
+    if seen is not None:
+        detail = (
+            f"an old backup: terminal {show_terminal(seen.terminal_id)} has seen epoch {seen.seen_epoch} of this host,"
+            f" the ledger knew {seen.own_epoch}"
+        )
+        mend = "terminals bring back their sales after: fanka admin ledger recover; what the office did is to be redone"
+        yield Finding("rolled back", "bad", detail, mend)
 
 
 def _look_at_day(folder: DataFolder, config: Config) -> Finding:
     """Whether the open business day fits the clock, or waits for a person."""
     from server.business_day import AUTOMATIC_DAYS_MAX, business_day_at, days_between
     from server.ledger.registry import Registry
-    from server.ledger.sqlite import SqliteStore
 
     name, today = "business day", business_day_at(time.time_ns() // 1_000_000, config.day)
     try:
-        store = SqliteStore(folder.ledger_path, readonly=True)
+        store = _open_ledger(folder)
     except Exception:
         return Finding(name, "warn", "unknown", "see what is said of the ledger")
     try:

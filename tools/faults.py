@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from server.backup import BackupError
 from server.config import ConfigError
 from server.folder import FolderError
 from server.keys import KeyFault
@@ -30,5 +31,5 @@ def explained() -> Iterator[None]:
         yield
     except* StoreBroken as group:
         leave(group, BROKEN)
-    except* (AdminError, InputError, ConfigError, FolderError, StoreError, KeyFault, OSError) as group:
+    except* (AdminError, BackupError, InputError, ConfigError, FolderError, StoreError, KeyFault, OSError) as group:
         leave(group, USAGE)

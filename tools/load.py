@@ -143,7 +143,7 @@ def rush(
     with open_admin(folder) as channel:
         provisioned = provision(channel, connected, cards)
     numbers = {number.to_int() for number, _, _ in provisioned.terminals}
-    before = money.mark(folder.ledger_path, numbers)
+    before = money.mark(folder, numbers)
     plan = LoadPlan(
         terminals=tuple(
             Settings(terminal=number, root_key=key, key_version=version)
@@ -183,7 +183,7 @@ def rush(
         )
         for sale in result.acknowledged
     )
-    return result, money.audit(folder.ledger_path, before, numbers, acknowledged)
+    return result, money.audit(folder, before, numbers, acknowledged)
 
 
 async def _ctrl_c() -> None:

@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "load": ("tools.load:load", "Thousands of terminals against a host; latency and a money audit."),
     "decode": ("tools.decode:decode", "Annotate frames byte by byte."),
     "verify": ("tools.verify:verify", "Recompute and check everything the ledger promises."),
+    "backup": ("tools.backup:backup", "The ledger in one checked file, while the host serves."),
+    "restore": ("tools.restore:restore", "A ledger back from its backup, into a folder that has lost it."),
     "doctor": ("tools.doctor:doctor", "What is installed and set, what is wrong, how to mend it."),
 }
 """Name, place and one line of help of every command, in the order of the list."""

@@ -30,6 +30,9 @@ class Provisioned(msgspec.Struct, frozen=True):
     terminals: list[tuple[TerminalNumber, int, bytes]]
     cards: list[bytes]
 
+    def __repr__(self) -> str:
+        return f"<Provisioned {len(self.terminals)} terminals, {len(self.cards)} cards>"
+
 
 def provision(channel: AdminChannel, terminals: int, cards: int) -> Provisioned:
     """Make sure they are there. AdminError if the ledger refuses."""

@@ -34,7 +34,13 @@ def now_ms() -> int:
 
 
 def init(
-    data: Path = Path("fanka-data"), /, *, host: str = "127.0.0.1", port: int = 4105, http_port: int = 4106
+    data: Path = Path("fanka-data"),
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 4105,
+    http_port: int = 4106,
+    postgres: str = "",
 ) -> None:
     """Create a data folder: configuration, key-encryption key and an empty ledger.
 
@@ -48,9 +54,17 @@ def init(
         TCP port for terminals; 0 lets the system choose at every start.
     http_port
         TCP port for metrics and health; 0 lets the system choose.
+    postgres
+        Keep the ledger in this empty PostgreSQL database instead of a file: postgresql://fanka@db.example/fanka. Best
+        without a password, which others on this machine could see: libpq also takes it from ~/.pgpass.
     """
     with explained():
-        changes = {("listen", "host"): host, ("listen", "port"): port, ("http", "port"): http_port}
+        changes: dict[tuple[str, str], str | int] = {
+            ("listen", "host"): host,
+            ("listen", "port"): port,
+            ("http", "port"): http_port,
+            ("ledger", "postgres"): postgres,
+        }
         parse_config(default_text(changes), "fanka init")  # before anything is made
         try:
             folder = DataFolder.create(data, secrets.token_bytes, changes)

@@ -24,6 +24,7 @@ from protocol.security import ENROL_CODE_SIZE
 from terminal_emulator.brain import Brain
 from terminal_emulator.face import MAX_CARDS
 from terminal_emulator.machine import Machine, Printer, run_machine
+from terminal_emulator.rotation import Keep
 from terminal_emulator.script import ScriptFailure, ScriptSyntaxError, Step, parse_script, parse_uid, run_script
 from terminal_emulator.settings import DEFAULT_PORT, Settings, SettingsError, read_settings, write_settings
 from terminal_emulator.slip import Slip
@@ -97,7 +98,8 @@ def terminal(
         if enrol_code is not None:
             address = (host or "127.0.0.1", port or DEFAULT_PORT)
             trio.run(enrol_into, key_file, enrol_code, number, serial_number, address)
-        settings = choose(read_key_file(key_file), host, port, language)
+        filed = read_key_file(key_file)
+        settings = choose(filed, host, port, language)
         if steps is None and len(cards) > MAX_CARDS:
             raise UsageError(f"--card: expected at most {MAX_CARDS} cards on the screen, got {len(cards)}")
         if steps is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -109,10 +111,11 @@ def terminal(
         try:
             brain = Brain(settings, storage, jitter=secrets.SystemRandom().random)
             printer = None if slips is None else partial(append_slip, slips)
+            keep = partial(keep_keys, key_file, filed)
             if steps is None:
-                trio.run(_on_screen, brain, cards, printer, bell)
+                trio.run(_on_screen, brain, cards, printer, bell, keep)
             else:
-                trio.run(run_with_script, brain, steps, print if show else None, printer)
+                trio.run(run_with_script, brain, steps, print if show else None, printer, keep)
             if brain.unresolved:
                 sales = counted(brain.unresolved, "sale")
                 print(f"kept, to be resolved at the next start: {sales} without a final state", file=sys.stderr)
@@ -120,7 +123,21 @@ def terminal(
             storage.close()
 
 
-def machine_of(brain: Brain, printer: Printer | None = None) -> Machine:
+def keep_keys(key_file: Path, filed: Settings, settings: Settings) -> None:
+    """Write new keys into the key file; what the command line says instead of it stays out of it."""
+    write_settings(
+        key_file,
+        msgspec.structs.replace(
+            filed,
+            root_key=settings.root_key,
+            key_version=settings.key_version,
+            next_root_key=settings.next_root_key,
+            next_key_version=settings.next_key_version,
+        ),
+    )
+
+
+def machine_of(brain: Brain, printer: Printer | None = None, keep: Keep | None = None) -> Machine:
     """A machine on the real network, with the real clock and real randomness."""
     settings = brain.settings
     return Machine(
@@ -129,24 +146,31 @@ def machine_of(brain: Brain, printer: Printer | None = None) -> Machine:
         random_bytes=secrets.token_bytes,
         wall_clock=time.time,
         printer=printer,
+        keep_settings=keep,
     )
 
 
 async def run_with_script(
-    brain: Brain, steps: list[Step], show: Callable[[str], None] | None = None, printer: Printer | None = None
+    brain: Brain,
+    steps: list[Step],
+    show: Callable[[str], None] | None = None,
+    printer: Printer | None = None,
+    keep: Keep | None = None,
 ) -> None:
     """Run a terminal until its script has ended; ScriptFailure, in an exception group, if it was not fulfilled."""
-    machine = machine_of(brain, printer)
+    machine = machine_of(brain, printer, keep)
     async with trio.open_nursery() as nursery:
         await nursery.start(run_machine, machine)
         await run_script(machine, steps, show)
         nursery.cancel_scope.cancel()
 
 
-async def _on_screen(brain: Brain, cards: Sequence[tuple[str, bytes]], printer: Printer | None, bell: bool) -> None:
+async def _on_screen(
+    brain: Brain, cards: Sequence[tuple[str, bytes]], printer: Printer | None, bell: bool, keep: Keep
+) -> None:
     from terminal_emulator.screen import run_screen  # urwid is for screens only
 
-    await run_screen(machine_of(brain, printer), cards, bell=bell)
+    await run_screen(machine_of(brain, printer, keep), cards, bell=bell)
 
 
 async def enrol_into(

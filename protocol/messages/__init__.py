@@ -2,17 +2,19 @@
 
 from typing import Final
 
-from protocol.messages import echo, enrol, link, query, reject, reversal, sale
+from protocol.messages import echo, enrol, key_change, link, query, reject, reversal, sale, upload
 from protocol.messages.echo import EchoAnswer, EchoRequest
 from protocol.messages.enrol import EnrolAnswer, EnrolRequest
 from protocol.messages.fields import Layout, Message
+from protocol.messages.key_change import KeyAnswer, KeyRequest
 from protocol.messages.link import Auth, Challenge, Hello, Ready, SignOffAnswer, SignOffRequest
 from protocol.messages.query import QueryAnswer, QueryRequest, TransactionState
 from protocol.messages.reject import Reject
 from protocol.messages.reversal import ReversalAnswer, ReversalRequest
 from protocol.messages.sale import EntryMode, SaleAnswer, SaleRequest
+from protocol.messages.upload import UploadAnswer, UploadRequest, UploadVerdict
 
-CAPABILITIES: Final = (link, enrol, echo, sale, reversal, query, reject)
+CAPABILITIES: Final = (link, enrol, key_change, echo, sale, reversal, query, upload, reject)
 """To add a message type, write its module and add it here."""
 
 LAYOUTS: Final[dict[tuple[int, int], Layout]] = {
@@ -30,6 +32,8 @@ __all__ = [
     "EnrolRequest",
     "EntryMode",
     "Hello",
+    "KeyAnswer",
+    "KeyRequest",
     "Layout",
     "Message",
     "QueryAnswer",
@@ -43,4 +47,7 @@ __all__ = [
     "SignOffAnswer",
     "SignOffRequest",
     "TransactionState",
+    "UploadAnswer",
+    "UploadRequest",
+    "UploadVerdict",
 ]

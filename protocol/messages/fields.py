@@ -193,6 +193,8 @@ def text(name: str, size: int, note: str) -> Field:
     )
 
 
+SHOWN_TEXT_MAX: Final = 2
+"""Characters of a text that may be shown as evidence: those of a response code."""
 PAYER_SIZE: Final = 24
 
 
@@ -306,7 +308,12 @@ class Layout:
 
 
 def _show(value: object) -> str:
-    """A value as evidence, short; bytes only by their size, for they may be a card or a key."""
+    """A value as evidence, short; bytes and longer texts only by their size, for they may be a card, a PIN or a key:
+    whoever cannot fill a field may have put anything into it."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes that do not fit"
+    if isinstance(value, str) and len(value) > SHOWN_TEXT_MAX:
+        found = _CONTROL.search(value)
+        which = "that do not fit" if found is None else f"of which number {found.start() + 1} is U+{ord(found[0]):04X}"
+        return f"{len(value)} characters {which}"
     return repr(value)[:40]

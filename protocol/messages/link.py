@@ -55,6 +55,9 @@ class Ready(Message, frozen=True, kw_only=True):
     merchant_number: int
     merchant_name: str
     currency: int = 156
+    history: int = 1
+    restored_at_s: int = 0
+    next_key_version: int = 0
 
 
 class SignOffRequest(Message, frozen=True, kw_only=True):
@@ -127,6 +130,20 @@ LAYOUTS: Final = (
             unsigned("merchant_number", 4, "the merchant this terminal sells for"),
             text("merchant_name", 48, "its name, for slips"),
             unsigned("currency", 2, "ISO 4217 number; 156 = yuan"),
+            unsigned(
+                "history",
+                4,
+                "counts how often the host's ledger was restored from a backup; a terminal that has not uploaded its"
+                " records for this one does so",
+                low=1,
+            ),
+            unsigned(
+                "restored_at_s",
+                4,
+                "when it was restored last, host clock, seconds since 1970-01-01 UTC, 0 = never: tells two histories"
+                " of one number apart",
+            ),
+            unsigned("next_key_version", 2, "a new root key is ready to be fetched; 0 = none"),
         ],
         kind=Kind.READY,
     ),

@@ -26,6 +26,7 @@ RESPONSE_CODES: Final[dict[Decision, str]] = {
     Decision.BUSY: "09",
     Decision.FAULT: "96",
     Decision.NEVER_SEEN: "25",
+    Decision.RECOVERY_CLOSED: "58",
 }
 
 STATES: Final[dict[TransferState, TransactionState]] = {

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from protocol.messages import SaleAnswer, SaleRequest
+from protocol.messages import SaleAnswer, SaleRequest, UploadRequest
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.model import Identity, Outcome, Sale
 
 
-def to_command(terminal_id: int, message: SaleRequest) -> Sale:
-    """The ledger's command. The hash covers all that the terminal says; it is stored, so its recipe never changes."""
+def request_hash(message: SaleRequest | UploadRequest) -> bytes:
+    """Of all that the terminal says of a sale, now or when it uploads it. It is stored, so its recipe never changes."""
     said = f"{message.amount_fen} {message.operator} {message.entry_mode.value} {message.payer.hex()}"
+    return sha256(f"sale {said} {message.claimed_at_s}".encode()).digest()[:16]
+
+
+def to_command(terminal_id: int, message: SaleRequest) -> Sale:
+    """The ledger's command."""
     return Sale(
         Identity(terminal_id, message.batch, message.stan),
-        sha256(f"sale {said} {message.claimed_at_s}".encode()).digest()[:16],
+        request_hash(message),
         message.payer,
         message.amount_fen,
         message.operator,

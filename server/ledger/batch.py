@@ -5,6 +5,7 @@ Rules see only this. Later commands of a batch see what earlier ones did, exactl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +29,12 @@ from server.ledger.model import (
 GENESIS: Final = bytes(32)
 """What the first transfer's digest is chained to."""
 
+STANDS_FOR: Final[dict[int, Kind]] = {Kind.UPLOAD: Kind.SALE}
+"""A sale that was brought back answers for the sale: copies of its request are told that it is approved."""
+
+Movement = Sequence[tuple[Account, int]]
+"""Each account of a transfer, once, and what it gets in fen (negative: gives). Together zero."""
+
 _encode = msgspec.json.encode
 
 
@@ -47,9 +54,11 @@ class Batch:
     __slots__ = (
         "accounts",
         "cards",
+        "debts",
         "dirty",
         "head_digest",
         "head_seq",
+        "is_recovery_open",
         "limits",
         "new_entries",
         "new_transfers",
@@ -59,24 +68,36 @@ class Batch:
         "transfers",
     )
 
-    def __init__(self, *, now_ms: int, today: int, limits: SaleLimits, head_seq: int, head_digest: bytes) -> None:
+    def __init__(
+        self,
+        *,
+        now_ms: int,
+        today: int,
+        limits: SaleLimits,
+        head_seq: int,
+        head_digest: bytes,
+        is_recovery_open: bool = False,
+    ) -> None:
         self.now_ms = now_ms
         self.today = today
         self.limits = limits
         self.head_seq = head_seq
         self.head_digest = head_digest
+        self.is_recovery_open = is_recovery_open
         self.transfers: dict[tuple[Identity, Side], Transfer] = {}
         self.terminals: dict[int, Terminal] = {}
         self.cards: dict[bytes, Card] = {}
         self.accounts: dict[int, Account] = {}
+        self.debts: dict[int, int] = {}
+        """By number of an uploaded sale: what of it OFFLINE_DEBT has paid, in fen."""
         self.dirty: dict[int, Account] = {}
         self.new_transfers: list[Transfer] = []
         self.new_entries: list[Entry] = []
 
-    def move(self, source: Account, target: Account, amount_fen: int, seq: int) -> list[Entry]:
-        """Take an amount (negative: give) from one account to another as two entries that sum to zero."""
+    def move(self, movement: Movement, seq: int) -> list[Entry]:
+        """One entry an account; they sum to zero."""
         entries: list[Entry] = []
-        for account, delta in ((source, -amount_fen), (target, amount_fen)):
+        for account, delta in movement:
             account.balance_fen += delta
             entries.append(Entry(seq, account.account_id, delta, account.balance_fen, account.last_seq))
             account.last_seq = seq
@@ -98,11 +119,11 @@ class Batch:
         operator: int = 0,
         claimed_at_s: int = 0,
         original_seq: int = 0,
-        movement: tuple[Account, Account, int] | None = None,
+        movement: Movement = (),
     ) -> Transfer:
-        """Append one decided request to the journal, with the movement (from, to, fen) that goes with it."""
+        """Append one decided request to the journal, with the movement that goes with it."""
         seq = self.head_seq + 1
-        entries = sorted(self.move(*movement, seq)) if movement is not None else []
+        entries = sorted(self.move(movement, seq))
         transfer = Transfer(
             seq,
             *identity,
@@ -133,7 +154,7 @@ class Batch:
         known = self.transfers.get((identity, side))
         if known is None:
             return None
-        if known.request_hash != request_hash or known.kind != kind:
+        if known.request_hash != request_hash or STANDS_FOR.get(known.kind, known.kind) != kind:
             return Outcome(Decision.ID_CONFLICT)
         return outcome_of(known, replayed=True)
 

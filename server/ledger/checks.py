@@ -23,6 +23,8 @@ REVERSALS: Final = "reversals_pair"
 BUSINESS_DAYS: Final = "business_days"
 SPENT: Final = "spent_today"
 REFERENCES: Final = "references"
+EXPECTED_DIGESTS: Final = "expected_digests"
+"""Only when somebody names digests written down elsewhere."""
 
 CHECKS: Final = {
     INTEGRITY: "the database's own structure",

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
+from hashlib import sha256
 from typing import Final
 
+import msgspec
+
+from server.ledger import recovery
 from server.ledger.batch import Batch
 from server.ledger.model import (
     FUNDING_ACCOUNT,
+    OFFLINE_DEBT_ACCOUNT,
     Adjustment,
     Command,
     Identity,
+    Kind,
     Outcome,
     Reversal,
     Sale,
     SaleLimits,
     Side,
+    Transfer,
+    Upload,
 )
+from server.ledger.recovery import FIRST_HISTORY, Recovery
 from server.ledger.rules import RULES
 from server.ledger.store import Store, StoreBroken, StoreConflict
 
@@ -44,10 +53,28 @@ class Ledger:
         self.limits = limits
         self._head_seq, self._head_digest = store.head()
         self.business_day = self._newest_day()
+        self.recovery: Recovery | None = next(reversed(recovery.recoveries(store)), None)
+        """The newest restore of this ledger from a backup; None if it never was."""
+        self.epoch = self._newest_epoch()
+        """Counts starts of the host on this ledger, and jumps with a restore; 0 before the first."""
+
+    def _newest_epoch(self) -> int:
+        rows = self.store.execute("SELECT value FROM meta WHERE name = 'epoch'")
+        return int(rows[0][0]) if rows else 0
 
     def _newest_day(self) -> int:
         day = self.store.execute("SELECT max(day) FROM business_days")[0][0]
         return NO_DAY if day is None else int(day)
+
+    @property
+    def history(self) -> int:
+        """Counts how often this ledger was restored from a backup; 1 in one that never was."""
+        return self.recovery.history if self.recovery is not None else FIRST_HISTORY
+
+    @property
+    def restored_at_s(self) -> int:
+        """When it was restored last, seconds since 1970 UTC as the wire holds them; 0 if never."""
+        return min(self.recovery.opened_at_ms // 1_000, 0xFFFF_FFFF) if self.recovery is not None else 0
 
     @property
     def head_seq(self) -> int:
@@ -57,7 +84,7 @@ class Ledger:
     def apply(self, commands: Sequence[Command], now_ms: int) -> list[Outcome]:
         """One outcome per command, in order, after one durable commit.
 
-        Raises StoreFull (nothing happened, may be tried again) or StoreBroken (stop the process). Any other exception
+        Raises StorePaused (nothing happened, may be tried again) or StoreBroken (stop the process). Any other exception
         is a bug that one of the commands met; nothing happened. A batch of queries and repeats only writes nothing.
         """
         if self.business_day == NO_DAY:
@@ -68,6 +95,7 @@ class Ledger:
             limits=self.limits,
             head_seq=self._head_seq,
             head_digest=self._head_digest,
+            is_recovery_open=self.recovery_open(now_ms),
         )
         try:
             with self.store.transaction():
@@ -85,7 +113,7 @@ class Ledger:
     def _load(self, batch: Batch, commands: Sequence[Command]) -> None:
         """Everything the rules will ask for, and nothing per command."""
         batch.transfers = self.store.load_transfers({command.identity for command in commands})
-        sales = [command for command in commands if isinstance(command, Sale)]
+        sales = [command for command in commands if isinstance(command, Sale | Upload)]
         account_ids: set[int] = set()
         if sales:
             batch.terminals = self.store.load_terminals({sale.identity.terminal_id for sale in sales})
@@ -97,11 +125,25 @@ class Ledger:
                 account_ids.update(self._reversed_accounts(batch, command))
             elif isinstance(command, Adjustment):
                 account_ids.update((command.account_id, FUNDING_ACCOUNT))
+            elif isinstance(command, Upload):
+                account_ids.add(OFFLINE_DEBT_ACCOUNT)
         batch.accounts = self.store.load_accounts(account_ids)
 
     def _reversed_accounts(self, batch: Batch, reversal: Reversal) -> Collection[int]:
         original = batch.transfers.get((reversal.identity, Side.ORIGINAL))
-        return (original.account_id, original.merchant_account_id) if original is not None else ()
+        if original is None:
+            return ()
+        if original.kind != Kind.UPLOAD:
+            return original.account_id, original.merchant_account_id
+        # A sale that terminals keep as approved is hardly ever reversed, so one by one is cheap enough.
+        batch.debts[original.seq] = self._debt_of(original)
+        return original.account_id, original.merchant_account_id, OFFLINE_DEBT_ACCOUNT
+
+    def _debt_of(self, uploaded: Transfer) -> int:
+        rows = self.store.execute(
+            "SELECT amount_fen FROM entries WHERE seq = ? AND account_id = ?", (uploaded.seq, OFFLINE_DEBT_ACCOUNT)
+        )
+        return -int(rows[0][0]) if rows else 0
 
     def newest_identity(self, terminal_id: int) -> Identity:
         """Batch and STAN of the newest request the ledger has of a terminal, zeros if none.
@@ -134,22 +176,50 @@ class Ledger:
 
     def next_epoch(self) -> int:
         """Count one more start of the host on this ledger: terminals that have seen a later one know of a rollback."""
+        epoch = self.epoch + 1
         with self.store.transaction():
-            row = self.store.execute("SELECT value FROM meta WHERE name = 'epoch'")
-            epoch = int(row[0][0]) + 1 if row else 1
             self.store.execute(
                 "INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (str(epoch),),
             )
+        self.epoch = epoch
         return epoch
 
-    def probe(self) -> None:
-        """Write and commit PROBE_BYTES that mean nothing; StoreFull if there is still no space for them."""
+    def open_history(self, now_ms: int) -> int:
+        """Begin a new history, in which terminals upload what is missing; its number. For a ledger just restored.
+
+        One commit. Also for one restored before whose recovery is over: terminals then upload once more.
+        """
+        opened = Recovery(self.history + 1, now_ms, self._head_seq + 1, 0)
         with self.store.transaction():
+            recovery.begin(self.store, opened)
+        self.recovery, self.epoch = opened, self._newest_epoch()
+        return opened.history
+
+    def recovery_open(self, now_ms: int) -> bool:
+        """Whether uploads of sales that are missing here are taken."""
+        return self.recovery is not None and self.recovery.is_open(now_ms)
+
+    def close_recovery(self, now_ms: int) -> bool:
+        """Take no more uploads in this history. False if none were taken anyhow."""
+        if self.recovery is None or not self.recovery.is_open(now_ms):
+            return False
+        with self.store.transaction():
+            recovery.end(self.store, self.recovery.history, now_ms)
+        self.recovery = msgspec.structs.replace(self.recovery, closed_at_ms=now_ms)
+        return True
+
+    def probe(self) -> None:
+        """Write and commit PROBE_BYTES that mean nothing; StorePaused if that is still not possible.
+
+        Other bytes every time: what is there already need not be written.
+        """
+        with self.store.transaction():
+            before = self.store.execute("SELECT value FROM meta WHERE name = 'probe'")
+            text = sha256(str(before).encode()).hexdigest()
             self.store.execute(
-                "INSERT INTO meta VALUES ('probe', hex(randomblob(?)))"
-                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (PROBE_BYTES // 2,),
+                "INSERT INTO meta VALUES ('probe', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (text * (PROBE_BYTES // len(text)),),
             )
 
 

@@ -43,6 +43,8 @@ class Decision(IntEnum):
     FAULT = 92
     NEVER_SEEN = 93
     """A query's: nothing under that identity has arrived before it."""
+    RECOVERY_CLOSED = 94
+    """An upload's: the sale is not here, and uploads are not taken any more."""
 
 
 class TransferState(IntEnum):
@@ -68,14 +70,20 @@ class Kind(IntEnum):
     SALE = 1
     REVERSAL = 2
     ADJUSTMENT = 3
+    UPLOAD = 4
+    """A sale that a host now lost had approved, brought back by its terminal. It stands for that sale in everything."""
 
 
 class AccountKind(IntEnum):
-    """Who owns an account. A customer's never falls below zero; a merchant's may when a sale paid out is reversed."""
+    """Who owns an account. A customer's never falls below zero; a merchant's may when a sale paid out is reversed.
+
+    OFFLINE_DEBT is what merchants were paid for sales their payers could not cover: the campus's claim.
+    """
 
     FUNDING = 1
     CUSTOMER = 2
     MERCHANT = 3
+    OFFLINE_DEBT = 4
 
 
 class Status(IntEnum):
@@ -88,6 +96,7 @@ class Status(IntEnum):
 
 
 FUNDING_ACCOUNT: Final = 1
+OFFLINE_DEBT_ACCOUNT: Final = 2
 FIRST_MERCHANT_ACCOUNT: Final = 1_000
 FIRST_CUSTOMER_ACCOUNT: Final = 1_000_000
 CONSOLE: Final = 0
@@ -124,6 +133,21 @@ class Reversal(msgspec.Struct, frozen=True, gc=False):
     claimed_at_s: int
 
 
+class Upload(msgspec.Struct, frozen=True, gc=False):
+    """The sale under this identity was approved by a host now lost: post it, if it is missing here.
+
+    `request_hash` is the sale's. `lost_rrn` is what that host had numbered it, 0 = not known.
+    """
+
+    identity: Identity
+    request_hash: bytes
+    token: bytes
+    amount_fen: int
+    operator: int
+    claimed_at_s: int
+    lost_rrn: int
+
+
 class Query(msgspec.Struct, frozen=True, gc=False):
     """What became of the sale with this identity and content? Without content: of whatever has this identity."""
 
@@ -148,7 +172,7 @@ class Adjustment(msgspec.Struct, frozen=True, gc=False):
     claimed_at_s: int
 
 
-Command = Sale | Reversal | Query | Adjustment
+Command = Sale | Reversal | Query | Adjustment | Upload
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -184,7 +208,7 @@ class Transfer(msgspec.Struct, gc=False):
     claimed_at_s: int
     posted_at_ms: int
     original_seq: int
-    """What a reversal reverses, 0 otherwise (or for a tombstone)."""
+    """What a reversal reverses, 0 for a tombstone. What an upload was numbered by the host that is lost. Else 0."""
     token_hash: bytes
     """SHA-256 of the payer's token, cut to 8 bytes: enough to match a reversal to its original. It hides no short card
     number from one who tries them all."""

@@ -29,6 +29,8 @@ class TerminalRecord(msgspec.Struct, frozen=True):
     """A terminal, its merchant's name, and its key under the key-encryption key. `key_version` 0 = never had a key.
 
     `wrapped_code` is an enrolment code to be used until `code_expires_at_ms`, by `code_serial_number` if not empty.
+    `next_wrapped_key` is a key made for it, number `next_key_version`, that no handshake has proved yet. The number
+    stays when that key is dropped, so that none is given twice. `key_made_at_ms`: since when the key in force is so.
     """
 
     terminal_id: int
@@ -42,6 +44,14 @@ class TerminalRecord(msgspec.Struct, frozen=True):
     code_serial_number: str
     code_expires_at_ms: int
     enrolled_at_ms: int
+    next_key_version: int
+    next_wrapped_key: bytes | None
+    key_made_at_ms: int
+
+    @property
+    def waiting_version(self) -> int:
+        """The number of the key that waits to be fetched and proved; 0 if none does."""
+        return 0 if self.next_wrapped_key is None else self.next_key_version
 
 
 class CustomerRecord(msgspec.Struct, frozen=True):
@@ -98,7 +108,8 @@ _MERCHANTS: Final = (
 )
 _TERMINALS: Final = (
     "SELECT t.terminal_id, t.merchant_id, m.name, t.status, t.serial_number, t.key_version, t.wrapped_key,"
-    " t.wrapped_code, t.code_serial_number, t.code_expires_at_ms, t.enrolled_at_ms"
+    " t.wrapped_code, t.code_serial_number, t.code_expires_at_ms, t.enrolled_at_ms, t.next_key_version,"
+    " t.next_wrapped_key, t.key_made_at_ms"
     " FROM terminals AS t JOIN merchants AS m USING (merchant_id)"
 )
 _CUSTOMERS: Final = (
@@ -131,6 +142,10 @@ class Registry:
             "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
+
+    def drop_meta(self, name: str) -> None:
+        """Forget a value kept about the ledger as a whole."""
+        self._rows("DELETE FROM meta WHERE name = ?", (name,))
 
     # --- merchants
 
@@ -183,6 +198,32 @@ class Registry:
             " wrapped_code = NULL, code_serial_number = '', code_expires_at_ms = 0",
             (terminal_id, merchant_id, serial_number, key_version, wrapped, now_ms),
         )
+        self._rows(
+            "UPDATE terminals SET next_wrapped_key = NULL, key_made_at_ms = ? WHERE terminal_id = ?",
+            (now_ms, terminal_id),
+        )
+
+    def stage_key(self, terminal_id: int, *, key_version: int, wrapped: bytes) -> None:
+        """Keep the next key beside the one in force until a handshake proves it."""
+        self._rows(
+            "UPDATE terminals SET next_key_version = ?, next_wrapped_key = ? WHERE terminal_id = ?",
+            (key_version, wrapped, terminal_id),
+        )
+
+    def promote_key(self, terminal_id: int, *, now_ms: int) -> None:
+        """The next key is the key from now on, and the one before is gone."""
+        self._rows(
+            "UPDATE terminals SET key_version = next_key_version, wrapped_key = next_wrapped_key,"
+            " next_wrapped_key = NULL, key_made_at_ms = ? WHERE terminal_id = ? AND next_wrapped_key IS NOT NULL",
+            (now_ms, terminal_id),
+        )
+
+    def wrap_anew(self, terminal_id: int, *, key: bytes | None, next_key: bytes | None, code: bytes | None) -> None:
+        """The same secrets of a terminal, wrapped under another key-encryption key."""
+        self._rows(
+            "UPDATE terminals SET wrapped_key = ?, next_wrapped_key = ?, wrapped_code = ? WHERE terminal_id = ?",
+            (key, next_key, code, terminal_id),
+        )
 
     def set_code(
         self, terminal_id: int, merchant_id: int, *, wrapped: bytes, serial_number: str, expires_at_ms: int
@@ -192,7 +233,7 @@ class Registry:
             "INSERT INTO terminals (terminal_id, merchant_id, wrapped_code, code_serial_number, code_expires_at_ms)"
             " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (terminal_id) DO UPDATE SET merchant_id = ?2, wrapped_code = ?3,"
             " code_serial_number = ?4, code_expires_at_ms = ?5,"
-            " wrapped_key = CASE WHEN status = 0 THEN wrapped_key END, status = 0",
+            " wrapped_key = CASE WHEN terminals.status = 0 THEN terminals.wrapped_key END, status = 0",
             (terminal_id, merchant_id, wrapped, serial_number, expires_at_ms),
         )
 
@@ -205,9 +246,12 @@ class Registry:
         )
 
     def set_terminal_status(self, terminal_id: int, status: Status) -> None:
-        """Revoke or reinstate. A code still open goes with it."""
+        """Revoke or reinstate. A code still open goes with it, and so does a next key that nobody has proved."""
         self.consume_code(terminal_id)
-        self._rows("UPDATE terminals SET status = ? WHERE terminal_id = ?", (int(status), terminal_id))
+        self._rows(
+            "UPDATE terminals SET status = ?, next_wrapped_key = NULL WHERE terminal_id = ?",
+            (int(status), terminal_id),
+        )
 
     # --- customers
 
@@ -290,11 +334,11 @@ class Registry:
     def history(self, account_id: int, limit: int) -> list[HistoryRecord]:
         """An account's newest entries, newest first, found by walking its chain: cheap however large the ledger is."""
         rows = self._rows(
-            "WITH RECURSIVE chain (seq, amount_fen, balance_fen, previous_seq) AS ("
-            " SELECT e.seq, e.amount_fen, e.balance_fen, e.previous_seq FROM accounts AS a"
+            "WITH RECURSIVE chain (place, seq, amount_fen, balance_fen, previous_seq) AS ("
+            " SELECT 1, e.seq, e.amount_fen, e.balance_fen, e.previous_seq FROM accounts AS a"
             "  JOIN entries AS e ON e.seq = a.last_seq AND e.account_id = a.account_id WHERE a.account_id = ?1"
-            " UNION ALL SELECT e.seq, e.amount_fen, e.balance_fen, e.previous_seq FROM chain"
-            "  JOIN entries AS e ON e.seq = chain.previous_seq AND e.account_id = ?1 LIMIT ?2)"
+            " UNION ALL SELECT place + 1, e.seq, e.amount_fen, e.balance_fen, e.previous_seq FROM chain"
+            "  JOIN entries AS e ON e.seq = chain.previous_seq AND e.account_id = ?1 WHERE place < ?2)"
             " SELECT t.seq, chain.amount_fen, chain.balance_fen, t.kind, t.terminal_id, t.batch, t.stan,"
             " t.business_day, t.posted_at_ms, t.original_seq"
             " FROM chain JOIN transfers AS t USING (seq) ORDER BY t.seq DESC",
@@ -312,16 +356,19 @@ class Registry:
     def day_totals(self, day: int) -> list[tuple[int, str, int, int, int, int]]:
         """Per merchant: number, name, sales (count, fen) and reversals (count, fen) posted on a business day.
 
+        Uploaded sales are sales of the day they were uploaded.
+
         Reads every transfer of the day: for a connection of its own, never for the ledger's thread while it serves.
         """
         rows = self._rows(
-            "SELECT m.merchant_id, m.name, sum(t.kind = 1), sum(iif(t.kind = 1, t.amount_fen, 0)),"
-            " sum(t.kind = 2), sum(iif(t.kind = 2, t.amount_fen, 0))"
+            "SELECT m.merchant_id, m.name, sum(CASE WHEN t.kind = 2 THEN 0 ELSE 1 END),"
+            " sum(CASE WHEN t.kind = 2 THEN 0 ELSE t.amount_fen END), sum(CASE WHEN t.kind = 2 THEN 1 ELSE 0 END),"
+            " sum(CASE WHEN t.kind = 2 THEN t.amount_fen ELSE 0 END)"
             " FROM transfers AS t JOIN merchants AS m ON m.account_id = t.merchant_account_id"
             " WHERE t.seq >= (SELECT first_seq FROM business_days WHERE day = ?1)"
-            " AND t.seq < coalesce((SELECT min(first_seq) FROM business_days WHERE day > ?1), 1 << 62)"
-            " AND t.business_day = ?1 AND t.decision = 0 AND t.kind IN (1, 2) AND t.amount_fen > 0"
-            " GROUP BY m.merchant_id ORDER BY m.merchant_id",
-            (day,),
+            " AND t.seq < coalesce((SELECT min(first_seq) FROM business_days WHERE day > ?1), ?2)"
+            " AND t.business_day = ?1 AND t.decision = 0 AND t.kind IN (1, 2, 4) AND t.amount_fen > 0"
+            " GROUP BY m.merchant_id, m.name ORDER BY m.merchant_id",
+            (day, 1 << 62),
         )
         return [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import apsw
 
-from server.ledger import sqlite_sets
+from server.ledger import migrate, sqlite_sets
 from server.ledger.batch import GENESIS
-from server.ledger.migrate import migrate
+from server.ledger.checks import NAMED_MAX
 from server.ledger.model import Account, Card, Entry, Identity, Side, Terminal, Transfer
-from server.ledger.store import Row, StoreBroken, StoreConflict, StoreFull, StoreRefused
+from server.ledger.store import Row, StoreBroken, StoreConflict, StoreError, StoreFull, StoreRefused
 
 MIN_SQLITE: Final = (3, 51, 3)
 """Older ones can corrupt a WAL database when it is reset (fixed 2026-03-13)."""
@@ -30,6 +30,9 @@ CACHE_KIB: Final = 131_072
 WAL_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """Checkpoint when the WAL is this large. Recovery after a crash reads little more, unless a reader held it back: then
 the file may grow while that reader lasts, and is cut to this size again afterwards."""
+COPY_BYTES: Final = 64 * 1024
+"""How much of the WAL is in memory at a time when it is written once more. SQLite's file layer keeps only 17 bits of a
+write's size: 128 KiB at once would be a write of nothing, and a full disk to all appearances."""
 BUSY_TIMEOUT_MS: Final = 5_000
 """How long to wait for a reader that blocks a checkpoint's end, or for a second writer's lock at start."""
 
@@ -101,18 +104,50 @@ class SqliteStore:
                 raise StoreRefused(f"{self._path}: expected synchronous=FULL (2), got {synchronous}")
             self._page_size = self._pragma("page_size")
             self._db.set_wal_hook(self._count_wal)
-        migrate(self._db, self._path, readonly=readonly)
+        self._migrate(readonly)
+
+    def _migrate(self, readonly: bool) -> None:
+        if not readonly:
+            self._db.execute(migrate.MIGRATIONS_TABLE)
+        applied = self._db.execute("SELECT number, checksum FROM migrations").fetchall()
+        for migration in migrate.pending(applied, self._path, readonly=readonly):
+            with self._db:
+                # apsw executes every statement of a text, comments included, inside the savepoint of `with`.
+                self._db.execute(migration.sql)
+                self._db.execute(
+                    "INSERT INTO migrations VALUES (?, ?, ?)", (migration.number, migration.name, migration.checksum)
+                )
 
     def _settle(self) -> None:
         """Make durable what the process before left in the WAL, before anything in it is answered again.
 
         It may have been killed before a sync, or a sync may have failed: then the pages are in the system's cache,
-        marked clean, and no later sync brings them to the disk. So the WAL is copied into the database, page by page,
-        and begun anew. A reader can keep that from being completed; the commit that follows at least syncs the WAL.
+        marked clean, and no later sync brings them to the disk. So the WAL is first written once more, the same bytes
+        to the same places, and synced: as long as the disk lacks any of it, no page of the database may be overwritten.
+        Then it is copied into the database, page by page, and begun anew. A reader can keep that from being completed;
+        the commit that follows at least syncs the WAL.
         """
+        if self._db.filename_wal:
+            self._db.execute("BEGIN IMMEDIATE")  # nobody appends meanwhile
+            try:
+                self._write_log_again()
+            finally:
+                self._db.execute("ROLLBACK")
         with suppress(apsw.BusyError):
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._pragma("application_id", APPLICATION_ID)
+
+    def _write_log_again(self) -> None:
+        flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
+        log = apsw.VFSFile(self._db.open_vfs, self._db.filename_wal, flags)
+        try:
+            size = log.xFileSize()
+            for offset in range(0, size, COPY_BYTES):
+                log.xWrite(log.xRead(min(COPY_BYTES, size - offset), offset), offset)
+            if size:
+                log.xSync(apsw.SQLITE_SYNC_NORMAL)
+        finally:
+            log.xClose()
 
     def _pragma(self, name: str, value: object = None) -> Any:
         return self._db.pragma(name) if value is None else self._db.pragma(name, value)
@@ -133,6 +168,16 @@ class SqliteStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See `Store`."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(StoreError):  # a store that has met damage does nothing more, and has been reported
+                self.execute("ROLLBACK")
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -185,6 +230,25 @@ class SqliteStore:
         """See `Store`."""
         with self._faults():
             yield from self._db.execute(sql, tuple(values))
+
+    def integrity(self) -> Iterator[str]:
+        """See `Store`."""
+        for (line,) in self.execute(f"PRAGMA integrity_check({NAMED_MAX})"):
+            if line != "ok":
+                yield str(line)
+
+    def repeated_identities(self, limit: int) -> list[tuple[Identity, int, str]]:
+        """See `Store`."""
+        found = self.execute(
+            "SELECT terminal_id, batch, stan, side, group_concat(seq) FROM transfers NOT INDEXED"
+            " GROUP BY terminal_id, batch, stan, side HAVING count(*) > 1 LIMIT ?",
+            (limit,),
+        )
+        return [(Identity(terminal_id, batch, stan), side, seqs) for terminal_id, batch, stan, side, seqs in found]
+
+    def describe(self) -> str:
+        """See `Store`."""
+        return f"{self._pragma('page_count') * self._pragma('page_size') >> 20} MiB"
 
     def maintain(self) -> None:
         """Checkpoint when the WAL has grown large. A reader may keep some of it back: the next call goes on."""

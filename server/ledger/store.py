@@ -1,6 +1,10 @@
 """What the ledger needs of a database: one transaction per batch, a handful of set-based loads and one save.
 
-Stores only load and save sets; every rule is in `rules/`. `server.ledger.sqlite` is the store of a single host.
+Stores only load and save sets; every rule is in `rules/`. `server.ledger.sqlite` is the store of a single host,
+`server.ledger.postgres` the one on a database server. Which of them a data folder has: `server.stores`.
+
+SQL given to `execute` and `rows` is what both understand: `?` for the next value or `?2` for the second, never inside a
+text; sums and comparisons of numbers only (a comparison is no number), no functions of one database.
 """
 
 from __future__ import annotations
@@ -16,8 +20,16 @@ class StoreError(Exception):
     """The database could not do its work. Nothing of the transaction is in it."""
 
 
-class StoreFull(StoreError):
-    """No space left. Rolled back; the same work may be tried again when there is space."""
+class StorePaused(StoreError):
+    """It cannot be done now. Rolled back, nothing happened; the same work may be tried again later."""
+
+
+class StoreFull(StorePaused):
+    """No space left: tried again when there is space."""
+
+
+class StoreAway(StorePaused):
+    """The database server cannot be reached, or gave up on this transaction: tried again when it is back."""
 
 
 class StoreBroken(StoreError):
@@ -45,8 +57,11 @@ class Store(Protocol):
     """See the module's docstring. All calls from one thread, all writes inside `transaction()`."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit durably on exit, roll back on any error. Raises StoreFull, StoreConflict or StoreBroken; once broken
-        it stays so, whatever is tried."""
+        """Commit durably on exit, roll back on any error. Raises StorePaused, StoreConflict or StoreBroken; once
+        broken it stays so, whatever is tried."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Everything read inside is of one moment, whoever writes meanwhile. Nothing is written inside."""
 
     def load_transfers(self, identities: Collection[Identity]) -> dict[tuple[Identity, Side], Transfer]:
         """Originals and reversals recorded under these identities."""
@@ -70,10 +85,19 @@ class Store(Protocol):
         """One statement of the registry (terminals, merchants, cards, days), its rows as a list."""
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Row]:
-        """Rows one by one: for reading tables too large to hold."""
+        """Rows one by one: for reading tables too large to hold. Inside a snapshot they cost no copy."""
+
+    def integrity(self) -> Iterator[str]:
+        """What is wrong with the database's own structure, line by line; nothing if all is well. Inside a snapshot."""
+
+    def repeated_identities(self, limit: int) -> list[tuple[Identity, int, str]]:
+        """Identity, side and sequence numbers of transfers that share both, found without the index that forbids it."""
+
+    def describe(self) -> str:
+        """Size and kind of the database, for people."""
 
     def maintain(self) -> None:
-        """Housekeeping between batches (checkpoints). Bounded; raises StoreFull (nothing is lost) or StoreBroken."""
+        """Housekeeping between batches (checkpoints). Bounded; raises StorePaused (nothing is lost) or StoreBroken."""
 
     def close(self) -> None:
-        """Leave the file clean."""
+        """Leave the database clean, and open for the next."""

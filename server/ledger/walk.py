@@ -23,7 +23,17 @@ from server.ledger.checks import (
     STORED_BALANCES,
     Findings,
 )
-from server.ledger.model import FUNDING_ACCOUNT, AccountKind, Decision, Entry, Kind, Side, Transfer
+from server.ledger.model import (
+    FUNDING_ACCOUNT,
+    OFFLINE_DEBT_ACCOUNT,
+    AccountKind,
+    Decision,
+    Entry,
+    Kind,
+    Side,
+    Transfer,
+)
+from server.ledger.recovery import Recovery, recoveries
 from server.ledger.store import Row, Store
 
 PROGRESS_EVERY: Final = 4_096
@@ -44,22 +54,38 @@ class Running(msgspec.Struct, gc=False):
 # --- the journal
 
 
-def _sale(transfer: Transfer) -> dict[int, int]:
-    return {transfer.account_id: -transfer.amount_fen, transfer.merchant_account_id: transfer.amount_fen}
+def _sale(transfer: Transfer, debt_fen: int) -> dict[int, int]:
+    return {
+        transfer.account_id: debt_fen - transfer.amount_fen,
+        OFFLINE_DEBT_ACCOUNT: -debt_fen,
+        transfer.merchant_account_id: transfer.amount_fen,
+    }
 
 
-def _reversal(transfer: Transfer) -> dict[int, int]:
-    if transfer.amount_fen == 0:
-        return {}  # a tombstone, or the reversal of something declined
-    return {transfer.account_id: transfer.amount_fen, transfer.merchant_account_id: -transfer.amount_fen}
+def _reversal(transfer: Transfer, debt_fen: int) -> dict[int, int]:
+    # The amount is 0 for a tombstone, and for the reversal of something declined.
+    return {
+        transfer.account_id: transfer.amount_fen - debt_fen,
+        OFFLINE_DEBT_ACCOUNT: debt_fen,
+        transfer.merchant_account_id: -transfer.amount_fen,
+    }
 
 
-def _adjustment(transfer: Transfer) -> dict[int, int]:
+def _adjustment(transfer: Transfer, _debt_fen: int) -> dict[int, int]:
     return {transfer.account_id: transfer.amount_fen, FUNDING_ACCOUNT: -transfer.amount_fen}
 
 
-MOVEMENTS: Final = {int(Kind.SALE): _sale, int(Kind.REVERSAL): _reversal, int(Kind.ADJUSTMENT): _adjustment}
-"""What an approved transfer of each kind moves: account -> fen."""
+MOVEMENTS: Final = {
+    int(Kind.SALE): _sale,
+    int(Kind.REVERSAL): _reversal,
+    int(Kind.ADJUSTMENT): _adjustment,
+    int(Kind.UPLOAD): _sale,
+}
+"""What an approved transfer of each kind moves, given what of it OFFLINE_DEBT bears: account -> fen, 0 = no entry."""
+
+SALES: Final = (Kind.SALE, Kind.UPLOAD)
+BELOW_ZERO: Final = {FUNDING_ACCOUNT: AccountKind.FUNDING, OFFLINE_DEBT_ACCOUNT: AccountKind.OFFLINE_DEBT}
+"""The only accounts that owe, and what each of them is."""
 
 _SELECT: Final = f"SELECT {', '.join(field.name for field in msgspec.structs.fields(Transfer))} FROM transfers"  # noqa: S608 - the names are our own
 
@@ -73,12 +99,15 @@ class Walk:
         self._summary = findings.summary
         self._accounts: dict[int, Running] = {}
         self._reversed: set[int] = set()
+        self._debts: dict[int, int] = {}  # by number of an uploaded sale: what its payer could not cover
+        self._recoveries: list[Recovery] = []
         self._days: dict[int, tuple[int, int]] = {}
         self._last_day = 0
 
     def run(self, on_progress: Progress | None) -> None:
         """Check every transfer in turn."""
         self._load_days()
+        self._recoveries = recoveries(self._store)
         store = self._store
         total = store.execute("SELECT count(*) FROM transfers")[0][0]
         entries = _Groups(
@@ -105,6 +134,7 @@ class Walk:
                 on_progress(done, total)
         for orphan in entries.rest():
             self._add_orphan(orphan)
+        self._check_day_starts(newest_seq=expected_seq - 1)
         if on_progress is not None:
             on_progress(done, total)
         self._summary[JOURNAL_DENSE] = f"{done} transfers, numbered without a gap"
@@ -122,6 +152,8 @@ class Walk:
 
     def _check_transfer(self, transfer: Transfer, legs: list[Entry]) -> None:
         self._check_day(transfer)
+        if transfer.kind == Kind.UPLOAD:
+            self._check_upload(transfer)
         if transfer.decision == Decision.APPROVED:
             self._check_legs(transfer, legs)
         elif legs:
@@ -136,7 +168,7 @@ class Walk:
             self._add(REVERSALS, f"transfer {transfer.seq}: side {transfer.side} but kind {transfer.kind}")
         elif transfer.decision == Decision.REVERSED_BEFORE:
             self._check_reversed_before(transfer)
-        elif transfer.kind == Kind.SALE and transfer.decision == Decision.APPROVED:
+        elif transfer.kind in SALES and transfer.decision == Decision.APPROVED and transfer.account_id:
             payer = self._running(transfer.account_id)
             if payer.spent_day != transfer.business_day:
                 payer.spent_day, payer.spent_fen = transfer.business_day, 0
@@ -147,13 +179,26 @@ class Walk:
         if movement is None:
             self._add(ENTRIES_MATCH, f"transfer {transfer.seq}: expected a known kind, got {transfer.kind}")
             return
-        expected = movement(transfer)
+        legs_wanted = movement(transfer, self._debt_of(transfer))
+        expected = {account_id: amount_fen for account_id, amount_fen in legs_wanted.items() if amount_fen}
         got = {leg.account_id: leg.amount_fen for leg in legs}
         if got != expected:
             self._add(
                 ENTRIES_MATCH,
                 f"transfer {transfer.seq}: expected {_legs(expected)}, got {_legs(got)}, sum {sum(got.values())} fen",
             )
+
+    def _debt_of(self, transfer: Transfer) -> int:
+        """What of it OFFLINE_DEBT has to bear: of an upload what its payer does not have, of its reversal the same."""
+        if transfer.kind == Kind.REVERSAL:
+            return self._debts.get(transfer.original_seq, 0) if transfer.amount_fen else 0
+        if transfer.kind != Kind.UPLOAD:
+            return 0
+        payer = self._accounts.get(transfer.account_id)
+        debt_fen = max(0, transfer.amount_fen - (payer.balance_fen if payer is not None else 0))
+        if debt_fen:
+            self._debts[transfer.seq] = debt_fen
+        return debt_fen
 
     def _follow(self, leg: Entry) -> None:
         account = self._running(leg.account_id)
@@ -163,8 +208,10 @@ class Walk:
         account.balance_fen += leg.amount_fen
         if leg.balance_fen != account.balance_fen:
             self._add(ACCOUNT_CHAINS, f"{where}: expected balance {account.balance_fen} fen, got {leg.balance_fen}")
-        if leg.balance_fen < 0 and leg.account_id != FUNDING_ACCOUNT:
+        if leg.balance_fen < 0 and leg.account_id not in BELOW_ZERO:
             self._add(NO_OVERDRAFT, f"{where}: balance {leg.balance_fen} fen")
+        if leg.balance_fen > 0 and leg.account_id == OFFLINE_DEBT_ACCOUNT:
+            self._add(NO_OVERDRAFT, f"{where}: expected a claim, 0 fen or below, got {leg.balance_fen}")
         account.last_seq = leg.seq
 
     def _check_answer(self, transfer: Transfer) -> None:
@@ -208,6 +255,7 @@ class Walk:
             self._add(REVERSALS, f"{where}: transfer {original.seq} was reversed before")
         if approved:
             self._reversed.add(original.seq)
+        if approved and original.account_id:
             payer = self._running(original.account_id)
             if payer.spent_day == original.business_day:
                 payer.spent_fen -= original.amount_fen
@@ -237,19 +285,36 @@ class Walk:
         )
         return Transfer(*rows[0]) if rows else None
 
-    # --- business days
+    # --- uploads and business days
+
+    def _check_upload(self, upload: Transfer) -> None:
+        # Not whether it was closed by then: the host's clock may have been set back in between.
+        begun = [recovery for recovery in self._recoveries if recovery.first_seq <= upload.seq]
+        if not begun or not begun[-1].is_in_window(upload.posted_at_ms):
+            self._add(REFERENCES, f"transfer {upload.seq}: uploaded, but no recovery was open")
 
     def _load_days(self) -> None:
-        previous_day = previous_first = previous_opened = 0
-        for day, opened_at_ms, first_seq in self._store.execute(
-            "SELECT day, opened_at_ms, first_seq FROM business_days ORDER BY day"
-        ):
-            if first_seq < previous_first or opened_at_ms < previous_opened:
+        # When a day was opened is what the clock said, and a clock may be set back: the transfers alone give the order.
+        previous_day = previous_first = 0
+        for day, first_seq in self._store.execute("SELECT day, first_seq FROM business_days ORDER BY day"):
+            if first_seq < previous_first:
                 self._add(BUSINESS_DAYS, f"day {day}: opened before day {previous_day}")
             if previous_day:
                 self._days[previous_day] = (previous_first, first_seq)
             self._days[day] = (first_seq, 1 << 63)
-            previous_day, previous_first, previous_opened = day, first_seq, opened_at_ms
+            previous_day, previous_first = day, first_seq
+
+    def _check_day_starts(self, newest_seq: int) -> None:
+        """The first day begins with the journal, and none begins beyond its end."""
+        begins = {day: first_seq for day, (first_seq, _) in self._days.items()}
+        if begins and (first := min(begins)) and begins[first] != 1:
+            self._add(BUSINESS_DAYS, f"day {first}: expected to begin with transfer 1, got {begins[first]}")
+        for day, first_seq in begins.items():
+            if first_seq > newest_seq + 1:
+                self._add(
+                    BUSINESS_DAYS,
+                    f"day {day}: begins with transfer {first_seq}, but the journal ends at {newest_seq}",
+                )
 
     def _check_day(self, transfer: Transfer) -> None:
         day = transfer.business_day
@@ -280,10 +345,11 @@ class Walk:
                     f"{where}: expected {found.balance_fen} fen and newest entry {found.last_seq} from its entries,"
                     f" got {balance_fen} fen and {last_seq}",
                 )
-            if balance_fen < 0 and kind != AccountKind.FUNDING:
+            if balance_fen < 0 and kind not in BELOW_ZERO.values():
                 self._add(NO_OVERDRAFT, f"{where}: balance {balance_fen} fen")
-            if (kind == AccountKind.FUNDING) != (account_id == FUNDING_ACCOUNT):
-                self._add(NO_OVERDRAFT, f"{where}: kind {kind}: only account {FUNDING_ACCOUNT} may be funding")
+            wanted = BELOW_ZERO.get(account_id)
+            if kind != wanted and (wanted is not None or kind in BELOW_ZERO.values()):
+                self._add(NO_OVERDRAFT, f"{where}: kind {kind}: only {_owing()} may owe")
             if (spent_day, spent_fen) != (found.spent_day, found.spent_fen):
                 self._add(
                     SPENT,
@@ -320,6 +386,10 @@ class _Groups:
     def rest(self) -> Iterator[Entry]:
         """All that is left."""
         return self._while(lambda _: True)
+
+
+def _owing() -> str:
+    return " and ".join(f"account {account_id} ({kind.name})" for account_id, kind in BELOW_ZERO.items())
 
 
 def _decision(value: int) -> str:

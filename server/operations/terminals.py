@@ -1,14 +1,18 @@
-"""Terminals: enrol with a key file or a one-time code, revoke, reinstate, list.
+"""Terminals: enrol with a key file or a one-time code, change keys over the wire, revoke, reinstate, list.
 
-A terminal has one root key at a time. A new key replaces the old one at once and ends a session that runs under it; a
-one-time code leaves the old key in force until the terminal has fetched the new one with it.
+A terminal has one root key in force. Enrolling replaces it at once and ends a session that runs under it; a one-time
+code leaves it in force until the terminal has fetched the new one with it. Rotating makes the next key beside it: the
+terminal learns of it at its next READY, fetches it, and the first handshake that proves it puts it in force and erases
+the other, in one commit. Until then either key opens a session, so that a crash at any point locks nobody out.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from protocol.security import ENROL_CODE_SIZE, ROOT_KEY_SIZE
+from protocol import TerminalNumber
+from protocol.security import ENROL_CODE_SIZE, ROOT_KEY_SIZE, wrap_root_key
+from server.keys import KeyFault
 from server.ledger.model import CONSOLE, Status
 from server.ledger.registry import TerminalRecord
 from server.operations.desk import (
@@ -25,6 +29,7 @@ from server.operations.desk import (
 
 CODE_LIFETIME_MS: Final = 15 * 60 * 1000
 """How long an enrolment code may be used: enough to carry it to the terminal, too short to lie about."""
+DAY_MS: Final = 24 * 60 * 60 * 1000
 KEY_VERSION_MAX: Final = 0xFFFF
 """HELLO has two bytes for it."""
 
@@ -32,7 +37,15 @@ KEY_VERSION_MAX: Final = 0xFFFF
 class Terminals:
     """See the module's docstring."""
 
-    OPERATIONS: ClassVar[tuple[str, ...]] = ("enrol", "enrol_many", "revoke", "reinstate", "listing")
+    OPERATIONS: ClassVar[tuple[str, ...]] = (
+        "enrol",
+        "enrol_many",
+        "rotate",
+        "rotate_page",
+        "revoke",
+        "reinstate",
+        "listing",
+    )
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -57,11 +70,7 @@ class Terminals:
 
     def enrol_many(self, first: str, count: int, merchant_id: int) -> list[Fields]:
         """Enrol `count` terminals with consecutive device numbers, in one commit; each as `enrol` gives it."""
-        first_id = parse_terminal(first)
-        if not 1 <= count <= PAGE_MAX:
-            raise AdminError(f"count: expected 1..{PAGE_MAX} terminals at a time, got {count}")
-        if (first_id & 0xFFFF) + count > 0x10000:
-            raise AdminError(f"terminal number: expected device numbers up to 65535, got {count} from {first} on")
+        first_id = _checked_range(first, count)
         self._open_merchant(first, merchant_id)
         known = {
             terminal_id: self._desk.registry.find_terminal(terminal_id)
@@ -127,7 +136,7 @@ class Terminals:
         known = registry.find_terminal(terminal_id)
         if known is None or known.wrapped_code is None or known.status != Status.ACTIVE:
             return None
-        if wrapped_code is not None and wrapped_code != known.wrapped_code:
+        if wrapped_code is not None and not self._desk.keys.same(wrapped_code, known.wrapped_code):
             return None
         wanted = known.code_serial_number
         if self._desk.now_ms() >= known.code_expires_at_ms or (wanted and wanted != serial_number):
@@ -139,6 +148,106 @@ class Terminals:
         if known.wrapped_key is not None:
             self._desk.on_revoked(terminal_id)  # the old key is no good any more, nor is a session under it
         return enrolled["key_version"], bytes.fromhex(enrolled["root_key"])
+
+    # --- Keys changed over the wire
+
+    def rotate(self, first: str, count: int = 1, now: bool = False) -> list[Fields]:
+        """Make the next key of `count` terminals from `first` on, in one commit; each with the number of that key.
+
+        Who has one waiting keeps it. `now` ends their sessions, so that they connect anew and fetch it; otherwise that
+        happens when they connect next. AdminError if one of them has no key in force.
+        """
+        first_id = _checked_range(first, count)
+        records = []
+        for terminal_id in range(first_id, first_id + count):
+            record = self._known(show_terminal(terminal_id))
+            if record.wrapped_key is None or record.status != Status.ACTIVE:
+                raise AdminError(
+                    f"terminal {show_terminal(terminal_id)}: expected one with a key in force, got one that is"
+                    f" {self._state(record)}: enrol it"
+                )
+            records.append(record)
+        return self._rotate(records, now)
+
+    def rotate_page(
+        self, after: str = "0-0", limit: int = PAGE_MAX, older_than_days: int = 0, now: bool = False
+    ) -> Fields:
+        """The same for those of up to `limit` terminals above `after` that have a key in force, for at least
+        `older_than_days`. `last` is the number to go on after, "" at the end."""
+        start = CONSOLE if after == "0-0" else parse_terminal(after)
+        if older_than_days < 0:
+            raise AdminError(f"days: expected 0 or more, got {older_than_days}")
+        records = self._desk.registry.terminals(after=start, limit=check_page(limit))
+        made_before_ms = self._desk.now_ms() - older_than_days * DAY_MS
+        chosen = [
+            record
+            for record in records
+            if record.wrapped_key is not None
+            and record.status == Status.ACTIVE
+            and record.key_made_at_ms <= made_before_ms
+        ]
+        return {
+            "terminals": self._rotate(chosen, now),
+            "last": show_terminal(records[-1].terminal_id) if records else "",
+        }
+
+    def _rotate(self, records: list[TerminalRecord], now: bool) -> list[Fields]:
+        made = []
+        with self._desk.transaction():
+            for record in records:
+                version = record.waiting_version
+                if not version:
+                    version = _next_version(record.terminal_id, record)
+                    wrapped = self._desk.keys.wrap(self._desk.random_bytes(ROOT_KEY_SIZE))
+                    self._desk.registry.stage_key(record.terminal_id, key_version=version, wrapped=wrapped)
+                made.append(
+                    {
+                        "terminal": show_terminal(record.terminal_id),
+                        "key_version": record.key_version,
+                        "next_key_version": version,
+                    }
+                )
+        if now:
+            for record in records:
+                self._desk.on_revoked(record.terminal_id)
+        return made
+
+    def next_key(self, terminal_id: int, key_version: int) -> bytes | None:
+        """The next root key as KeyAnswer carries it; None if no key of this number waits for this terminal.
+
+        Called by the host, not through the control socket.
+        """
+        known = self._desk.registry.find_terminal(terminal_id)
+        if (
+            known is None
+            or known.status != Status.ACTIVE
+            or known.wrapped_key is None
+            or known.next_wrapped_key is None
+            or known.next_key_version != key_version
+        ):
+            return None
+        try:
+            in_force = self._desk.keys.unwrap(known.wrapped_key)
+            following = self._desk.keys.unwrap(known.next_wrapped_key)
+        except KeyFault:
+            return None
+        return wrap_root_key(in_force, TerminalNumber.from_int(terminal_id), key_version, following)
+
+    def adopt_key(self, terminal_id: int, key_version: int) -> bool:
+        """A handshake has proved this version: put it in force if it waited for that. Whether it is in force now.
+
+        Called by the host, not through the control socket.
+        """
+        known = self._desk.registry.find_terminal(terminal_id)
+        if known is None or known.status != Status.ACTIVE:
+            return False
+        if known.waiting_version == key_version:
+            with self._desk.transaction():
+                self._desk.registry.promote_key(terminal_id, now_ms=self._desk.now_ms())
+            return True
+        return known.wrapped_key is not None and known.key_version == key_version
+
+    # --- Lost and found
 
     def revoke(self, terminal: str) -> Fields:
         """Lost or stolen: no session and no sale from now on; a session that runs is cut."""
@@ -179,6 +288,8 @@ class Terminals:
             "state": self._state(record),
             "serial_number": record.serial_number,
             "key_version": record.key_version,
+            "next_key_version": record.waiting_version,
+            "key_made_at_ms": record.key_made_at_ms,
             "enrolled_at_ms": record.enrolled_at_ms,
         }
 
@@ -188,12 +299,24 @@ class Terminals:
         open_code = record.wrapped_code is not None and self._desk.now_ms() < record.code_expires_at_ms
         if record.wrapped_key is None:
             return "code issued" if open_code else "no key"
-        return "enrolled, new code issued" if open_code else "enrolled"
+        if open_code:
+            return "enrolled, new code issued"
+        return "enrolled, new key waits" if record.waiting_version else "enrolled"
+
+
+def _checked_range(first: str, count: int) -> int:
+    """The first of `count` consecutive terminal numbers."""
+    first_id = parse_terminal(first)
+    if not 1 <= count <= PAGE_MAX:
+        raise AdminError(f"count: expected 1..{PAGE_MAX} terminals at a time, got {count}")
+    if (first_id & 0xFFFF) + count > 0x10000:
+        raise AdminError(f"terminal number: expected device numbers up to 65535, got {count} from {first} on")
+    return first_id
 
 
 def _next_version(terminal_id: int, known: TerminalRecord | None) -> int:
     """Versions only grow, so that a key file of the past is known for what it is."""
-    version = (known.key_version if known is not None else 0) + 1
+    version = (max(known.key_version, known.next_key_version) if known is not None else 0) + 1
     if version > KEY_VERSION_MAX:
         raise AdminError(f"terminal {show_terminal(terminal_id)}: its {KEY_VERSION_MAX} key versions are used up")
     return version

@@ -21,6 +21,19 @@ REVERSAL_RETRY_MAX_S: Final = 60.0
 """Between two sendings of one reversal: soon at first, then once a minute for as long as it takes."""
 
 
+def reversal_request(record: SaleRecord) -> ReversalRequest:
+    """The sale of this record shall not have happened."""
+    return ReversalRequest(
+        stan=record.stan,
+        batch=record.batch,
+        amount_fen=record.amount_fen,
+        operator=record.operator,
+        entry_mode=record.entry_mode,
+        payer=record.payer,
+        claimed_at_s=record.claimed_at_s,
+    )
+
+
 class Pending:
     """One reversal to be confirmed, and when to send it next."""
 
@@ -55,16 +68,7 @@ class ReversalFlow:
         for pending in self._queue:
             if pending.due_s <= now_s:
                 self._asked = pending
-                record = pending.record
-                return ReversalRequest(
-                    stan=record.stan,
-                    batch=record.batch,
-                    amount_fen=record.amount_fen,
-                    operator=record.operator,
-                    entry_mode=record.entry_mode,
-                    payer=record.payer,
-                    claimed_at_s=record.claimed_at_s,
-                )
+                return reversal_request(pending.record)
         return None
 
     def fits(self, message: Message) -> bool:

@@ -18,8 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from protocol import TerminalNumber
 from server.folder import DataFolder
-from server.ledger.sqlite import SqliteStore
+from server.ledger.store import Store
 from server.ledger.verify import verify
+from server.stores import open_ledger
 from tests.wire import PATIENCE_S, Address, Till, Wire, sign_on
 from tools.admin_client import open_admin, open_directly
 
@@ -35,13 +36,16 @@ Metric = tuple[str, tuple[tuple[str, str], ...]]
 class Campus:
     """A data folder with a merchant, two cards, and as many terminals as its tests may want, each used by one test."""
 
-    def __init__(self, path: Path, *, terminals: int, limits: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, path: Path, *, terminals: int, limits: dict[str, float] | None = None, postgres: str = ""
+    ) -> None:
         changes: dict[tuple[str, str], Any] = {
             ("listen", "port"): 0,
             ("http", "port"): 0,
             ("limits", "connections"): 1000,
             ("limits", "requests_per_s"): 10_000,
             ("rules", "day_limit_fen"): 0,
+            ("ledger", "postgres"): postgres,
         }
         changes |= {("limits", key): value for key, value in (limits or {}).items()}
         self.folder = DataFolder.create(path, secrets.token_bytes, changes)
@@ -68,8 +72,8 @@ class Campus:
     # --- What stands in the ledger. A reader of its own: works beside a running host.
 
     @contextlib.contextmanager
-    def ledger(self) -> Iterator[SqliteStore]:
-        store = SqliteStore(self.folder.ledger_path, readonly=True)
+    def ledger(self) -> Iterator[Store]:
+        store = open_ledger(self.folder)
         try:
             yield store
         finally:

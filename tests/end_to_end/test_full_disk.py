@@ -67,6 +67,43 @@ def disk(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_host_on_a_full_disk_says_so_and_starts_when_there_is_space(tmp_path):
+    """What it writes at its start does not fit: nothing is lost, and a supervisor that tries again gets it going."""
+    campus = Campus(tmp_path / "template", terminals=1)
+    place = tmp_path / "disk"
+    place.mkdir()
+    until_full = (
+        f'dd if=/dev/zero of="$0/filler" bs={FILL_STEP} 2> /dev/null; "$@"; echo "first: $?" >&2; rm "$0/filler"'
+    )
+    script = f'{MOUNT} && cp -a {campus.folder.path}/. "$0" && {{ {until_full}; }} && exec "$@"'
+    host = HostProcess(place, command=[*namespace(), "sh", "-c", script, str(place), *SERVE])
+    try:
+        host.wait_serving()
+        assert host.noise[-1] == "first: 2"
+        assert "full" in host.noise[0] or "space" in host.noise[0], host.noise
+        with host.sign_on(campus.till()) as line:
+            assert line.sell(line.till.sale(CARD)).response_code == "00"
+        assert host.terminate() == 0
+    finally:
+        host.close()
+
+
+@pytest.mark.slow
+def test_a_backup_that_does_not_fit_leaves_nothing(tmp_path):
+    campus = Campus(tmp_path / "data", terminals=1)
+    place = tmp_path / "disk"
+    place.mkdir()
+    small = 'mount -t tmpfs -o size=24k fanka "$0"'
+    script = f'{small} && "$@" --to "$0/b"; echo "code: $?"; ls -A "$0"'
+    command = [*SERVE[:-1], "backup", str(campus.folder.path)]
+    done = subprocess.run(
+        [*namespace(), "sh", "-c", script, str(place), *command], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "code: 2\n"
+    assert "make room on the disk" in done.stderr
+
+
+@pytest.mark.slow
 def test_a_full_disk_is_answered_96_and_nothing_else_stops(disk):
     host, campus = disk.host, disk.campus
     with host.sign_on(campus.till()) as line, host.sign_on(campus.till()) as other:

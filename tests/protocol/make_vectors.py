@@ -21,6 +21,8 @@ from protocol.messages import (
     EnrolAnswer,
     EnrolRequest,
     EntryMode,
+    KeyAnswer,
+    KeyRequest,
     Message,
     QueryAnswer,
     QueryRequest,
@@ -28,6 +30,7 @@ from protocol.messages import (
     SignOffAnswer,
     SignOffRequest,
     TransactionState,
+    UploadVerdict,
 )
 from protocol.messages.link import NO_CRYPTOGRAM
 from protocol.security import (
@@ -35,9 +38,11 @@ from protocol.security import (
     LABEL_HOST_TO_TERMINAL,
     LABEL_MAC,
     LABEL_TERMINAL_TO_HOST,
+    LABEL_WRAP,
     Seal,
     derive,
     root_key_from_enrol_code,
+    wrapping_key,
 )
 from tests.protocol.pair import ConnectionPair, forge, with_good_crc
 from tests.protocol.samples import (
@@ -45,6 +50,8 @@ from tests.protocol.samples import (
     ENROL_CODE,
     HELLO,
     HOST_CHALLENGE,
+    KEY_ANSWER,
+    KEY_REQUEST,
     NOW_MS,
     NOW_S,
     OTHER_KEY,
@@ -58,6 +65,8 @@ from tests.protocol.samples import (
     SAMPLES,
     TERMINAL,
     TERMINAL_CHALLENGE,
+    UPLOAD,
+    UPLOAD_ANSWER,
 )
 
 FOLDER = Path(__file__).parent / "vectors"
@@ -104,6 +113,7 @@ def make_keys() -> dict:
         ("K_t2h: frames from terminal to host", ROOT_KEY, LABEL_TERMINAL_TO_HOST, session, 16),
         ("K_h2t: frames from host to terminal", ROOT_KEY, LABEL_HOST_TO_TERMINAL, session, 16),
         ("root key of an enrolment session", ENROL_CODE + ENROL_CODE, LABEL_ENROL, CONTEXT, 32),
+        ("K_wrap: carries the root key of version 3", ROOT_KEY, LABEL_WRAP, CONTEXT + bytes([0, 3]), 32),
     ]
     return {
         "about": "SP 800-108 in counter mode, AES-256-CMAC: every block is"
@@ -225,6 +235,37 @@ def make_enrolment() -> dict:
     return make_session(about, key, conversation, enrolment_code=ENROL_CODE.hex())
 
 
+def make_key_change() -> dict:
+    fetched = [
+        *HANDSHAKE,
+        (Role.TERMINAL, KEY_REQUEST),
+        (Role.HOST, KEY_ANSWER),
+        (Role.TERMINAL, SignOffRequest()),
+        (Role.HOST, SignOffAnswer()),
+    ]
+    proved = [
+        (Role.TERMINAL, msgspec.structs.replace(HELLO, key_version=KEY_REQUEST.key_version)),
+        *HANDSHAKE[1:3],
+        (Role.HOST, msgspec.structs.replace(READY, next_key_version=0)),
+        (Role.TERMINAL, SAMPLE_OF[EchoRequest]),
+        (Role.HOST, SAMPLE_OF[EchoAnswer]),
+        (Role.TERMINAL, SignOffRequest()),
+        (Role.HOST, SignOffAnswer()),
+    ]
+    return {
+        "about": "A root key changed over the wire: version 1 fetches version 3, keeps both, and proves it.",
+        "key_version": KEY_REQUEST.key_version,
+        "root_key": ROOT_KEY.hex(),
+        "new_root_key": OTHER_KEY.hex(),
+        "wrapping_key": wrapping_key(ROOT_KEY, TERMINAL, KEY_REQUEST.key_version).hex(),
+        "wrapped_key": KEY_ANSWER.wrapped_key.hex(),
+        "before": make_session("The session under the old key, in which the new one is fetched.", ROOT_KEY, fetched),
+        "after": make_session(
+            "The first session under the new key. From READY on the old one is gone.", OTHER_KEY, proved
+        ),
+    }
+
+
 # ----------------------------------------------------------------------------------------------- messages
 
 MORE_MESSAGES = [
@@ -256,6 +297,14 @@ MORE_MESSAGES = [
     msgspec.structs.replace(HELLO, key_version=0, firmware=""),
     EnrolAnswer(response_code="58", key_version=0, root_key=bytes(32)),
     EnrolRequest(serial_number="123456789012345678901234"),
+    KeyRequest(key_version=65_535),
+    KeyAnswer(response_code="58", key_version=1),
+    msgspec.structs.replace(UPLOAD, rrn=2**64 - 1, balance_fen=-(2**63), posted_at_ms=2**64 - 1),
+    msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.KNOWN),
+    msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.REVERSED, response_code="68"),
+    msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.CONFLICT, response_code="94", rrn=0),
+    msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.NOT_OPEN, response_code="58", rrn=0),
+    msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.UNDECIDED, response_code="09", rrn=0),
 ]
 
 
@@ -377,7 +426,7 @@ def make_bad() -> dict:
     )
     bad("AUTH with another cryptogram", State.CHALLENGED, host, lambda pair: flipped(pair.terminal.send(Auth()), 17))
     bad("AUTH repeating the host's cryptogram", State.CHALLENGED, host, reflected)
-    bad("READY with a changed tag", State.AUTH_SENT, terminal, lambda pair: flipped(pair.host.send(READY), 100))
+    bad("READY with a changed tag", State.AUTH_SENT, terminal, lambda pair: flipped(pair.host.send(READY), 110))
     bad("sale with one bit changed, CRC repaired", ready, host, lambda pair: flipped(sale(pair), 24))
     bad(
         "sale with one bit changed, CRC not repaired",
@@ -441,6 +490,7 @@ FILES = {
     "keys.json": make_keys,
     "session.json": make_day,
     "enrolment.json": make_enrolment,
+    "key_change.json": make_key_change,
     "messages.json": make_messages,
     "bad.json": make_bad,
 }

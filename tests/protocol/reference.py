@@ -53,3 +53,16 @@ def sp_800_108(key: bytes, label: bytes, context: bytes, size: int) -> bytes:
         output += aes_cmac(key, counter.to_bytes(4, "big") + fixed)
         counter += 1
     return output[:size]
+
+
+def aes_wrap(key: bytes, secret: bytes) -> bytes:
+    """RFC 3394, section 2.2.1: wrapping, in the form that shifts registers by index."""
+    blocks = [secret[start : start + 8] for start in range(0, len(secret), 8)]
+    check = bytes.fromhex("a6a6a6a6a6a6a6a6")
+    for turn in range(6):
+        for index, block in enumerate(blocks):
+            enciphered = aes_block(key, check + block)
+            count = len(blocks) * turn + index + 1
+            check = xor(enciphered[:8], count.to_bytes(8, "big"))
+            blocks[index] = enciphered[8:]
+    return check + b"".join(blocks)

@@ -18,6 +18,8 @@ from protocol.messages import (
     EnrolRequest,
     EntryMode,
     Hello,
+    KeyAnswer,
+    KeyRequest,
     Layout,
     Message,
     QueryAnswer,
@@ -31,8 +33,12 @@ from protocol.messages import (
     SignOffAnswer,
     SignOffRequest,
     TransactionState,
+    UploadAnswer,
+    UploadRequest,
+    UploadVerdict,
 )
 from protocol.messages.fields import PAYER_SIZE
+from protocol.security import wrap_root_key
 
 ROOT_KEY = bytes(range(32))
 OTHER_KEY = bytes(range(32, 64))
@@ -55,6 +61,9 @@ READY = Ready(
     last_stan=122,
     merchant_number=204,
     merchant_name="第二食堂　面食窗口",
+    history=2,
+    restored_at_s=NOW_S - 3_600,
+    next_key_version=3,
 )
 SALE = SaleRequest(
     stan=123,
@@ -84,6 +93,21 @@ REVERSAL = ReversalRequest(
     claimed_at_s=NOW_S,
     reason="98",
 )
+UPLOAD = UploadRequest(
+    stan=123,
+    batch=17,
+    amount_fen=1250,
+    operator=5,
+    entry_mode=EntryMode.CARD,
+    payer=PAYER,
+    claimed_at_s=NOW_S,
+    rrn=9_000_000_001,
+    balance_fen=8_750,
+    posted_at_ms=NOW_MS,
+)
+UPLOAD_ANSWER = UploadAnswer(
+    stan=123, batch=17, amount_fen=1250, verdict=UploadVerdict.RESTORED, response_code="00", rrn=8_999_999_001
+)
 REJECT = Reject(
     rejected_mti=0x0200,
     rejected_processing_code=0x00,
@@ -92,6 +116,13 @@ REJECT = Reject(
     field="amount_fen",
     expected="1..999999999",
     got="0",
+)
+
+KEY_REQUEST = KeyRequest(key_version=READY.next_key_version)
+KEY_ANSWER = KeyAnswer(
+    response_code="00",
+    key_version=READY.next_key_version,
+    wrapped_key=wrap_root_key(ROOT_KEY, TERMINAL, READY.next_key_version, OTHER_KEY),
 )
 
 SAMPLES: list[Message] = [
@@ -103,6 +134,8 @@ SAMPLES: list[Message] = [
     SignOffAnswer(),
     EnrolRequest(serial_number="EX-0001"),
     EnrolAnswer(response_code="00", key_version=1, root_key=ROOT_KEY),
+    KEY_REQUEST,
+    KEY_ANSWER,
     EchoRequest(claimed_at_s=NOW_S),
     EchoAnswer(host_time_ms=NOW_MS, business_day=20261118, config_version=12),
     SALE,
@@ -128,6 +161,8 @@ SAMPLES: list[Message] = [
         balance_fen=8_750,
         posted_at_ms=NOW_MS,
     ),
+    UPLOAD,
+    UPLOAD_ANSWER,
     REJECT,
 ]
 SAMPLE_OF = {type(message): message for message in SAMPLES}

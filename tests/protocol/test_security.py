@@ -10,15 +10,20 @@ from protocol.security import (
     LABEL_HOST_TO_TERMINAL,
     LABEL_MAC,
     LABEL_TERMINAL_TO_HOST,
+    LABEL_WRAP,
     RESERVED_LABELS,
+    WRAPPED_KEY_SIZE,
     Seal,
     cryptogram,
     derive,
     root_key_from_enrol_code,
     same_bytes,
     session_seals,
+    unwrap_root_key,
+    wrap_root_key,
+    wrapping_key,
 )
-from tests.protocol.reference import aes_cmac, sp_800_108
+from tests.protocol.reference import aes_cmac, aes_wrap, sp_800_108
 from tests.protocol.samples import ENROL_CODE, HOST_CHALLENGE, OTHER_KEY, ROOT_KEY, TERMINAL, TERMINAL_CHALLENGE
 
 TERMINAL_BYTES = bytes.fromhex("0003003a")
@@ -44,7 +49,7 @@ def test_rfc_4493_vectors(size, mac):
     assert aes_cmac(RFC_4493_KEY, RFC_4493_MESSAGE[:size]).hex() == mac
 
 
-@pytest.mark.parametrize("label", [LABEL_MAC, LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL, LABEL_ENROL])
+@pytest.mark.parametrize("label", [LABEL_MAC, LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL, LABEL_ENROL, LABEL_WRAP])
 @pytest.mark.parametrize("context", [b"", TERMINAL_BYTES, bytes(36)])
 @pytest.mark.parametrize("size", [16, 32, 40])
 def test_derivation_is_sp_800_108(label, context, size):
@@ -52,9 +57,40 @@ def test_derivation_is_sp_800_108(label, context, size):
 
 
 def test_labels_are_all_different():
-    labels = [LABEL_MAC, LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL, LABEL_ENROL, *RESERVED_LABELS]
+    labels = [LABEL_MAC, LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL, LABEL_ENROL, LABEL_WRAP, *RESERVED_LABELS]
     assert len(set(labels)) == len(labels)
     assert b"\0" not in b"".join(labels)  # a zero byte ends the label inside the derivation
+
+
+class TestKeyWrap:
+    def test_is_key_wrap_under_a_derived_key(self):
+        key = sp_800_108(ROOT_KEY, b"FK1 wrap", TERMINAL_BYTES + b"\0\7", 32)
+        assert wrapping_key(ROOT_KEY, TERMINAL, 7) == key
+        assert wrap_root_key(ROOT_KEY, TERMINAL, 7, OTHER_KEY) == aes_wrap(key, OTHER_KEY)
+
+    def test_opens_with_the_same_key_terminal_and_version_alone(self):
+        wrapped = wrap_root_key(ROOT_KEY, TERMINAL, 7, OTHER_KEY)
+        assert len(wrapped) == WRAPPED_KEY_SIZE
+        assert unwrap_root_key(ROOT_KEY, TERMINAL, 7, wrapped) == OTHER_KEY
+        assert unwrap_root_key(OTHER_KEY, TERMINAL, 7, wrapped) is None
+        assert unwrap_root_key(ROOT_KEY, TerminalNumber(3, 59), 7, wrapped) is None
+        assert unwrap_root_key(ROOT_KEY, TERMINAL, 8, wrapped) is None
+
+    def test_any_changed_bit_is_noticed(self):
+        wrapped = wrap_root_key(ROOT_KEY, TERMINAL, 7, OTHER_KEY)
+        for bit in range(8 * len(wrapped)):
+            changed = bytearray(wrapped)
+            changed[bit // 8] ^= 1 << bit % 8
+            assert unwrap_root_key(ROOT_KEY, TERMINAL, 7, bytes(changed)) is None
+
+    @pytest.mark.parametrize("size", [0, 8, 24, 39, 41, 48])
+    def test_of_another_size_is_none(self, size):
+        assert unwrap_root_key(ROOT_KEY, TERMINAL, 7, bytes(size)) is None
+
+    @pytest.mark.parametrize("size", [0, 16, 31, 33])
+    def test_a_root_key_of_another_size_is_not_wrapped(self, size):
+        with pytest.raises(LocalProtocolError, match=f"new root key: expected 32 bytes, got {size}"):
+            wrap_root_key(ROOT_KEY, TERMINAL, 7, bytes(size))
 
 
 class TestCryptogram:

@@ -21,10 +21,13 @@ from protocol.framing import Frame, build_header, close_frame
 from protocol.messages import LAYOUTS, Auth, Challenge, Hello, Message
 from protocol.security import Seal
 from tests.protocol.make_vectors import FILES, FOLDER, fields_of, text_of
-from tests.protocol.reference import aes_cmac, crc32c, sp_800_108
+from tests.protocol.reference import aes_cmac, aes_wrap, crc32c, sp_800_108
 
 FILE = {name: json.loads((FOLDER / name).read_text(encoding="utf-8")) for name in FILES}
-SESSIONS = {name: FILE[name] for name in ("session.json", "enrolment.json")}
+KEY_CHANGE = FILE["key_change.json"]
+SESSIONS = {name: FILE[name] for name in ("session.json", "enrolment.json")} | {
+    f"key_change.json {part}": KEY_CHANGE[part] for part in ("before", "after")
+}
 MESSAGES = FILE["messages.json"]["messages"]
 BAD = FILE["bad.json"]["cases"]
 every_session = pytest.mark.parametrize("session", SESSIONS.values(), ids=SESSIONS)
@@ -90,6 +93,18 @@ class TestWithoutOurOwnCode:
                 key = raw["key_terminal_to_host" if vector["sender"] == "terminal" else "key_host_to_terminal"]
                 body = AESGCM(key).decrypt(bytes(8) + frame[12:16], body, frame[:16])
             assert body.hex() == vector["body"]
+
+    def test_key_change(self):
+        raw = {name: bytes.fromhex(KEY_CHANGE[name]) for name in KEY_CHANGE if name.endswith("_key")}
+        context = bytes.fromhex("0003003a") + KEY_CHANGE["key_version"].to_bytes(2, "big")
+        assert sp_800_108(raw["root_key"], b"FK1 wrap", context, 32) == raw["wrapping_key"]
+        assert aes_wrap(raw["wrapping_key"], raw["new_root_key"]) == raw["wrapped_key"]
+        [answer] = [frame for frame in KEY_CHANGE["before"]["frames"] if frame["message"] == "KeyAnswer"]
+        assert answer["fields"]["wrapped_key"] == KEY_CHANGE["wrapped_key"]
+        assert [KEY_CHANGE[part]["root_key"] for part in ("before", "after")] == [
+            KEY_CHANGE["root_key"],
+            KEY_CHANGE["new_root_key"],
+        ]
 
     @every_message
     def test_message(self, vector):

@@ -130,7 +130,7 @@ class HostRig:
     def assert_at_rest(self, sessions: int = 0) -> None:
         """Nobody is connected but `sessions` open sessions, and nothing is left over from anybody."""
         assert (self.count("connections"), self.count("sessions")) == (sessions, sessions)
-        assert self.link._handshakes.total() == 0
+        assert self.link.admission.under_way == 0
         assert self.count("ledger_queue_depth") == 0
         assert {session.busy for session in self.link._connections} <= {False}
 

@@ -1,6 +1,9 @@
 """The host put together: what it refuses to start on, and that a start leaves nothing half open."""
 
+import errno
 import gc
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +117,21 @@ async def test_a_ledger_that_is_gone_is_not_replaced_by_a_new_one(folder):
     with pytest.raises(StoreRefused, match="expected a Fanka ledger"):
         await try_to_serve(folder)
     assert folder.ledger_path.stat().st_size == 0
+
+
+async def test_names_that_cannot_be_made_durable_are_refused(folder, monkeypatch):
+    """SQLite creates the write-ahead log and pays no attention when its folder cannot be synced: after a power cut the
+    log would be gone, with every sale answered since the start."""
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output error"):
+        await try_to_serve(folder)
 
 
 async def test_a_key_that_is_not_this_ledgers_is_refused(folder):

@@ -8,10 +8,19 @@ import trio
 from prometheus_client import CollectorRegistry
 from trio.testing import wait_all_tasks_blocked
 
-from server.gate import BUSY, FAULT, PROBE_EVERY_S, QUEUE_PATIENCE_S, Gate, InlineExecutor, LedgerThread
+from server.gate import (
+    BUSY,
+    FAULT,
+    FAULT_LINE_EVERY_S,
+    PROBE_EVERY_S,
+    QUEUE_PATIENCE_S,
+    Gate,
+    InlineExecutor,
+    LedgerThread,
+)
 from server.ledger.model import Decision, TransferState
 from server.ledger.sqlite import SqliteStore
-from server.ledger.store import StoreBroken, StoreFull
+from server.ledger.store import StoreAway, StoreBroken, StoreFull
 from server.metrics import Metrics
 from tests.server.host import SlowLedger
 from tests.server.ledger import audit
@@ -437,6 +446,27 @@ async def test_a_call_that_meets_a_full_disk_hears_of_it_and_so_does_the_probe(r
     assert rig.count("ledger_faults_total", kind="StoreFull") == 1
     await rig.gate.submit(sale(1, 1))
     assert rig.gate.healthy
+
+
+async def test_a_database_that_is_away_is_a_fault_until_it_is_back(rig, logs, monkeypatch, autojump_clock):
+    """The host lives on; what it logs about it does not grow with what terminals ask."""
+
+    def away(*_: object):
+        raise StoreAway("PostgreSQL: not reachable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.store, "load_transfers", away)
+        outcomes = [await rig.gate.submit(sale(stan, 1)) for stan in range(1, 101)]
+        with pytest.raises(StoreAway):
+            await rig.gate.call(away)
+    assert set(outcomes) == {FAULT}
+    assert rig.count("ledger_faults_total", kind="StoreAway") == 101
+    said = [entry for entry in logs if entry["event"] == "ledger fault"]
+    assert len(said) <= 1 + autojump_clock.current_time() / FAULT_LINE_EVERY_S
+    assert not rig.gate.healthy
+    assert (await rig.gate.submit(sale(1, 1))).decision == APPROVED
+    assert rig.gate.healthy
+    audit.check(rig.store)
 
 
 async def test_a_call_that_breaks_the_store_ends_the_gate():

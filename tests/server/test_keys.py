@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from server.keys import KeyFault, KeyRing, bind_kek, known_fingerprint, load_kek
+from server.keys import (
+    COMING,
+    KeyFault,
+    KeyRing,
+    bind_kek,
+    coming_fingerprint,
+    fingerprint_of,
+    known_fingerprint,
+    load_kek,
+)
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
 
@@ -93,4 +102,50 @@ def test_a_ledger_knows_its_kek():
     with pytest.raises(KeyFault, match=r"put back the kek[.]key that belongs to this ledger"):
         bind_kek(registry, KeyRing(bytes(32)))
     assert known_fingerprint(registry) == KeyRing(KEK).fingerprint
+    store.close()
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 33])
+def test_a_kek_of_another_size_is_refused(size):
+    with pytest.raises(KeyFault, match=f"expected 32 bytes, got {size}"):
+        KeyRing(bytes(size))
+    with pytest.raises(KeyFault, match=f"expected 32 bytes, got {size}"):
+        KeyRing(KEK, bytes(size))
+
+
+def test_wraps_under_the_first_and_unwraps_under_all():
+    other, secret = bytes(range(1, 33)), bytes(range(40, 72))
+    ring = KeyRing(other, KEK)
+    assert ring.wrap(secret) == KeyRing(other).wrap(secret)
+    assert ring.unwrap(KeyRing(KEK).wrap(secret)) == secret
+    assert ring.fingerprint == KeyRing(other).fingerprint
+    ring.use(other)
+    with pytest.raises(KeyFault):
+        ring.unwrap(KeyRing(KEK).wrap(secret))
+
+
+def test_the_same_secret_is_known_however_it_is_wrapped():
+    other, secret = bytes(range(1, 33)), bytes(range(40, 56))
+    ring = KeyRing(other, KEK)
+    old, new = KeyRing(KEK).wrap(secret), ring.wrap(secret)
+    assert ring.same(old, new)
+    assert ring.same(old, old)
+    assert not ring.same(old, ring.wrap(bytes(16)))
+    assert not ring.same(old, bytes(24))
+    assert not KeyRing(other).same(old, new)
+
+
+def test_a_kek_that_is_needed_and_not_there_is_named():
+    store = SqliteStore(":memory:")
+    registry = Registry(store)
+    bind_kek(registry, KeyRing(KEK))
+    other = bytes(range(1, 33))
+    with store.transaction():
+        registry.set_meta(COMING, fingerprint_of(other))
+    assert coming_fingerprint(registry) == fingerprint_of(other)
+    with pytest.raises(KeyFault, match=f"with fingerprint {fingerprint_of(other)}.*while keys are being re-wrapped"):
+        bind_kek(registry, KeyRing(KEK))
+    ring = KeyRing(KEK, other)
+    bind_kek(registry, ring)
+    assert ring.fingerprint == fingerprint_of(other)
     store.close()

@@ -16,9 +16,10 @@ from tests.server.host import CARD, STRANGER, open_host
 LABELS = {
     "fanka_authorizations": {"type": {h.name for h in HANDLERS.values()}, "code": set(RESPONSE_CODES.values())},
     "fanka_authorization_seconds": {"type": {handler.name for handler in HANDLERS.values()}},
-    "fanka_ledger_faults": {"kind": {"StoreFull", "StoreBroken", "command"}},
+    "fanka_uploads": {"verdict": {"restored", "known", "reversed", "conflict", "not_open", "undecided"}},
+    "fanka_ledger_faults": {"kind": {"StoreFull", "StoreAway", "StoreBroken", "command"}},
     "fanka_handshakes": {"result": {"ready", "enrol", "failed", "timeout"}},
-    "fanka_connections_refused": {"reason": {"full", "source", "drain"}},
+    "fanka_connections_refused": {"reason": {"full", "source", "crowded", "drain"}},
     "fanka_sessions_ended": {
         "reason": {
             "signed_off",

@@ -16,6 +16,9 @@ from protocol.messages import (
     SignOffAnswer,
     SignOffRequest,
     TransactionState,
+    UploadAnswer,
+    UploadRequest,
+    UploadVerdict,
 )
 from server.service import CODES
 from tests.server.host import (
@@ -72,6 +75,50 @@ async def test_a_terminal_sees_only_its_own():
         assert rig.balance_fen() == START_FEN - 100
 
 
+def upload_of(sale, **changes):
+    fields = {name: getattr(sale, name) for name in sale.__struct_fields__}
+    return UploadRequest(**fields | {"rrn": 900, "balance_fen": 5, "posted_at_ms": START_MS} | changes)
+
+
+async def test_uploads_are_answered_counted_and_conflicts_are_logged_without_the_card(logs):
+    async with open_host() as rig:
+        till = rig.enrol()
+        lost, here = till.sale(CARD, 300), till.sale(CARD, 400)
+        await ask(rig, till, here)
+        assert (await ask(rig, till, upload_of(lost))).verdict is UploadVerdict.NOT_OPEN
+        assert rig.host.ledger.open_history(START_MS) == 2
+        said = []
+        for message in (lost, lost, here, msgspec.structs.replace(here, amount_fen=401)):
+            answer = await ask(rig, till, upload_of(message))
+            assert isinstance(answer, UploadAnswer)
+            said.append((answer.verdict.name, answer.response_code))
+        assert said == [("RESTORED", "00"), ("KNOWN", "00"), ("KNOWN", "00"), ("CONFLICT", "94")]
+        assert (await ask(rig, till, reversal_of(lost))).reversed_fen == 300
+        assert (await ask(rig, till, upload_of(lost))).verdict is UploadVerdict.REVERSED
+        assert rig.balance_fen() == START_FEN - 400
+        counted = {verdict: int(rig.count("uploads_total", verdict=verdict.name.lower())) for verdict in UploadVerdict}
+        assert [*counted.values()] == [1, 2, 1, 1, 1, 0]
+        assert rig.count("authorizations_total", type="upload", code="00") == 3
+        assert rig.count("id_conflicts_total") == 1
+    [error] = [entry for entry in logs if entry["log_level"] == "error"]
+    assert error["event"].startswith("upload contradicts the ledger")
+    assert (error["terminal"], error["batch"], error["stan"]) == (str(till.number), here.batch, here.stan)
+    assert (error["lost_rrn"], error["lost_posted_at_ms"]) == (900, START_MS)
+    assert CARD.hex() not in str(logs)
+
+
+async def test_a_full_disk_decides_nothing_about_an_upload():
+    async with open_host() as rig:
+        till = rig.enrol()
+        rig.host.ledger.open_history(START_MS)
+        sale = till.sale(CARD, 300)
+        rig.fill_disk()
+        answers = [await ask(rig, till, upload_of(till.sale(CARD, 1))) for _ in range(60)]
+        assert (answers[-1].verdict, answers[-1].response_code) == (UploadVerdict.UNDECIDED, "96")
+        rig.free_disk()
+        assert (await ask(rig, till, upload_of(sale))).verdict is UploadVerdict.RESTORED
+
+
 async def test_answers_are_counted_by_type_and_code():
     async with open_host() as rig:
         till = rig.enrol()
@@ -88,7 +135,10 @@ async def test_answers_are_counted_by_type_and_code():
 async def test_every_counter_exists_from_the_start():
     """A rate over a counter that appears with its first event misses that event."""
     async with open_host() as rig:
-        for kind in ("sale", "reversal", "query"):
+        for verdict in UploadVerdict:
+            labels = {"verdict": verdict.name.lower()}
+            assert rig.host.metrics.registry.get_sample_value("fanka_uploads_total", labels) == 0
+        for kind in ("sale", "reversal", "query", "upload"):
             for code in CODES:
                 value = rig.host.metrics.registry.get_sample_value(
                     "fanka_authorizations_total", {"type": kind, "code": code}

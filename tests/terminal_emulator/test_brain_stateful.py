@@ -1,6 +1,9 @@
-"""Any order of lost, doubled and late frames, dropped links, busy hosts, long waits and power cuts: at the end terminal
-and host agree on every sale. Approved means charged exactly once, everything else means not charged.
+"""Any order of lost, doubled and late frames, dropped links, busy hosts, long waits, power cuts and hosts restored from
+old backups: at the end terminal and host agree on every sale. Approved means charged exactly once, everything else
+means not charged.
 """
+
+import copy
 
 import pytest
 from hypothesis import settings
@@ -14,6 +17,8 @@ from protocol.messages import (
     SaleAnswer,
     SaleRequest,
     TransactionState,
+    UploadAnswer,
+    UploadVerdict,
 )
 from terminal_emulator.effects import Send
 from terminal_emulator.record import RecordState
@@ -35,6 +40,8 @@ class Counter(RuleBasedStateMachine):
         self.requests = []  # (session, request) on their way
         self.answers = []  # (session, answer) on their way
         self.seen = len(self.till.effects)
+        self.backup, self.backed_up_history = copy.deepcopy(self.host), 1
+        self.history = (1, 0)  # of the host, and when it was restored last
 
     def collect(self):
         """Put what the brain sent on the line; a session that ended takes its answers with it."""
@@ -55,8 +62,41 @@ class Counter(RuleBasedStateMachine):
     def connect(self):
         self.session += 1
         newest = self.host.newest.get(NUMBER, (0, 0))
-        self.till.online(last=newest)
+        history, restored_at_s = self.history
+        self.till.online(last=newest, history=history, restored_at_s=restored_at_s)
         self.collect()
+
+    @rule()
+    def back_up(self):
+        self.backup, self.backed_up_history = copy.deepcopy(self.host), self.history[0]
+
+    @rule(heard=st.booleans())
+    def an_hour_is_lost(self, heard):
+        """A sale is decided, or confirmed to be reversed, and then the host knows nothing of it any more."""
+        self.settle()
+        self.back_up()
+        self.sell("1")
+        while self.till.brain.busy and not heard:
+            if not self.till.brain.online:
+                self.connect()
+            self.wait(0.5)
+            while self.requests:
+                self.deliver_request(0, "")
+            self.answers = []
+        self.settle()
+        self.restore()
+
+    @rule()
+    def restore(self):
+        """The host is lost, and what was on its lines with it; the backup knows nothing of restores after it."""
+        self.drop_or_stay_down()
+        self.requests, self.answers, self.copies = [], [], []
+        self.host = copy.deepcopy(self.backup)
+        self.history = (self.backed_up_history + 1, self.history[1] + 1)
+
+    def drop_or_stay_down(self):
+        if self.till.brain.online:
+            self.drop()
 
     @precondition(lambda self: self.till.brain.online)
     @rule()
@@ -94,6 +134,8 @@ class Counter(RuleBasedStateMachine):
         answer = ToyHost().answer(NUMBER, request)
         if isinstance(answer, QueryAnswer):
             return changed(answer, state=TransactionState.IN_PROGRESS, response_code=code)
+        if isinstance(answer, UploadAnswer):
+            return changed(answer, verdict=UploadVerdict.UNDECIDED, response_code=code, rrn=0)
         assert isinstance(answer, SaleAnswer | ReversalAnswer)
         return changed(answer, response_code=code, rrn=0, posted_at_ms=0)
 
@@ -153,7 +195,8 @@ class Counter(RuleBasedStateMachine):
     def final_words_are_true(self):
         if not hasattr(self, "till"):
             return
-        for record in self.till.storage.records.values():
+        has_all = self.till.storage.history == self.history
+        for record in self.till.storage.records.values() if has_all else ():
             charged = self.host.charged((NUMBER, *record.identity))
             if record.state is RecordState.APPROVED:
                 assert charged == 1
@@ -166,13 +209,11 @@ class Counter(RuleBasedStateMachine):
             if isinstance(request, SaleRequest):
                 assert (request.batch, request.stan) in stored, "sent before it was stored"
 
-    def teardown(self):
-        """The faults are over: everything must be resolved, soon, and agree to the fen."""
-        if not hasattr(self, "till"):
-            return
-        till, host = self.till, self.host
+    def settle(self):
+        """Without faults everything is resolved, and back with a restored host, soon."""
+        till = self.till
         for _ in range(STEPS_MAX):
-            if not till.brain.unresolved:
+            if not till.brain.unresolved and till.storage.history == self.history:
                 break
             if not till.brain.online:
                 self.connect()
@@ -184,6 +225,14 @@ class Counter(RuleBasedStateMachine):
             else:
                 self.wait(10)
         assert till.brain.unresolved == 0
+        assert (till.storage.history, till.brain.view.records_differ) == (self.history, 0)
+
+    def teardown(self):
+        """The faults are over: everything must be resolved, soon, and agree to the fen."""
+        if not hasattr(self, "till"):
+            return
+        self.settle()
+        till, host = self.till, self.host
         for request in self.copies:  # and whatever still lingers on the line changes nothing
             host.answer(NUMBER, request)
         self.final_words_are_true()

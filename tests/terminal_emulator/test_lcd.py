@@ -12,7 +12,7 @@ from terminal_emulator.i18n import LANGUAGES, translator
 from terminal_emulator.lcd import BLANK, LCD_COLUMNS, LCD_LINES, LOCK_ADVICE, SCREENS, render
 from terminal_emulator.record import Merchant
 from terminal_emulator.texts import ADVICE, yuan
-from terminal_emulator.view import Link, Lock, Screen, View
+from terminal_emulator.view import Link, Lock, Screen, UploadProgress, View
 
 BASE = View(
     screen=Screen.IDLE,
@@ -49,6 +49,8 @@ VIEWS = st.builds(
     stan=st.integers(1, 999_999),
     pending_reversals=st.integers(0, 100_000),
     host_rolled_back=st.booleans(),
+    upload=st.none() | st.builds(UploadProgress, st.integers(0, 100_000), st.integers(1, 100_000)),
+    records_differ=st.integers(0, 100_000),
     lock=st.none() | st.sampled_from(Lock),
 )
 
@@ -86,6 +88,9 @@ def test_every_screen_asks_only_for_texts_that_are_translated(language, screen, 
         for code in ("", *ADVICE):
             render(view(screen, link=link, lock=lock, response_code=code, merchant=None, pending_reversals=3), note)
         render(view(screen, link=link, lock=lock, host_rolled_back=True), note)
+        for total in (340, 100_000):
+            upload = UploadProgress(12_345, total)
+            render(view(screen, link=link, lock=lock, records_differ=1, upload=upload), note)
     if screen is not Screen.OFF:
         assert asked
     if language == "zh":
@@ -100,9 +105,11 @@ def test_no_text_is_cut_with_ordinary_amounts(language):
         for link in Link:
             for lock in Lock:
                 for mark in (False, True):
-                    shown = view(screen, link=link, lock=lock, pending_reversals=2, host_rolled_back=mark)
-                    whole = SCREENS[screen](shown, _)
-                    assert all(columns(line) <= LCD_COLUMNS for line in whole), (screen, whole)
+                    marks = {"host_rolled_back": mark, "records_differ": int(not mark)}
+                    for upload in (None, UploadProgress(12, 340), UploadProgress(0, 100_000)):
+                        shown = view(screen, link=link, lock=lock, pending_reversals=2, upload=upload, **marks)
+                        whole = SCREENS[screen](shown, _)
+                        assert all(columns(line) <= LCD_COLUMNS for line in whole), (screen, whole)
 
 
 def test_every_screen_and_every_lock_has_a_face():
@@ -130,6 +137,33 @@ def test_idle_says_that_the_host_lost_sales():
     assert lines == ("一食堂      3-58", "主机数据回退", "待冲正2笔   0.00", "网络断开 查网线")
     english = render(view(Screen.IDLE, host_rolled_back=True), translator("en"))
     assert english[1:] == ("Host lost sales", "        ０．００", "Call the manager")
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "chinese_line", "english_line"),
+    [
+        (12, 340, "补传 12/340", "Restore 12/340"),
+        (1_234, 5_678, "补传 1234/5678", "Restoring 4444"),
+        (99_999, 100_000, "待补传 1", "Restoring 1"),
+        (0, 100_000, "补传 0/100000", "Restore 0/100000"),
+        (12_345, 100_000, "待补传 87655", "Restoring 87655"),
+    ],
+)
+def test_idle_counts_what_the_host_gets_back(done, total, chinese_line, english_line):
+    shown = view(Screen.IDLE, upload=UploadProgress(done, total))
+    assert render(shown, translator("zh"))[1:] == ("请输入金额", "        ０．００", chinese_line)
+    assert render(shown, translator("en"))[3] == english_line
+    offline = chinese(Screen.IDLE, upload=UploadProgress(done, total), link=Link.LOST)
+    assert offline[3] == "网络断开 查网线", "while the line is down nothing is counted"
+
+
+def test_idle_says_that_records_differ():
+    assert chinese(Screen.IDLE, records_differ=2)[1:] == ("账目与主机不符", "        ０．００", "请联系管理员")
+    both = chinese(Screen.IDLE, records_differ=2, upload=UploadProgress(1, 3))
+    assert both[1::2] == ("账目与主机不符", "补传 1/3")
+    worse = chinese(Screen.IDLE, records_differ=2, host_rolled_back=True, pending_reversals=2)
+    assert worse[1:] == ("主机数据回退", "待冲正2笔   0.00", "请联系管理员")
+    assert render(view(Screen.IDLE, records_differ=1), translator("en"))[1] == "Records differ"
 
 
 def test_before_the_first_session_no_merchant_is_known():

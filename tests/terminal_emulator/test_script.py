@@ -79,11 +79,13 @@ def test_cards_may_be_known_from_outside():
         ("card 04A1", "expected card NAME UID, got 'card 04A1'"),
         ("card x 04A", "expected a card's UID of 1..24 bytes in hex digits, got '04A'"),
         ("cut it", "expected nothing more on the line, got 'it'"),
-        ("wait-for lunch", "expected one of online, offline, idle, settled after wait-for, got 'lunch'"),
+        ("wait-for lunch", "expected one of online, offline, idle, settled, uploaded after wait-for, got 'lunch'"),
         ("expect", "expected lcd TEXT, slip TEXT, no slip, or beep key|ok|error after expect, got ''"),
         ("expect beep loud", "got 'beep loud'"),
         ("expect lcd", "got 'lcd'"),
         ("pause a while", "expected seconds such as 0.5, got 'a while'"),
+        ("pause 86401", "expected at most 86400 seconds, got '86401'"),
+        ("within " + "9" * 400, "expected at most 86400 seconds, got '999"),
     ],
 )
 def test_a_bad_line_is_refused_before_anything_runs(line, complaint):

@@ -35,8 +35,21 @@ def test_what_is_written_is_read_back_and_only_the_owner_can_read_it(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["terminal.json"]
 
 
-def test_the_key_is_not_shown():
-    assert "abab" not in repr(settings_from_json(json.dumps(KEY_FILE), "here"))
+def test_two_keys_are_written_and_read_and_one_leaves_no_trace_of_the_other(tmp_path):
+    path = tmp_path / "terminal.json"
+    both = settings_from_json(json.dumps(KEY_FILE | {"next_root_key": "cd" * 32, "next_key_version": 2}), "here")
+    write_settings(path, both)
+    assert read_settings(path) == both
+    one = settings_from_json(json.dumps(KEY_FILE), "here")
+    write_settings(path, one)
+    assert "next" not in path.read_text()
+
+
+@pytest.mark.parametrize("more", [{}, {"next_root_key": "cd" * 32, "next_key_version": 2}])
+def test_the_key_is_not_shown(more):
+    shown = repr(settings_from_json(json.dumps(KEY_FILE | more), "here"))
+    assert "abab" not in shown
+    assert "cdcd" not in shown
 
 
 @pytest.mark.parametrize(
@@ -54,6 +67,13 @@ def test_the_key_is_not_shown():
         ({"language": "fr"}, "zh or en, got 'fr'"),
         ({"operator": -1}, "0..65535, got -1"),
         ({"colour": "red"}, "unknown field 'colour'"),
+        ({"next_key_version": 2}, "next_root_key: expected 32 bytes with a next_key_version and none without, got 0"),
+        ({"next_root_key": "cd" * 32}, "none without, got 32"),
+        ({"next_root_key": "cd" * 31, "next_key_version": 2}, "got 31"),
+        ({"next_root_key": "cd" * 32, "next_key_version": 1}, "next_key_version: expected 2..65535, got 1"),
+        ({"next_root_key": "cd" * 32, "next_key_version": 65_536}, "expected 2..65535, got 65536"),
+        ({"next_root_key": "cd" * 32, "next_key_version": "2"}, "whole number, got '2'"),
+        ({"next_root_key": 7, "next_key_version": 2}, "here"),
     ],
 )
 def test_what_is_wrong_is_named(change, complaint):

@@ -16,6 +16,9 @@ from protocol.messages import (
     SaleAnswer,
     SaleRequest,
     TransactionState,
+    UploadAnswer,
+    UploadRequest,
+    UploadVerdict,
 )
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Beep, HangUp, Key, Note, Now, Outcome, PrintSlip, Send
@@ -32,7 +35,7 @@ def settings_of(number=NUMBER, **changes):
     return Settings(terminal=number, root_key=bytes(range(32)), key_version=1, operator=7, **changes)
 
 
-def ready_of(last=(0, 0)):
+def ready_of(last=(0, 0), **changes):
     return Ready(
         host_time_ms=POSTED_MS,
         business_day=20251120,
@@ -42,6 +45,7 @@ def ready_of(last=(0, 0)):
         last_stan=last[1],
         merchant_number=12,
         merchant_name="一食堂",
+        **changes,
     )
 
 
@@ -57,6 +61,7 @@ class ToyHost:
         self.sales_posted = 0
         self.next_rrn = 1
         self.newest = {}
+        self.takes_uploads = True
 
     def charged(self, key):
         """How often the payer is charged for this identity, in the end."""
@@ -68,6 +73,8 @@ class ToyHost:
             return EchoAnswer(host_time_ms=POSTED_MS, business_day=20251120, config_version=1)
         if isinstance(request, QueryRequest):
             return self._query(key, request)
+        if isinstance(request, UploadRequest):
+            return self._upload(key, request)
         self.newest[number] = max(self.newest.get(number, (0, 0)), key[1:])
         return self._sale(key, request) if isinstance(request, SaleRequest) else self._reverse(key, request)
 
@@ -127,6 +134,39 @@ class ToyHost:
             posted_at_ms=POSTED_MS,
         )
 
+    def _upload(self, key, request):
+        state = self.states.get(key)
+        verdict = {
+            TransactionState.APPROVED: UploadVerdict.KNOWN,
+            TransactionState.REVERSED: UploadVerdict.REVERSED,
+            TransactionState.DECLINED: UploadVerdict.CONFLICT,
+            None: UploadVerdict.RESTORED if self.takes_uploads else UploadVerdict.NOT_OPEN,
+        }[state]
+        if self.asked.get(key, content_of(request)) != content_of(request):
+            verdict = UploadVerdict.CONFLICT
+        if verdict is UploadVerdict.RESTORED:
+            self.states[key], self.asked[key] = TransactionState.APPROVED, content_of(request)
+            self.balances[request.payer] = self.balances.get(request.payer, self.balance_fen) - request.amount_fen
+            self.sales_posted += 1
+            self.decided[key] = SaleAnswer(
+                stan=request.stan,
+                batch=request.batch,
+                amount_fen=request.amount_fen,
+                response_code="00",
+                rrn=self._rrn(),
+                balance_fen=self.balances[request.payer],
+                posted_at_ms=POSTED_MS,
+            )
+            self.newest[key[0]] = max(self.newest.get(key[0], (0, 0)), key[1:])
+        return UploadAnswer(
+            stan=request.stan,
+            batch=request.batch,
+            amount_fen=request.amount_fen,
+            verdict=verdict,
+            response_code=UPLOAD_CODES[verdict],
+            rrn=self._rrn(),
+        )
+
     def _query(self, key, request):
         state = self.states.get(key, TransactionState.NEVER_SEEN)
         sale = self.decided.get(key)
@@ -147,6 +187,16 @@ class ToyHost:
     def _rrn(self):
         self.next_rrn += 1
         return self.next_rrn - 1
+
+
+UPLOAD_CODES = {
+    UploadVerdict.RESTORED: "00",
+    UploadVerdict.KNOWN: "00",
+    UploadVerdict.REVERSED: "68",
+    UploadVerdict.CONFLICT: "94",
+    UploadVerdict.NOT_OPEN: "58",
+    UploadVerdict.UNDECIDED: "09",
+}
 
 
 def content_of(request):
@@ -219,10 +269,10 @@ class Till:
     def outcomes(self):
         return [effect.record for effect in self.effects if isinstance(effect, Outcome)]
 
-    def online(self, last=None, epoch=1):
+    def online(self, last=None, epoch=1, **ready):
         """`last` is what the host knows as newest: without it, the newest sale it has approved."""
         last = self.storage.newest_approved if last is None else last
-        return self.take(self.brain.link_up(ready_of(last), self.now, epoch=epoch))
+        return self.take(self.brain.link_up(ready_of(last, **ready), self.now, epoch=epoch))
 
     def offline(self, link="lost"):
         return self.take(self.brain.link_down(link, self.now))

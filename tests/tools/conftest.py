@@ -60,4 +60,5 @@ class Fanka:
 def fanka(folder: DataFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fanka:
     monkeypatch.setenv("FANKA_DATA", str(folder.path))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("os.nice", lambda _: 0)  # what a command takes from itself, the tests would be without
     return Fanka(capsys)

@@ -9,7 +9,7 @@ import pytest
 
 from server.ledger.batch import Batch
 from server.ledger.ledger import Ledger
-from server.ledger.model import Adjustment, Identity, Outcome, Reversal, Sale, SaleLimits
+from server.ledger.model import Adjustment, Identity, Outcome, Reversal, Sale, SaleLimits, Upload
 from server.ledger.rules import RULES
 from server.ledger.rules import sale as sale_rule
 from server.ledger.sqlite import SqliteStore
@@ -132,6 +132,18 @@ def test_a_reversed_sale_is_no_charge_but_must_not_count_as_approved(ledger_path
     store.close()
     assert audit(ledger_path, before, {TERMINAL}, []).ok
     found = audit(ledger_path, before, {TERMINAL}, told)
+    assert (found.missing, found.ok) == (1, False)
+
+
+def test_a_sale_brought_back_after_a_restore_goes_by_the_number_its_terminal_knows(ledger_path: Path) -> None:
+    before = mark(ledger_path, {TERMINAL})
+    store = SqliteStore(ledger_path)
+    ledger = Ledger(store, SaleLimits(0, 0))
+    ledger.open_history(3)
+    ledger.apply([Upload(Identity(TERMINAL, 1, 1), HASH, TOKEN, 100, 0, 0, 900)], 3)
+    store.close()
+    assert audit(ledger_path, before, {TERMINAL}, [Acknowledged(TERMINAL, 1, 1, 100, 900, TOKEN)]).ok
+    found = audit(ledger_path, before, {TERMINAL}, [Acknowledged(TERMINAL, 1, 1, 100, 3, TOKEN)])
     assert (found.missing, found.ok) == (1, False)
 
 

@@ -130,6 +130,17 @@ class TestSources:
         assert "dir: expected T>H or H>T, got 'T<H'" in out
         assert out.endswith("16 frames, none with a fault; 5 lines that could not be read\n")
 
+    @pytest.mark.parametrize(
+        "content", [b'{"\xff"}', b'{"dir": "\xff"}', b'{"x": ' + b"[" * 100_000], ids=["name", "value", "deep"]
+    )
+    def test_what_only_begins_like_a_capture(self, run, stdin, content):
+        """Found by fuzzing (target capture): bytes behind a brace that are no UTF-8 ended in a traceback."""
+        stdin(content)
+        code, text, complaint = run("-")
+        assert code == 1
+        assert complaint == ""
+        assert "line 1: " in text
+
     def test_connections_mixed(self, run, stdin):
         lines = [line.replace("}", ', "conn": %d}') for line in capture_of(SESSION).splitlines()]
         stdin("\n".join(line % number for line in lines for number in (1, 2)).encode())

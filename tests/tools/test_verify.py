@@ -49,6 +49,29 @@ def test_a_broken_row_is_named(fanka, used):
     ]
 
 
+def test_a_digest_kept_elsewhere(fanka, used):
+    newest = fanka.json("verify")["newest"]
+    kept = f"{newest['seq']}:{newest['digest']}"
+    assert fanka("verify", "--expect", kept, "--expect", kept[:18].upper()) == 0
+    assert "2 digests kept elsewhere are in the chain" in fanka.out
+    found = fanka.json("verify", used.path, "--expect", kept)
+    assert (found["checks"][-1]["name"], len(found["checks"])) == ("expected_digests", 15)
+    assert fanka("verify", "--expect", "2:" + "00" * 8) == 1
+    assert (
+        "BAD  expected_digests          transfer 2: expected digest 0000000000000000, the journal ends at 1"
+        in fanka.out
+    )
+    assert fanka("verify", "--expect", "1:" + "00" * 32) == 1
+    assert f"got {newest['digest']}" in fanka.out
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "1:abc", "1:" + "a" * 17, "x:" + "a" * 16, "1:" + "a" * 65, "-1:" + "a" * 16]
+)
+def test_what_is_no_digest(fanka, used, text):
+    assert "expected SEQ:DIGEST" in fanka.error("verify", f"--expect={text}")
+
+
 def test_beside_a_process_that_writes(fanka, used):
     store = SqliteStore(used.ledger_path)
     with used.locked("fanka serve"):

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from server.ledger.batch import Batch
-from server.ledger.model import Adjustment, Outcome, Query, Reversal, Sale
-from server.ledger.rules import adjustment, query, reversal, sale
+from server.ledger.model import Adjustment, Outcome, Query, Reversal, Sale, Upload
+from server.ledger.rules import adjustment, query, reversal, sale, upload
 
 RULES: Final[dict[type, Callable[[Batch, Any], Outcome]]] = {
     Sale: sale.apply,
     Reversal: reversal.apply,
     Query: query.apply,
     Adjustment: adjustment.apply,
+    Upload: upload.apply,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.ledger.batch import Batch, outcome_of
+from server.ledger.batch import Batch, Movement, outcome_of
 from server.ledger.model import FUNDING_ACCOUNT, AccountKind, Adjustment, Decision, Kind, Outcome, Side
 
 NO_TOKEN = bytes(8)
@@ -14,14 +14,14 @@ def apply(batch: Batch, adjustment: Adjustment) -> Outcome:
     if known is not None:
         return known
     account = batch.accounts.get(adjustment.account_id)
-    movement = None
+    movement: Movement = ()
     if account is None or account.kind != AccountKind.CUSTOMER:
         decision = Decision.ACCOUNT_UNKNOWN
     elif account.balance_fen + adjustment.amount_fen < 0:
         decision = Decision.INSUFFICIENT_FUNDS
     else:
         decision = Decision.APPROVED
-        movement = (batch.accounts[FUNDING_ACCOUNT], account, adjustment.amount_fen)
+        movement = ((batch.accounts[FUNDING_ACCOUNT], -adjustment.amount_fen), (account, adjustment.amount_fen))
     transfer = batch.record(
         adjustment.identity,
         Side.ORIGINAL,

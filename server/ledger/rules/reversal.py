@@ -6,8 +6,8 @@ only when it names another amount or payer than the original, for then it is not
 
 from __future__ import annotations
 
-from server.ledger.batch import Batch, outcome_of, token_hash
-from server.ledger.model import Decision, Kind, Outcome, Reversal, Side
+from server.ledger.batch import Batch, Movement, outcome_of, token_hash
+from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Account, Decision, Kind, Outcome, Reversal, Side, Transfer
 
 
 def apply(batch: Batch, reversal: Reversal) -> Outcome:
@@ -24,21 +24,21 @@ def apply(batch: Batch, reversal: Reversal) -> Outcome:
     if known is not None:
         return known
     payer = None
-    movement = None
+    movement: Movement = ()
     if original is not None:
         payer = batch.accounts.get(original.account_id)
         if original.decision == Decision.APPROVED:
-            assert payer is not None  # an approved original has a payer, and accounts are never deleted
-            movement = (batch.accounts[original.merchant_account_id], payer, original.amount_fen)
-            if payer.spent_day == original.business_day:
+            movement = given_back(batch, original, payer)
+            if payer is not None and payer.spent_day == original.business_day:
                 payer.spent_fen = max(0, payer.spent_fen - original.amount_fen)
+                batch.dirty[payer.account_id] = payer  # also where it gets no money back
     transfer = batch.record(
         reversal.identity,
         Side.REVERSAL,
         Kind.REVERSAL,
         reversal.request_hash,
         Decision.APPROVED,
-        amount_fen=original.amount_fen if original is not None and movement is not None else 0,
+        amount_fen=original.amount_fen if original is not None and movement else 0,
         token_hash=hashed,
         payer=payer,
         merchant_account_id=original.merchant_account_id if original is not None else 0,
@@ -48,3 +48,15 @@ def apply(batch: Batch, reversal: Reversal) -> Outcome:
         movement=movement,
     )
     return outcome_of(transfer)
+
+
+def given_back(batch: Batch, original: Transfer, payer: Account | None) -> Movement:
+    """The movement of an approved sale the other way round: what its payer could not cover returns to OFFLINE_DEBT."""
+    debt_fen = batch.debts.get(original.seq, 0)
+    movement = [(batch.accounts[original.merchant_account_id], -original.amount_fen)]
+    if own_fen := original.amount_fen - debt_fen:
+        assert payer is not None  # whoever paid has an account, and accounts are never deleted
+        movement.append((payer, own_fen))
+    if debt_fen:
+        movement.append((batch.accounts[OFFLINE_DEBT_ACCOUNT], debt_fen))
+    return movement

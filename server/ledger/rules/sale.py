@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.ledger.batch import Batch, outcome_of, token_hash
+from server.ledger.batch import Batch, Movement, outcome_of, token_hash
 from server.ledger.model import (
     Account,
     AccountKind,
@@ -69,13 +69,14 @@ def apply(batch: Batch, sale: Sale) -> Outcome:
         decision = Decision.REVERSED_BEFORE
     else:
         decision = decide(sale.amount_fen, terminal, card, payer, batch.today, batch.limits)
-    movement = None
+    movement: Movement = ()
     if decision == Decision.APPROVED:
         assert terminal is not None  # `decide` has refused everything else
         assert payer is not None
         payer.spent_fen = spent_on(payer, batch.today) + sale.amount_fen
         payer.spent_day = batch.today
-        movement = (payer, batch.accounts[terminal.merchant_account_id], sale.amount_fen)
+        merchant = batch.accounts[terminal.merchant_account_id]
+        movement = ((payer, -sale.amount_fen), (merchant, sale.amount_fen))
     transfer = batch.record(
         sale.identity,
         Side.ORIGINAL,

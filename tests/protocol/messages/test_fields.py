@@ -244,5 +244,7 @@ class TestPrivacy:
             ("SaleRequest", "payer"): Privacy.PERSONAL,
             ("ReversalRequest", "payer"): Privacy.PERSONAL,
             ("QueryRequest", "payer"): Privacy.PERSONAL,
+            ("UploadRequest", "payer"): Privacy.PERSONAL,
             ("EnrolAnswer", "root_key"): Privacy.HIDDEN,
+            ("KeyAnswer", "wrapped_key"): Privacy.HIDDEN,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.ledger.batch import GENESIS, chain_digest
-from server.ledger.model import AccountKind, Decision, Entry, Kind, Side, Transfer
+from server.ledger.model import OFFLINE_DEBT_ACCOUNT, AccountKind, Decision, Entry, Kind, Side, Transfer
 from server.ledger.store import Store
 
 
@@ -29,6 +29,7 @@ def _check_money(entries: list[Entry], accounts: dict[int, tuple]) -> None:
     assert stored == {account_id: (balances[account_id], newest[account_id]) for account_id in accounts}
     assert sum(balances.values()) == 0
     assert all(row[1] >= 0 for row in accounts.values() if row[0] == AccountKind.CUSTOMER)
+    assert accounts[OFFLINE_DEBT_ACCOUNT][1] <= 0, "the campus owes nobody"
 
 
 def _check_journal(transfers: list[Transfer], entries: list[Entry]) -> None:
@@ -79,7 +80,8 @@ def _check_spending(transfers: list[Transfer], accounts: dict[int, tuple]) -> No
         sales = [
             transfer.amount_fen
             for transfer in transfers
-            if (transfer.kind, transfer.decision, transfer.account_id) == (Kind.SALE, Decision.APPROVED, account_id)
+            if transfer.kind in (Kind.SALE, Kind.UPLOAD)
+            and (transfer.decision, transfer.account_id) == (Decision.APPROVED, account_id)
             and transfer.business_day == spent_day
             and transfer.seq not in reversed_
         ]

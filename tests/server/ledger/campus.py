@@ -20,6 +20,7 @@ from server.ledger.model import (
     Sale,
     SaleLimits,
     Status,
+    Upload,
 )
 from server.ledger.store import Store
 
@@ -76,6 +77,26 @@ def sale(
     token = CARDS[account_id] if token is None else token
     content = sha256(f"sale {amount_fen} {token.hex()} {claimed_at_s}".encode()).digest()[:16]
     return Sale(Identity(terminal_id, batch, stan), content, token, amount_fen, 7, claimed_at_s)
+
+
+def upload(
+    stan: int,
+    amount_fen: int,
+    account_id: int = ANN,
+    *,
+    token: bytes | None = None,
+    terminal_id: int = TILL,
+    batch: int = 1,
+    claimed_at_s: int = 1_788_200_000,
+    lost_rrn: int = 77,
+) -> Upload:
+    """What the terminal says of `sale` with the same arguments, once the host has lost it."""
+    lost = sale(
+        stan, amount_fen, account_id, token=token, terminal_id=terminal_id, batch=batch, claimed_at_s=claimed_at_s
+    )
+    return Upload(
+        lost.identity, lost.request_hash, lost.token, lost.amount_fen, lost.operator, lost.claimed_at_s, lost_rrn
+    )
 
 
 def reversal(
@@ -156,7 +177,18 @@ def set_merchant(ledger: Ledger, status: Status) -> None:
         ledger.store.execute("UPDATE merchants SET status = ? WHERE account_id = ?", (int(status), MERCHANT))
 
 
-TABLES = ("accounts", "transfers", "entries", "business_days", "cards", "merchants", "terminals", "meta", "customers")
+TABLES = (
+    "accounts",
+    "transfers",
+    "entries",
+    "business_days",
+    "cards",
+    "merchants",
+    "terminals",
+    "meta",
+    "customers",
+    "histories",
+)
 
 
 def contents(store: Store) -> dict[str, list[tuple]]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
+from server.ledger import recovery
 from server.ledger.ledger import Ledger
 from server.ledger.model import (
     FUNDING_ACCOUNT,
+    OFFLINE_DEBT_ACCOUNT,
     Account,
     AccountKind,
     Card,
@@ -25,6 +28,7 @@ from server.ledger.model import (
     Transfer,
     TransferState,
 )
+from server.ledger.recovery import Restored
 from server.ledger.store import Store, StoreBroken, StoreConflict
 from tests.server.ledger import audit
 from tests.server.ledger.campus import (
@@ -50,6 +54,7 @@ from tests.server.ledger.campus import (
     query,
     reversal,
     sale,
+    upload,
 )
 
 ZEROS = bytes(32)
@@ -100,10 +105,11 @@ class StoreContract:
 
     # -------------------------------------------------------------------------------- loading and saving sets
 
-    def test_a_new_store_has_funding_and_an_empty_journal(self, store):
+    def test_a_new_store_has_its_own_accounts_and_an_empty_journal(self, store):
         assert store.head() == (0, ZEROS)
-        assert store.load_accounts([FUNDING_ACCOUNT]) == {
-            FUNDING_ACCOUNT: Account(FUNDING_ACCOUNT, AccountKind.FUNDING, 0, 0, 0, 0)
+        assert store.load_accounts([FUNDING_ACCOUNT, OFFLINE_DEBT_ACCOUNT]) == {
+            FUNDING_ACCOUNT: Account(FUNDING_ACCOUNT, AccountKind.FUNDING, 0, 0, 0, 0),
+            OFFLINE_DEBT_ACCOUNT: Account(OFFLINE_DEBT_ACCOUNT, AccountKind.OFFLINE_DEBT, 0, 0, 0, 0),
         }
         assert store.load_transfers([Identity(TILL, 1, 1)]) == {}
 
@@ -207,7 +213,7 @@ class StoreContract:
 
     def test_rows_come_one_by_one(self, store):
         people(store)
-        rows = store.rows("SELECT account_id FROM accounts WHERE account_id > ? ORDER BY 1", (FUNDING_ACCOUNT,))
+        rows = store.rows("SELECT account_id FROM accounts WHERE account_id > ? ORDER BY 1", (OFFLINE_DEBT_ACCOUNT,))
         assert next(rows) == (MERCHANT,)
         assert list(rows) == [(OTHER_MERCHANT,), (ANN,), (BEN,), (COY,)]
 
@@ -350,6 +356,74 @@ class StoreContract:
         apply(ledger, query(1), query(2), query(3), sale(1, 100), reversal(1, 100), sale(2, 99_999), sale(2, 1))
         assert (contents(ledger.store), ledger.head_seq) == before
 
+    def test_uploads_after_a_restore(self, ledger):
+        apply(ledger, sale(1, 100), reversal(6, 70))
+        assert [ledger.open_history(NOW_MS), ledger.open_history(NOW_MS + 1_000)] == [2, 3]
+        wanted = [
+            upload(1, 100),
+            upload(2, 300),
+            upload(3, START_FEN, BEN),
+            upload(4, 50, COY),
+            upload(5, 9, token=b"?"),
+        ]
+        outcomes = apply(ledger, *wanted, upload(6, 70), upload(2, 301), *wanted)
+        assert [outcome.decision.name for outcome in outcomes] == [
+            *["APPROVED"] * 5,
+            "REVERSED_BEFORE",
+            "ID_CONFLICT",
+            *["APPROVED"] * 5,
+        ]
+        assert [outcome.replayed for outcome in outcomes[7:]] == [True] * 5
+        assert recovery.restored(ledger.store, ledger.recovery.first_seq) == Restored(4, START_FEN + 359, 59, 1)
+        assert (balance(ledger), balance(ledger, BEN), balance(ledger, OFFLINE_DEBT_ACCOUNT)) == (9_600, 0, -59)
+        audit.check(ledger.store)
+        # What is given back comes from the entries, in a later batch as in the same.
+        apply(
+            ledger,
+            reversal(3, START_FEN, BEN),
+            reversal(4, 50, COY),
+            upload(7, START_FEN + 1),
+            reversal(7, START_FEN + 1),
+        )
+        assert (balance(ledger), balance(ledger, BEN), balance(ledger, COY)) == (9_600, START_FEN, 0)
+        assert balance(ledger, OFFLINE_DEBT_ACCOUNT) == -9
+        again = Ledger(ledger.store, NO_LIMITS)
+        assert (again.history, again.recovery) == (3, ledger.recovery)
+        assert again.close_recovery(NOW_MS + 2_000)
+        assert [found.closed_at_ms for found in recovery.recoveries(ledger.store)] == [0, NOW_MS + 2_000]
+        assert decide(again, upload(8, 1)).decision == Decision.RECOVERY_CLOSED
+        assert again.next_epoch() > NOW_MS // 1_000
+        audit.check(ledger.store)
+
+    def test_a_snapshot_reads_all_there_is_and_leaves_nothing_open(self, ledger):
+        store = ledger.store
+        decide(ledger, sale(1, 100))
+        before = contents(store)
+        with store.snapshot():
+            assert contents(store) == before
+            assert store.load_accounts([ANN])[ANN].balance_fen == START_FEN - 100
+            assert len(list(store.rows("SELECT seq FROM transfers"))) == 3
+            assert list(store.integrity()) == []
+            assert store.repeated_identities(5) == []
+        with pytest.raises(Odd), store.snapshot():
+            raise Odd
+        assert contents(store) == before
+        assert decide(ledger, sale(2, 100)).rrn == 4
+
+    def test_rows_left_unread_are_in_nobodys_way(self, ledger):
+        store = ledger.store
+        with store.snapshot():
+            rows = store.rows("SELECT account_id FROM accounts ORDER BY 1")
+            assert next(rows) == (FUNDING_ACCOUNT,)
+            rows.close()
+        rows = store.rows("SELECT account_id FROM accounts ORDER BY 1")
+        assert next(rows) == (FUNDING_ACCOUNT,)
+        rows.close()
+        assert decide(ledger, sale(1, 100)).decision == Decision.APPROVED
+
+    def test_it_says_what_it_is(self, store):
+        assert "MiB" in store.describe()
+
     def test_housekeeping_changes_nothing(self, ledger):
         apply(ledger, *[sale(stan, 10) for stan in range(1, 50)])
         before = contents(ledger.store)
@@ -370,6 +444,38 @@ class DurableStoreContract(StoreContract):
         store = open_store()
         yield store
         store.close()
+
+    @pytest.fixture
+    def open_reader(self) -> Callable[[], Store]:
+        """Opens the same database for reading, beside whoever writes it."""
+        raise NotImplementedError
+
+    def test_a_snapshot_is_of_one_moment(self, ledger, open_reader):
+        reader = open_reader()
+        with reader.snapshot():
+            before = contents(reader)
+            decide(ledger, sale(1, 100))
+            assert contents(reader) == before != contents(ledger.store)
+            assert reader.head()[0] == 2
+        assert contents(reader) == contents(ledger.store)
+        reader.close()
+
+    def test_a_reader_writes_nothing(self, ledger, open_reader):
+        before = contents(ledger.store)
+        reader = open_reader()
+        with pytest.raises(StoreBroken), reader.transaction():
+            reader.execute("UPDATE cards SET status = 1")
+        reader.close()
+        assert contents(ledger.store) == before
+
+    def test_rows_written_one_by_one_move_the_head_too(self, ledger):
+        """As a copy of a ledger from another store does."""
+        store = ledger.store
+        columns = ", ".join(field.name for field in msgspec.structs.fields(Transfer))
+        values = msgspec.structs.astuple(transfer(9, 9))
+        with store.transaction():
+            store.execute(f"INSERT INTO transfers ({columns}) VALUES ({', '.join('?' * len(values))})", values)
+        assert store.head() == (9, transfer(9, 9).digest)
 
     def test_everything_is_there_after_a_restart(self, open_store):
         store = open_store()

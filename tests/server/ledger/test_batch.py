@@ -83,7 +83,7 @@ def test_a_movement_is_two_entries_that_cancel_out_each_in_its_accounts_chain():
             amount_fen=300,
             token_hash=b"t",
             payer=payer,
-            movement=(payer, merchant, 300),
+            movement=((payer, -300), (merchant, 300)),
         )
     assert batch.new_entries == [
         Entry(10, MERCHANT, 300, 350, 8),

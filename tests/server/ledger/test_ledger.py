@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from server.ledger.ledger import MAX_DAY_STEP, DayRefused, Ledger
-from server.ledger.model import FUNDING_ACCOUNT, Command, SaleLimits
+from server.ledger.model import FUNDING_ACCOUNT, OFFLINE_DEBT_ACCOUNT, Command, Decision, SaleLimits, Status
 from server.ledger.sqlite import SqliteStore
-from server.ledger.store import StoreFull
+from server.ledger.store import Store, StoreFull
 from tests.server.ledger import audit
 from tests.server.ledger.campus import (
     ANN,
@@ -38,10 +38,19 @@ from tests.server.ledger.campus import (
     query,
     reversal,
     sale,
+    set_card,
+    set_merchant,
+    set_terminal,
+    upload,
 )
 from tests.server.ledger.reference import Reference, Said
 
 LIMITS = SaleLimits(6_000, 9_000)
+CARD_STATES = {
+    Status.FROZEN: Decision.CARD_FROZEN,
+    Status.LOST: Decision.CARD_LOST,
+    Status.CLOSED: Decision.CARD_CLOSED,
+}
 
 # Few identities, payers and amounts, so that copies, conflicts, reversals of each other's sales and empty accounts are
 # what happens most of the time.
@@ -60,6 +69,12 @@ commands = st.one_of(
     ),
     st.builds(
         lambda stan, fen, token, till, batch, at: reversal(
+            stan, fen, token=token, terminal_id=till, batch=batch, claimed_at_s=at
+        ),
+        *(stans, amounts, tokens, tills, batches, times),
+    ),
+    st.builds(
+        lambda stan, fen, token, till, batch, at: upload(
             stan, fen, token=token, terminal_id=till, batch=batch, claimed_at_s=at
         ),
         *(stans, amounts, tokens, tills, batches, times),
@@ -96,6 +111,7 @@ def test_a_batch_is_the_same_commands_one_by_one(wanted, sizes):
     """Any gathering into batches: the same outcomes, the same rows, the same digest of the journal."""
     alone = open_campus(SqliteStore(":memory:"), LIMITS)
     gathered = open_campus(SqliteStore(":memory:"), LIMITS)
+    assert alone.open_history(NOW_MS) == gathered.open_history(NOW_MS) == 2
     one_by_one = [decide(alone, command) for command in wanted]
     outcomes = []
     start = 0
@@ -122,12 +138,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.sent: list[Command] = []
         self.journal: list[tuple] = []
 
+    def open_store(self) -> Store:
+        """The same database every time."""
+        return SqliteStore(self.path)
+
     @initialize()
     def open(self) -> None:
-        self.ledger = open_campus(SqliteStore(self.path), LIMITS)
+        self.ledger = open_campus(self.open_store(), LIMITS)
         self.reference = Reference(
             LIMITS,
-            {FUNDING_ACCOUNT: -2 * START_FEN, MERCHANT: 0, OTHER_MERCHANT: 0, ANN: START_FEN, BEN: START_FEN, COY: 0},
+            dict.fromkeys((OFFLINE_DEBT_ACCOUNT, MERCHANT, OTHER_MERCHANT, COY), 0)
+            | {FUNDING_ACCOUNT: -2 * START_FEN, ANN: START_FEN, BEN: START_FEN},
             {token: account_id for account_id, token in CARDS.items()},
             {TILL: MERCHANT, OTHER_TILL: OTHER_MERCHANT},
             rrn=2,
@@ -160,10 +181,41 @@ class LedgerMachine(RuleBasedStateMachine):
         self.reference.day = day
 
     @rule()
+    def open_history(self) -> None:
+        """As after a restore: what is missing may be uploaded from now on."""
+        before = self.ledger.history
+        assert self.ledger.open_history(self.now_ms) == self.ledger.history == before + 1
+        self.reference.takes_uploads = True
+
+    @rule()
+    def close_recovery(self) -> None:
+        assert self.ledger.close_recovery(self.now_ms) == self.reference.takes_uploads
+        self.reference.takes_uploads = False
+
+    @rule()
     def restart(self) -> None:
         self.ledger.store.close()
-        self.ledger = Ledger(SqliteStore(self.path), LIMITS)
+        self.ledger = Ledger(self.open_store(), LIMITS)
         assert self.ledger.business_day == self.reference.day
+
+    @rule(owner=st.sampled_from([ANN, BEN, COY]), status=st.sampled_from(Status))
+    def change_a_card(self, owner: int, status: Status) -> None:
+        """Frozen, lost, closed or put right again: from now on; what was decided before is not decided anew."""
+        set_card(self.ledger, owner, status=int(status))
+        self.reference.barred.pop(CARDS[owner], None)
+        if status in CARD_STATES:
+            self.reference.barred[CARDS[owner]] = CARD_STATES[status]
+
+    @rule(status=st.sampled_from([Status.ACTIVE, Status.CLOSED]))
+    def revoke_or_reinstate_a_terminal(self, status: Status) -> None:
+        """Nothing new is taken from it; what it has sold stays sold, and can be reversed."""
+        set_terminal(self.ledger, status)
+        self.reference.revoked = {TILL} if status is Status.CLOSED else set()
+
+    @rule(status=st.sampled_from([Status.ACTIVE, Status.CLOSED]))
+    def close_or_reopen_a_merchant(self, status: Status) -> None:
+        set_merchant(self.ledger, status)
+        self.reference.closed = {MERCHANT} if status is Status.CLOSED else set()
 
     @rule(wanted=st.lists(commands, min_size=1, max_size=12), spare_pages=st.integers(0, 2))
     def batch_on_a_full_disk(self, wanted: list[Command], spare_pages: int) -> None:
@@ -196,6 +248,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """In the end, everything ever sent again: nothing is said differently, nothing is written."""
         if hasattr(self, "ledger"):
             self.restart()
+            self.close_recovery()  # what was sent before a recovery was open would be taken now
             self.compare(list(self.sent))
             assert self.ledger.store.execute("SELECT * FROM transfers ORDER BY seq") == self.journal
             self.ledger.store.close()

@@ -26,6 +26,12 @@ def change(path, sql: str) -> None:
     db.close()
 
 
+def one_more(sql: str) -> list[migrate.Migration]:
+    """What a later program would have: all of this one's migrations and another."""
+    known = migrate.available()
+    return [*known, migrate.Migration(len(known) + 1, f"{len(known) + 1:04}_later.sql", sql)]
+
+
 def test_migrations_are_numbered_from_one_without_gaps():
     found = migrate.available()
     assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
@@ -70,12 +76,12 @@ def test_a_migration_with_other_content_is_refused(path, readonly):
 
 def test_an_older_schema_is_migrated_by_a_writer_and_refused_by_a_reader(path, monkeypatch):
     """A reader must not guess at a schema, nor change it behind the host's back."""
-    later = [
-        *migrate.available(),
-        (2, "0002_later.sql", "CREATE TABLE later (x); -- a comment\nINSERT INTO later VALUES (7)"),
-    ]
+    later = one_more("CREATE TABLE later (x); -- a comment\nINSERT INTO later VALUES (7)")
     monkeypatch.setattr(migrate, "available", lambda: later)
-    with pytest.raises(StoreRefused, match="expected schema 2, got 1: start the host once to migrate it"):
+    count = len(later)
+    with pytest.raises(
+        StoreRefused, match=f"expected schema {count}, got {count - 1}: start the host once to migrate it"
+    ):
         SqliteStore(path, readonly=True)
     store = SqliteStore(path)
     assert store.execute("SELECT x FROM later") == [(7,)]
@@ -84,14 +90,14 @@ def test_an_older_schema_is_migrated_by_a_writer_and_refused_by_a_reader(path, m
 
 
 def test_a_migration_that_fails_leaves_nothing_of_itself(path, monkeypatch):
-    broken = [*migrate.available(), (2, "0002_broken.sql", "CREATE TABLE later (x); INSERT INTO nowhere VALUES (1);")]
+    broken = one_more("CREATE TABLE later (x); INSERT INTO nowhere VALUES (1);")
     with monkeypatch.context() as patched:
         patched.setattr(migrate, "available", lambda: broken)
         with pytest.raises(StoreRefused, match="no such table: nowhere"):
             SqliteStore(path)
     store = SqliteStore(path)
     assert store.execute("SELECT name FROM sqlite_schema WHERE name = 'later'") == []
-    assert store.execute("SELECT max(number) FROM migrations") == [(1,)]
+    assert store.execute("SELECT max(number) FROM migrations") == [(len(broken) - 1,)]
     store.close()
 
 

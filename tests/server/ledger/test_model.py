@@ -25,12 +25,21 @@ def test_stored_numbers_keep_their_meaning():
         "BUSY": 91,
         "FAULT": 92,
         "NEVER_SEEN": 93,
+        "RECOVERY_CLOSED": 94,
     }
-    assert {member.name: int(member) for member in model.Kind} == {"SALE": 1, "REVERSAL": 2, "ADJUSTMENT": 3}
+    kinds = {"SALE": 1, "REVERSAL": 2, "ADJUSTMENT": 3, "UPLOAD": 4}
+    assert {member.name: int(member) for member in model.Kind} == kinds
     assert {member.name: int(member) for member in model.Side} == {"ORIGINAL": 0, "REVERSAL": 1}
-    assert {member.name: int(member) for member in model.AccountKind} == {"FUNDING": 1, "CUSTOMER": 2, "MERCHANT": 3}
+    owners = {"FUNDING": 1, "CUSTOMER": 2, "MERCHANT": 3, "OFFLINE_DEBT": 4}
+    assert {member.name: int(member) for member in model.AccountKind} == owners
     assert {member.name: int(member) for member in model.Status} == {"ACTIVE": 0, "FROZEN": 1, "LOST": 2, "CLOSED": 3}
 
 
 def test_accounts_of_different_owners_never_share_numbers():
-    assert model.FUNDING_ACCOUNT < model.FIRST_MERCHANT_ACCOUNT < model.FIRST_CUSTOMER_ACCOUNT
+    assert (
+        0
+        < model.FUNDING_ACCOUNT
+        < model.OFFLINE_DEBT_ACCOUNT
+        < model.FIRST_MERCHANT_ACCOUNT
+        < model.FIRST_CUSTOMER_ACCOUNT
+    )

@@ -7,12 +7,15 @@ import pytest
 from server.ledger.model import FIRST_CUSTOMER_ACCOUNT, FIRST_MERCHANT_ACCOUNT, AccountKind, Kind
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
+from server.stores import open_postgres
+from tests.postgres import shared_server
 from tests.server.ledger.campus import ANN, DAY, NOW_MS, OTHER_TILL, apply, open_campus, reversal, sale
 
 
-@pytest.fixture
-def store():
-    store = SqliteStore(":memory:")
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request):
+    """Every statement of the registry is understood by both databases, in the same way."""
+    store = SqliteStore(":memory:") if request.param == "sqlite" else open_postgres(shared_server().new_database())
     yield store
     store.close()
 
@@ -32,19 +35,22 @@ def test_nobody_is_there_at_first(registry):
     assert registry.merchants() == registry.days(5) == registry.cards(after=b"", limit=5) == []
 
 
-def test_meta_is_replaced(registry):
-    registry.set_meta("x", "1")
-    registry.set_meta("x", "2")
+def test_meta_is_replaced(registry, store):
+    with store.transaction():
+        registry.set_meta("x", "1")
+        registry.set_meta("x", "2")
     assert registry.meta("x") == "2"
 
 
 def test_account_numbers_tell_the_kind(registry, store):
-    registry.add_merchant("m1")
-    registry.add_merchant("m2")
-    registry.add_customer("S1", "Ann")
-    registry.add_customer("S2", "Ben")
+    with store.transaction():
+        registry.add_merchant("m1")
+        registry.add_merchant("m2")
+        registry.add_customer("S1", "Ann")
+        registry.add_customer("S2", "Ben")
     assert store.execute("SELECT account_id, kind FROM accounts ORDER BY 1") == [
         (1, AccountKind.FUNDING),
+        (2, AccountKind.OFFLINE_DEBT),
         (FIRST_MERCHANT_ACCOUNT, AccountKind.MERCHANT),
         (FIRST_MERCHANT_ACCOUNT + 1, AccountKind.MERCHANT),
         (FIRST_CUSTOMER_ACCOUNT, AccountKind.CUSTOMER),
@@ -53,7 +59,8 @@ def test_account_numbers_tell_the_kind(registry, store):
 
 
 def test_merchant_accounts_never_run_into_customers(registry, store):
-    store.execute("INSERT INTO accounts (account_id, kind) VALUES (?, 3)", (FIRST_CUSTOMER_ACCOUNT - 1,))
+    with store.transaction():
+        store.execute("INSERT INTO accounts (account_id, kind) VALUES (?, 3)", (FIRST_CUSTOMER_ACCOUNT - 1,))
     with pytest.raises(AssertionError, match=r"1000\.\.999999 are used up"):
         registry.add_merchant("one too many")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -29,6 +30,10 @@ class TestFile(DurableStoreContract):
     @pytest.fixture
     def open_store(self, tmp_path):
         return lambda: SqliteStore(tmp_path / "ledger.db")
+
+    @pytest.fixture
+    def open_reader(self, tmp_path):
+        return lambda: SqliteStore(tmp_path / "ledger.db", readonly=True)
 
 
 class TestMemory(StoreContract):
@@ -145,6 +150,34 @@ def test_a_lost_ledger_wants_its_backup(tmp_path):
         SqliteStore(tmp_path / "ledger.db", create=False)
 
 
+def test_a_place_that_cannot_even_be_looked_at_is_refused(tmp_path):
+    with pytest.raises(StoreRefused, match="expected a ledger this user may open"):
+        SqliteStore(tmp_path / ("x" * 300), create=False)
+
+
+def test_a_connection_that_would_not_sync_is_refused(path):
+    """Whatever keeps `synchronous=FULL` from coming into force: here a hook of this process forbids it."""
+
+    def forbid(db: apsw.Connection) -> None:
+        db.pragma("synchronous", 1)
+        db.authorizer = lambda operation, name, value, *_: (
+            apsw.SQLITE_IGNORE
+            if (operation, name) == (apsw.SQLITE_PRAGMA, "synchronous") and value is not None
+            else apsw.SQLITE_OK
+        )
+
+    apsw.connection_hooks.append(forbid)
+    try:
+        with pytest.raises(StoreRefused, match=r"expected synchronous=FULL \(2\), got 1"):
+            SqliteStore(path)
+    finally:
+        apsw.connection_hooks.remove(forbid)
+
+
+def test_the_version_in_use_is_a_version():
+    assert tuple(map(int, sqlite.sqlite_version().split("."))) >= sqlite.MIN_SQLITE
+
+
 def test_a_refused_file_is_let_go_of(path):
     """Whoever mends it must not find it held by a store that never came to be."""
     SqliteStore(path).close()
@@ -236,6 +269,21 @@ def test_the_wal_stays_small(small_wal, path, ledger):
         assert wal_size(path) <= SMALL_WAL_BYTES + one_batch_bytes
     assert path.stat().st_size > SMALL_WAL_BYTES // 2, "the ledger itself has left the WAL"
     audit.check(ledger.store)
+
+
+def test_a_host_killed_with_a_large_wal_starts_again(path, ledger, tmp_path):
+    """Found by the campus simulator: the WAL is written once more at the start, and SQLite's file layer takes no piece
+    of 128 KiB or a multiple of it."""
+    while wal_size(path) < 1024 * 1024:
+        busy_day(ledger, ledger.head_seq + 1_000, 20)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("ledger.db", "ledger.db-wal"):
+        shutil.copy(path.with_name(name), killed / name)
+    again = SqliteStore(killed / "ledger.db")
+    assert again.head() == ledger.store.head()
+    audit.check(again)
+    again.close()
 
 
 def test_a_reader_holds_the_wal_back_and_stops_nothing(small_wal, path, ledger):

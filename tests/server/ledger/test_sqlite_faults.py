@@ -34,7 +34,7 @@ from tests.server.ledger.campus import (
     spent,
 )
 from tests.server.ledger.contract import answer
-from tests.server.ledger.disk import Disk, Gone
+from tests.torture.disk import Disk, Gone
 
 BATCH: list[Command] = [
     sale(1, 100),

@@ -101,6 +101,17 @@ def test_an_empty_ledger_holds():
     store.close()
 
 
+def test_a_clock_set_back_between_two_days_breaks_nothing():
+    """Found by the campus simulator: the second day was opened by hand after the host's clock had been corrected."""
+    store = SqliteStore(":memory:")
+    ledger = open_campus(store)
+    ledger.open_day(DAY + 1, NOW_MS - 3_600_000)
+    apply(ledger, sale(1, 50))
+    [days] = [check for check in verify(store) if check.name == BUSINESS_DAYS]
+    assert days.ok, days.detail
+    store.close()
+
+
 def test_nothing_is_written_and_no_transaction_is_left_open(store):
     before = store.execute("SELECT total_changes()")
     verify(store)
@@ -181,7 +192,7 @@ TAMPERED = [
     (f"UPDATE transfers SET business_day = 19990101 WHERE seq = {SALE}", BUSINESS_DAYS, "no such day"),
     (f"UPDATE business_days SET first_seq = 1 WHERE day = {DAY + 1}", BUSINESS_DAYS, f"transfer {OPENING}:"),
     (
-        f"UPDATE business_days SET opened_at_ms = 5 WHERE day = {DAY + 1}",
+        f"UPDATE business_days SET first_seq = 0 WHERE day = {DAY + 1}",
         BUSINESS_DAYS,
         f"day {DAY + 1}: opened before",
     ),
@@ -361,3 +372,20 @@ def test_a_readonly_store_cannot_be_written(tmp_path):
     with pytest.raises(StoreBroken, match="readonly"):
         reader.execute("DELETE FROM accounts")
     reader.close()
+
+
+def test_a_long_journal_says_how_far_it_is(monkeypatch):
+    monkeypatch.setattr("server.ledger.walk.PROGRESS_EVERY", 3)
+    ledger = open_campus(SqliteStore(":memory:"))
+    apply(ledger, *[sale(stan, 1) for stan in range(1, 6)])
+    seen = []
+    verify(ledger.store, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(3, 7), (6, 7), (7, 7)]
+
+
+def test_digests_that_cannot_be_looked_up_are_a_failed_check():
+    """Whatever happens while they are looked for, they are not found to be right."""
+    ledger = open_campus(SqliteStore(":memory:"))
+    [found] = [check for check in verify(ledger.store, expected=[(2**70, b"\0")]) if check.name == "expected_digests"]
+    assert not found.ok
+    assert found.detail.startswith("not finished: OverflowError")

@@ -51,6 +51,8 @@ def test_listings_show_no_key(campus):
         "state": "enrolled",
         "serial_number": "",
         "key_version": 1,
+        "next_key_version": 0,
+        "key_made_at_ms": campus.now_ms,
         "enrolled_at_ms": campus.now_ms,
     }
     assert enrolled["root_key"] not in str(shown)

@@ -1,0 +1,88 @@
+"""Every row of a ledger from one store to another, whatever databases they are.
+
+`TABLES` is the one list of what a ledger consists of; a test holds it against the schema. The same rows give the same
+digests: a copy verifies exactly as its source does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+from server.ledger.store import Row, Store, StoreRefused
+from server.ledger.walk import Progress
+
+VALUES_MAX: Final = 8_000
+"""Placeholders in one statement: a quarter of what SQLite takes, and a bound on the rows held in memory."""
+
+
+class Table(NamedTuple):
+    """A table, its columns in the order of the copy, and what its rows are sorted by."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: str
+
+
+def _table(name: str, key: str, columns: str) -> Table:
+    return Table(name, tuple(columns.split()), key)
+
+
+TABLES: Final = (
+    _table("meta", "name", "name value"),
+    _table("histories", "history", "history opened_at_ms first_seq closed_at_ms"),
+    _table("business_days", "day", "day opened_at_ms first_seq"),
+    _table("accounts", "account_id", "account_id kind balance_fen spent_day spent_fen last_seq"),
+    _table("customers", "account_id", "account_id student_number name"),
+    _table("cards", "token", "token account_id status sale_limit_fen day_limit_fen"),
+    _table("merchants", "merchant_id", "merchant_id name status account_id"),
+    _table(
+        "terminals",
+        "terminal_id",
+        "terminal_id merchant_id status serial_number key_version wrapped_key wrapped_code code_serial_number"
+        " code_expires_at_ms enrolled_at_ms next_key_version next_wrapped_key key_made_at_ms",
+    ),
+    _table(
+        "transfers",
+        "seq",
+        "seq terminal_id batch stan side kind request_hash decision amount_fen account_id merchant_account_id"
+        " balance_fen operator business_day claimed_at_s posted_at_ms original_seq token_hash digest",
+    ),
+    _table("entries", "seq, account_id", "seq account_id amount_fen balance_fen previous_seq"),
+)
+"""All a ledger consists of. `migrations` is missing on purpose: a store writes its own when it is made."""
+
+
+def copy_ledger(source: Store, target: Store, on_progress: Progress | None = None) -> None:
+    """Copy all rows of `source`, as of one snapshot, into `target`, which holds no transfer yet.
+
+    All of it is one commit of the target: whatever fails, it is as empty as before. `on_progress(transfers done,
+    transfers in all)` is called now and then. Raises StoreRefused if the target is in use, or what the stores raise.
+    """
+    if target.execute("SELECT count(*) FROM transfers")[0][0] or target.execute("SELECT count(*) FROM terminals")[0][0]:
+        raise StoreRefused("copy: expected an empty ledger to copy into, found one in use")
+    with source.snapshot(), target.transaction():
+        for table in TABLES:
+            target.execute(f"DELETE FROM {table.name}")  # noqa: S608 - the names are our own; a new store has a few rows
+            _copy_table(source, target, table, on_progress)
+
+
+def _copy_table(source: Store, target: Store, table: Table, on_progress: Progress | None) -> None:
+    columns = ", ".join(table.columns)
+    total = source.execute(f"SELECT count(*) FROM {table.name}")[0][0]  # noqa: S608
+    rows = source.rows(f"SELECT {columns} FROM {table.name} ORDER BY {table.key}")  # noqa: S608
+    row = f"({', '.join('?' for _ in table.columns)})"
+    at_once = VALUES_MAX // len(table.columns)
+    done = 0
+    for part in _parts(rows, at_once):
+        sql = f"INSERT INTO {table.name} ({columns}) VALUES {', '.join([row] * len(part))}"  # noqa: S608
+        target.execute(sql, [value for values in part for value in values])
+        done += len(part)
+        if on_progress is not None and table.name == "transfers":
+            on_progress(done, total)
+
+
+def _parts(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while part := list(islice(rows, size)):
+        yield part

@@ -1,0 +1,95 @@
+"""Which store a data folder has: the embedded SQLite file, or the PostgreSQL database that its configuration names."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from server.config import Config, load_config
+from server.ledger.sqlite import SqliteStore
+from server.ledger.store import Store, StoreRefused
+
+if TYPE_CHECKING:
+    from server.folder import DataFolder
+    from server.ledger.postgres import PostgresStore
+
+EXTRA: Final = "pip install 'fanka[postgres]'"
+
+
+def open_store(folder: DataFolder, config: Config, *, readonly: bool = False) -> Store:
+    """The folder's ledger, which must be there. Raises StoreError: StoreAway if its server cannot be reached now."""
+    if config.ledger.postgres:
+        return open_postgres(config.ledger.postgres, readonly=readonly, create=False)
+    return SqliteStore(folder.ledger_path, readonly=readonly, create=False)
+
+
+def open_ledger(ledger: Path | DataFolder) -> Store:
+    """For reading: a data folder's ledger, or a ledger file by itself. Raises ConfigError or StoreError."""
+    if isinstance(ledger, Path):
+        return SqliteStore(ledger, readonly=True)
+    return open_store(ledger, load_config(ledger.config_path), readonly=True)
+
+
+def place_of(ledger: Path | DataFolder) -> str:
+    """Where a ledger is, for people: a file, or a server and database without their password. Raises ConfigError."""
+    if isinstance(ledger, Path):
+        return str(ledger)
+    dsn = load_config(ledger.config_path).ledger.postgres
+    return shown(dsn) if dsn else str(ledger.ledger_path)
+
+
+def shown(dsn: str) -> str:
+    """A connection string without what is secret in it. StoreRefused if it is none, or its driver is not installed."""
+    _check_driver()
+    from server.ledger.postgres_link import Address  # noqa: PLC0415 - the driver is optional
+
+    return str(Address(dsn))
+
+
+def is_embedded(folder: DataFolder) -> bool:
+    """Whether the folder's ledger is a file in it."""
+    return not load_config(folder.config_path).ledger.postgres
+
+
+def without_password(dsn: str) -> str:
+    """A connection string that leads to the same database for whoever knows the password. StoreRefused as `shown`."""
+    _check_driver()
+    from server.ledger.postgres_link import Address  # noqa: PLC0415 - the driver is optional
+
+    return Address(dsn).without_password
+
+
+def create_store(folder: DataFolder, postgres: str = "") -> None:
+    """A new, empty ledger for a new folder. StoreRefused if there is one in that database already."""
+    if not postgres:
+        SqliteStore(folder.ledger_path).close()
+        folder.ledger_path.chmod(0o600)
+        return
+    store = open_postgres(postgres)
+    try:
+        # One that was never used may be taken: an `init` that was interrupted has left it.
+        if not store.is_new and store.execute("SELECT count(*) FROM meta")[0][0]:
+            raise StoreRefused(
+                f"{store.address}: expected an empty database, found a ledger with {store.head()[0]} transfers;"
+                " choose another database: a ledger belongs to one folder, whose kek.key its keys need"
+            )
+    finally:
+        store.close()
+
+
+def open_postgres(dsn: str, *, readonly: bool = False, create: bool = True) -> PostgresStore:
+    """The store in a database. StoreRefused, too, if its driver is not installed."""
+    _check_driver()
+    from server.ledger.postgres import PostgresStore, Timing  # noqa: PLC0415 - the driver is optional
+
+    return PostgresStore(dsn, Timing(time.monotonic, time.sleep), readonly=readonly, create=create)
+
+
+def _check_driver() -> None:
+    try:
+        import_module("psycopg")
+    except ImportError as error:
+        first = str(error).strip().splitlines()[0]
+        raise StoreRefused(f"[ledger] postgres: expected psycopg to be installed, got: {first}; {EXTRA}") from None

@@ -1,0 +1,1 @@
+"""What all long-running rigs (simulation, torture, kills, fuzzing, floods) share."""

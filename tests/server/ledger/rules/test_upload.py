@@ -1,0 +1,301 @@
+"""Upload: a sale that a lost host approved comes back once, whatever has become of card, limit and balance since."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from server.ledger.model import (
+    OFFLINE_DEBT_ACCOUNT,
+    Command,
+    Decision,
+    Kind,
+    SaleLimits,
+    Status,
+    TransferState,
+    Upload,
+)
+from tests.server.ledger.campus import (
+    ANN,
+    BEN,
+    CARDS,
+    COY,
+    DAY,
+    MERCHANT,
+    NOW_MS,
+    OTHER_MERCHANT,
+    OTHER_TILL,
+    START_FEN,
+    STRANGER,
+    TILL,
+    adjustment,
+    apply,
+    balance,
+    contents,
+    decide,
+    query,
+    reversal,
+    sale,
+    set_card,
+    set_merchant,
+    set_terminal,
+    spent,
+    upload,
+)
+
+APPROVED, REVERSED, CONFLICT = Decision.APPROVED, Decision.REVERSED_BEFORE, Decision.ID_CONFLICT
+
+
+@pytest.fixture
+def ledger(ledger):
+    """Restored a moment ago."""
+    assert ledger.open_history(NOW_MS) == 2
+    return ledger
+
+
+def debt(ledger) -> int:
+    """What the campus has paid for its customers, in fen."""
+    return -balance(ledger, OFFLINE_DEBT_ACCOUNT)
+
+
+def entries(ledger):
+    """(account, fen) of the newest transfer."""
+    return ledger.store.execute(
+        "SELECT account_id, amount_fen FROM entries WHERE seq = ? ORDER BY account_id", (ledger.head_seq,)
+    )
+
+
+# ------------------------------------------------------------------------------------------ what is missing
+
+
+def test_a_missing_sale_is_posted_as_what_it_is(ledger):
+    outcome = decide(ledger, upload(1, 400, lost_rrn=77), NOW_MS + 9)
+    assert (outcome.decision, outcome.state, outcome.replayed) == (APPROVED, TransferState.APPROVED, False)
+    assert (outcome.amount_fen, outcome.balance_fen, outcome.posted_at_ms) == (400, START_FEN - 400, NOW_MS + 9)
+    assert (balance(ledger), balance(ledger, MERCHANT), debt(ledger), spent(ledger)) == (9_600, 400, 0, (DAY, 400))
+    [row] = ledger.store.execute(
+        "SELECT kind, original_seq, request_hash, operator, claimed_at_s, business_day FROM transfers WHERE seq = ?",
+        (outcome.rrn,),
+    )
+    lost = sale(1, 400)
+    assert row == (Kind.UPLOAD, 77, lost.request_hash, lost.operator, lost.claimed_at_s, DAY)
+
+
+@pytest.mark.parametrize(
+    ("account_id", "amount_fen", "own_fen"),
+    [(ANN, START_FEN, START_FEN), (ANN, START_FEN + 1, START_FEN), (BEN, 99_999, START_FEN), (COY, 1, 0)],
+)
+def test_what_the_payer_cannot_cover_the_campus_bears(ledger, account_id, amount_fen, own_fen):
+    outcome = decide(ledger, upload(1, amount_fen, account_id))
+    before = {ANN: START_FEN, BEN: START_FEN, COY: 0}[account_id]
+    legs = {OFFLINE_DEBT_ACCOUNT: own_fen - amount_fen, MERCHANT: amount_fen, account_id: -own_fen}
+    assert entries(ledger) == [(account, fen) for account, fen in legs.items() if fen], "and no entry of 0 fen"
+    assert (outcome.balance_fen, balance(ledger, account_id)) == (before - own_fen, before - own_fen)
+    assert (balance(ledger, MERCHANT), debt(ledger)) == (amount_fen, amount_fen - own_fen)
+    assert spent(ledger, account_id) == (DAY, amount_fen)
+
+
+@pytest.mark.parametrize("owner", ["nobody", "a merchant"])
+def test_of_an_unknown_card_the_campus_bears_all(ledger, owner):
+    if owner == "a merchant":
+        set_card(ledger, account_id=MERCHANT)
+    outcome = decide(ledger, upload(1, 400, token=STRANGER if owner == "nobody" else None))
+    assert (outcome.decision, outcome.balance_fen) == (APPROVED, 0)
+    assert entries(ledger) == [(OFFLINE_DEBT_ACCOUNT, -400), (MERCHANT, 400)]
+    assert ledger.store.execute("SELECT account_id FROM transfers WHERE kind = 4") == [(0,)]
+
+
+@pytest.mark.parametrize("status", [Status.LOST, Status.FROZEN, Status.CLOSED])
+def test_the_meal_is_eaten_so_nothing_else_is_asked(ledger, status):
+    set_card(ledger, status=status, sale_limit_fen=1, day_limit_fen=1)
+    set_merchant(ledger, Status.CLOSED)
+    ledger.limits = SaleLimits(1, 1)
+    assert [outcome.decision for outcome in apply(ledger, upload(1, 400), upload(2, 500))] == [APPROVED] * 2
+    assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN - 900, 900)
+
+
+def test_it_counts_for_the_day_limit_of_the_day_it_is_uploaded(ledger):
+    ledger.limits = SaleLimits(0, 1_000)
+    apply(ledger, sale(1, 300), upload(2, 400))
+    assert decide(ledger, sale(3, 301)).decision == Decision.OVER_DAY_LIMIT
+    assert decide(ledger, sale(3 + 1, 300)).decision == APPROVED
+    ledger.open_day(DAY + 1, NOW_MS)
+    assert spent(ledger) == (DAY, 1_000)
+    decide(ledger, upload(5, 50))
+    assert spent(ledger) == (DAY + 1, 50)
+
+
+def test_one_batch_sees_what_its_earlier_commands_left(ledger):
+    outcomes = apply(ledger, upload(1, 6_000), upload(2, 6_000), sale(3, 1), upload(1, 6_000))
+    assert [outcome.decision for outcome in outcomes] == [APPROVED, APPROVED, Decision.INSUFFICIENT_FUNDS, APPROVED]
+    assert (outcomes[3].replayed, outcomes[3].rrn) == (True, outcomes[0].rrn)
+    assert (balance(ledger), balance(ledger, MERCHANT), debt(ledger)) == (0, 12_000, 2_000)
+
+
+def test_the_merchant_is_paid_whose_terminal_it_is(ledger):
+    decide(ledger, upload(1, 400, terminal_id=OTHER_TILL))
+    assert (balance(ledger, MERCHANT), balance(ledger, OTHER_MERCHANT)) == (0, 400)
+
+
+# --------------------------------------------------------------------------------------------- what is known
+
+
+@pytest.mark.parametrize("first", [sale(1, 400), upload(1, 400)], ids=["sale", "upload"])
+def test_what_is_here_is_known_and_not_posted_again(ledger, first):
+    original = decide(ledger, first)
+    before = contents(ledger.store)
+    outcome = decide(ledger, upload(1, 400, lost_rrn=5), NOW_MS + 99)
+    assert (outcome.decision, outcome.replayed, outcome.rrn) == (APPROVED, True, original.rrn)
+    assert contents(ledger.store) == before
+
+
+def test_copies_and_queries_of_an_uploaded_sale_hear_that_it_is_approved(ledger):
+    posted = decide(ledger, upload(1, 400))
+    late = decide(ledger, sale(1, 400))
+    assert (late.decision, late.replayed) == (APPROVED, True)
+    assert (late.rrn, late.balance_fen, late.posted_at_ms) == (posted.rrn, posted.balance_fen, posted.posted_at_ms)
+    for asked in (query(1), query(1, 400)):
+        assert (decide(ledger, asked).state, decide(ledger, asked).rrn) == (TransferState.APPROVED, posted.rrn)
+    assert decide(ledger, query(1, 401)).decision == CONFLICT
+    assert balance(ledger) == START_FEN - 400
+
+
+@pytest.mark.parametrize("first", [sale(1, 400), upload(1, 400)], ids=["sale", "upload"])
+def test_a_reversed_sale_stays_reversed(ledger, first):
+    original = decide(ledger, first)
+    decide(ledger, reversal(1, 400))
+    before = contents(ledger.store)
+    outcome = decide(ledger, upload(1, 400))
+    assert (outcome.decision, outcome.state, outcome.rrn) == (REVERSED, TransferState.REVERSED, original.rrn)
+    assert contents(ledger.store) == before
+    assert balance(ledger) == START_FEN
+
+
+def test_a_tombstone_declines_it_for_good(ledger):
+    decide(ledger, reversal(1, 400))
+    first = decide(ledger, upload(1, 400))
+    again = decide(ledger, upload(1, 400))
+    assert (first.decision, first.state) == (REVERSED, TransferState.REVERSED)
+    assert again == first
+    assert [row[0] for row in ledger.store.execute("SELECT decision FROM transfers WHERE kind = 4")] == [REVERSED]
+    assert decide(ledger, sale(1, 400)).decision == REVERSED
+    assert decide(ledger, query(1, 400)).state == TransferState.REVERSED
+    assert (balance(ledger), debt(ledger), spent(ledger)) == (START_FEN, 0, (0, 0))
+
+
+# -------------------------------------------------------------------------------------------- what contradicts
+
+CONFLICTS: dict[str, list[Command]] = {
+    "another amount": [sale(1, 401)],
+    "another payer": [sale(1, 400, BEN)],
+    "another time": [sale(1, 400, claimed_at_s=5)],
+    "another payer, declined": [sale(1, 400, COY)],
+    "another payer's tombstone": [reversal(1, 400, BEN)],
+    "an upload of another amount": [upload(1, 399)],
+}
+
+
+@pytest.mark.parametrize("name", CONFLICTS)
+def test_what_contradicts_the_journal_is_never_posted(ledger, name):
+    apply(ledger, *CONFLICTS[name])
+    before = contents(ledger.store)
+    outcome = decide(ledger, upload(1, 400))
+    assert (outcome.decision, outcome.rrn) == (CONFLICT, 0)
+    assert contents(ledger.store) == before
+
+
+def test_an_approval_of_what_was_declined_here_is_another_history(ledger):
+    """The content is the same: only the decisions differ, and the journal's stands."""
+    declined = decide(ledger, sale(1, START_FEN + 1))
+    assert declined.decision == Decision.INSUFFICIENT_FUNDS
+    assert decide(ledger, upload(1, START_FEN + 1)).decision == CONFLICT
+    decide(ledger, reversal(1, START_FEN + 1))
+    assert decide(ledger, upload(1, START_FEN + 1)).decision == CONFLICT
+    assert (balance(ledger), debt(ledger)) == (START_FEN, 0)
+
+
+def test_an_adjustments_identity_is_nobody_elses(ledger):
+    made = adjustment(1, START_FEN)
+    posing = Upload(made.identity, made.request_hash, CARDS[ANN], START_FEN, 0, 0, 0)
+    assert decide(ledger, posing).decision == CONFLICT
+
+
+def test_nothing_is_paid_for_nothing(ledger):
+    with pytest.raises(AssertionError, match="above 0 fen"):
+        decide(ledger, upload(1, 0))
+
+
+# ---------------------------------------------------------------------------------------------- when it is taken
+
+
+def test_before_a_restore_and_after_the_recovery_only_what_is_here_is_answered(ledger):
+    apply(ledger, sale(1, 400), sale(2, 500), reversal(2, 500), reversal(3, 600))
+    assert ledger.close_recovery(NOW_MS + 1)
+    before = contents(ledger.store)
+    outcomes = apply(ledger, upload(1, 400), upload(2, 500), upload(3, 600), upload(4, 700), upload(1, 401))
+    closed = Decision.RECOVERY_CLOSED
+    assert [outcome.decision for outcome in outcomes] == [APPROVED, REVERSED, closed, closed, CONFLICT]
+    assert contents(ledger.store) == before
+
+
+@pytest.mark.parametrize("gone", ["revoked", "unknown"])
+def test_a_terminal_that_may_not_sell_brings_nothing_in_and_nothing_is_decided(ledger, gone):
+    if gone == "revoked":
+        set_terminal(ledger, Status.CLOSED)
+    else:
+        ledger.store.execute("DELETE FROM terminals WHERE terminal_id = ?", (TILL,))
+    before = contents(ledger.store)
+    assert decide(ledger, upload(1, 400)).decision == Decision.TERMINAL_REVOKED
+    assert contents(ledger.store) == before
+    ledger.store.execute("DELETE FROM terminals")
+    ledger.store.execute("INSERT INTO terminals (terminal_id, merchant_id) VALUES (?, 1)", (TILL,))
+    assert decide(ledger, upload(1, 400)).decision == APPROVED
+
+
+# ---------------------------------------------------------------------------------------- what is given back
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+@pytest.mark.parametrize(
+    ("account_id", "amount_fen", "token"),
+    [(ANN, 400, None), (ANN, START_FEN + 250, None), (COY, 300, None), (ANN, 700, STRANGER)],
+    ids=["covered", "in part", "not at all", "unknown card"],
+)
+def test_a_reversal_gives_back_exactly_what_was_taken_to_whom_it_was_taken_from(
+    ledger, account_id, amount_fen, token, in_one_batch
+):
+    before = ledger.store.execute("SELECT account_id, balance_fen FROM accounts ORDER BY 1")
+    commands = [upload(1, amount_fen, account_id, token=token), reversal(1, amount_fen, account_id, token=token)]
+    outcomes = apply(ledger, *commands) if in_one_batch else [decide(ledger, command) for command in commands]
+    assert [outcome.decision for outcome in outcomes] == [APPROVED, APPROVED]
+    assert outcomes[1].amount_fen == amount_fen
+    assert ledger.store.execute("SELECT account_id, balance_fen FROM accounts ORDER BY 1") == before
+    assert all(fen for _, fen in entries(ledger)), "no entry of 0 fen"
+    assert spent(ledger, account_id)[1] == 0
+    again = decide(ledger, commands[1])
+    assert (again.replayed, again.rrn) == (True, outcomes[1].rrn)
+    assert ledger.store.execute("SELECT account_id, balance_fen FROM accounts ORDER BY 1") == before
+
+
+def test_money_paid_in_since_is_not_the_campuss(ledger):
+    """The debt stays where it is: only an administrator, or a reversal, moves it."""
+    decide(ledger, upload(1, START_FEN + 500))
+    decide(ledger, adjustment(9, 2_000))
+    decide(ledger, reversal(1, START_FEN + 500))
+    assert (balance(ledger), debt(ledger)) == (START_FEN + 2_000, 0)
+
+
+@pytest.mark.parametrize("order", list(permutations(["sale", "reversal", "upload"])), ids="-".join)
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_sale_reversal_and_upload_in_any_order_leave_nothing_charged(ledger, order, in_one_batch):
+    commands = {"sale": sale(1, 400), "reversal": reversal(1, 400), "upload": upload(1, 400)}
+    wanted = [commands[name] for name in order]
+    outcomes = apply(ledger, *wanted) if in_one_batch else [decide(ledger, command) for command in wanted]
+    by_name = dict(zip(order, outcomes, strict=True))
+    for name in ("sale", "upload"):
+        before = order.index(name) < order.index("reversal")
+        # A copy of a sale that was approved hears so for ever; an upload, as a query, hears how it stands.
+        first = min(order.index("sale"), order.index("upload")) < order.index("reversal")
+        assert by_name[name].decision == (APPROVED if before or (name == "sale" and first) else REVERSED)
+    assert (balance(ledger), balance(ledger, MERCHANT), debt(ledger)) == (START_FEN, 0, 0)

@@ -1,0 +1,259 @@
+"""The terminals: real brains on real shells, each with a memory that outlives power cuts and a line to the host."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from protocol.messages import Message, Ready
+from terminal_emulator.brain import Brain
+from terminal_emulator.effects import Effect, Key, Outcome, Send
+from terminal_emulator.load import keys_for
+from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.settings import Settings
+from terminal_emulator.storage import MemoryStorage
+from terminal_emulator.terminal import Terminal, Ticker, Write
+from tests.simulation.host import StepKill
+from tests.simulation.network import Line
+from tests.simulation.oracle import Oracle
+from tests.simulation.world import World, describe
+
+READERS: Final = frozenset({"open_records"})
+"""Methods of a storage that change nothing."""
+
+
+class PowerCut(BaseException):
+    """The terminal has lost power. Nothing may catch it."""
+
+
+class Flash:
+    """The terminal's memory as one life sees it: every change is durable when its call returns, unless power goes
+    before or after it. `image` is what survives.
+    """
+
+    def __init__(self, image: MemoryStorage, device: Device) -> None:
+        self._image = image
+        self._device = device
+        self.dead = False
+        self.cut_at = ""
+        """ "before" or "after": the next change meets a power cut there."""
+
+    def save(self, record: SaleRecord) -> None:
+        """See `Storage`."""
+        self.change(self._image.save, record)
+
+    def change(self, change: Callable[..., Any], *args: Any) -> Any:
+        """Do it, durably."""
+        if self.dead:
+            raise PowerCut
+        if self.cut_at == "before":
+            self._device.cut_power("before a write")
+            raise PowerCut
+        result = change(*args)
+        if args and isinstance(args[0], SaleRecord):
+            self._device.oracle.stored(self._device.name, self._device.terminal_id, args[0])
+        if self.cut_at == "after":
+            self._device.cut_power("after a write")
+            raise PowerCut
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._image, name)
+        if not callable(found) or name in READERS:
+            return found
+        return lambda *args: self.change(found, *args)
+
+
+def copy_of(image: MemoryStorage) -> MemoryStorage:
+    """The same content, independent from now on."""
+    copied = copy.copy(image)
+    copied.records = dict(image.records)
+    return copied
+
+
+class SimBrain(Brain):
+    """A real brain somebody listens to."""
+
+    def __init__(self, device: Device, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._device = device
+
+    def link_up(self, ready: Ready, now: Any, *, epoch: int = 0) -> list[Effect]:
+        """See Brain."""
+        self._device.oracle.ready(self._device.name, self._device.terminal_id, ready, epoch)
+        return super().link_up(ready, now, epoch=epoch)
+
+    def answer(self, message: Message, now: Any) -> list[Effect]:
+        """See Brain."""
+        device = self._device
+        device.oracle.heard(device.name, device.terminal_id, device.asked, message)
+        return super().answer(message, now)
+
+
+class SimTerminal(Terminal):
+    """A real terminal's shell, watched."""
+
+    def __init__(self, device: Device, brain: Brain, **shell: Any) -> None:
+        super().__init__(brain, show=self._notice, **shell)
+        self._device = device
+
+    def after(self, effects: list[Effect]) -> list[Write]:
+        """See Terminal."""
+        device = self._device
+        for effect in effects:
+            if isinstance(effect, Send):
+                device.asked = effect.message
+                device.oracle.sent(device.name, device.terminal_id, device.image, effect.message)
+        return super().after(effects)
+
+    def _notice(self, effect: Effect) -> None:
+        device = self._device
+        if isinstance(effect, Outcome):
+            device.told(effect.record)
+
+
+class Device:
+    """One terminal's hardware: switched on and off, with a line and a memory."""
+
+    def __init__(self, world: World, name: str, settings: Settings, line: Line, oracle: Oracle) -> None:
+        self.world = world
+        self.name = name
+        self.settings = settings
+        self.terminal_id = settings.terminal.to_int()
+        self.line = line
+        self.oracle = oracle
+        self.image = MemoryStorage()
+        self.asked: Message | None = None
+        self.wall_offset_s = 0.0
+        self.terminal: SimTerminal | None = None
+        self.off_s = 2.0
+        self.powered = True
+        self.lives = 0
+        self.rotating = False
+        """A new key was made for it: from now on a double of it would take the key away."""
+        self._rng = world.rng("device", name)
+        self._flash: Flash | None = None
+        self._nursery: trio.Nursery | None = None
+
+    # --- Power
+
+    async def run(self) -> None:
+        """Life after life, until cancelled."""
+        while True:
+            if self.powered:
+                await self._live()
+            await self.world.time.sleep(self.off_s)
+
+    async def _live(self) -> None:
+        self.lives += 1
+        self._flash = flash = Flash(self.image, self)
+        brain = SimBrain(self, self.settings, flash, jitter=self._rng.random)
+        ticker = Ticker()
+        terminal = SimTerminal(
+            self,
+            brain,
+            open_stream=self.line.connect,
+            random_bytes=self._rng.randbytes,
+            wall_clock=self.wall_s,
+            ticker=ticker,
+            keep_settings=self._keep_settings,
+        )
+        self.world.note(f"{self.name} on")
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self.terminal = terminal
+                terminal.after(brain.power_on(terminal.now()))
+                nursery.start_soon(ticker.run)
+                nursery.start_soon(terminal.run)
+        except* PowerCut:
+            pass
+        except* Exception as group:
+            self.world.violate("S4", f"terminal {self.name} died of {describe(group)}")
+        finally:
+            self.terminal = self._nursery = None
+
+    def _keep_settings(self, settings: Settings) -> None:
+        """The key file: stored as durably as everything else."""
+        assert self._flash is not None
+        self.world.note(f"{self.name} keeps key {settings.key_version}, next {settings.next_key_version}")
+        self._flash.change(self._replace_settings, settings)
+
+    def _replace_settings(self, settings: Settings) -> None:
+        self.world.counts["keys changed"] += settings.key_version > self.settings.key_version
+        self.settings = settings
+
+    def enrol_anew(self, settings: Settings) -> None:
+        """Somebody brings another key file; its memory stays."""
+        self.cut_power("enrolled anew")
+        self.settings = settings
+
+    def wall_s(self) -> float:
+        """The terminal's own clock."""
+        return self.world.wall_ms() / 1000 + self.wall_offset_s
+
+    def cut_power(self, why: str) -> None:
+        """Off, this instant: nothing of this life is sent or stored any more."""
+        if self._flash is None or self._flash.dead:
+            return
+        self._flash.dead = True
+        self.world.note(f"{self.name} off: {why}")
+        self.oracle.forgot(self.name)
+        self.terminal = None
+        self.line.lose_terminal(told=False)
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    def cut_power_after(self, steps: int) -> None:
+        """The same after so many steps of the scheduler."""
+        StepKill(steps, lambda: None if self.world.calm else self.cut_power("at a step"))
+
+    def cut_power_at_write(self, where: str) -> None:
+        """The same "before" or "after" the next change of the memory."""
+        if self._flash is not None:
+            self._flash.cut_at = where
+
+    # --- Cashier and customer
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the cashier can begin a sale."""
+        terminal = self.terminal
+        return terminal is not None and terminal.brain.online and not terminal.brain.busy
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is online, and every sale has its final state."""
+        terminal = self.terminal
+        return terminal is not None and terminal.brain.online and not terminal.brain.unresolved
+
+    def sell(self, card: bytes, amount_fen: int, *, taps: int = 1) -> bool:
+        """Key an amount, hold a card to the reader; whether a sale began."""
+        terminal = self.terminal
+        if terminal is None or not self.is_free:
+            return False
+        brain, now = terminal.brain, terminal.now()
+        try:
+            brain.key(Key.CLEAR, now)
+            for key in keys_for(amount_fen):
+                brain.key(key, now)
+            for _ in range(taps):
+                self.perform(terminal.after(brain.tap(card, now)))
+        except PowerCut:
+            return False
+        return brain.busy
+
+    def perform(self, writes: list[Write]) -> None:
+        """Send what a terminal wants sent."""
+        if writes and self.terminal is not None and self._nursery is not None:
+            self._nursery.start_soon(self.terminal.perform, writes)
+
+    def told(self, record: SaleRecord) -> None:
+        """The customer sees a final word."""
+        state = record.state
+        self.world.counts[f"sales {state.value}"] += state is not RecordState.REVERSED
+        self.world.counts["reversals"] += state is RecordState.REVERSED
+        self.oracle.told(self.name, self.terminal_id, record)

@@ -1,0 +1,158 @@
+"""The last phase of a run: every unknown is resolved by asking, through real sessions, what became of it.
+
+Every identity anybody ever used is queried, and what was decided is sent again: the answers must be those of the first
+time (I5), and together they must account for every transfer in the ledger.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import trio
+
+from protocol.messages import EntryMode, Message, QueryRequest, ReversalRequest, SaleRequest
+from tests.simulation.campus import Device
+from tests.simulation.network import Line
+from tests.simulation.oracle import Case, Content, Identity
+from tests.simulation.probe import NoAnswer, Probe
+
+if TYPE_CHECKING:
+    from tests.simulation.simulator import Simulation
+
+REVERSED_SHARE: Final = 0.3
+"""Of the refused sales that are asked about again, so many are reversed, too."""
+
+
+class FinalReads:
+    """Asks again. Copies of ordinary sales are sent by chance `share`, those of eventful ones always."""
+
+    def __init__(self, simulation: Simulation, share: float) -> None:
+        self._simulation = simulation
+        self._oracle = simulation.oracle
+        self._share = share
+        self._rng: Random = simulation.world.rng("final")
+
+    async def run(self) -> None:
+        """All terminals, one after the other."""
+        cases: dict[int, list[tuple[Identity, Case]]] = {}
+        for identity, case in sorted(self._oracle.cases.items()):
+            cases.setdefault(identity[0], []).append((identity, case))
+        for device in self._simulation.devices:
+            try:
+                await self._read(device, cases.get(device.terminal_id, []))
+            except Exception as error:
+                self._simulation.world.violate("I21", f"{device.name}: cannot be read at the end: {error!r}")
+
+    async def _read(self, device: Device, cases: list[tuple[Identity, Case]]) -> None:
+        line = Line(self._simulation.world, f"final {device.name}", self._simulation.host.accept)
+        with trio.fail_after(36_000):
+            probe = await self._open(device, line)
+            try:
+                assert probe.ready is not None
+                self._oracle.ready(f"{device.name} final", device.terminal_id, probe.ready, probe.epoch)
+                for identity, case in cases:
+                    await self._ask_again(probe, device, identity, case)
+                await self._reverse_first(probe, device)
+                await self._say_otherwise(probe, device, cases)
+            finally:
+                await probe.close()
+
+    async def _open(self, device: Device, line: Line) -> Probe:
+        """A session under whichever of the terminal's keys is in force."""
+        settings = device.settings
+        if settings.next_key_version:
+            following = msgspec.structs.replace(
+                settings,
+                root_key=settings.next_root_key,
+                key_version=settings.next_key_version,
+                next_root_key=b"",
+                next_key_version=0,
+            )
+            probe = Probe(following, line, self._rng)
+            try:
+                await probe.open()
+            except (NoAnswer, trio.BrokenResourceError):
+                await probe.close()
+            else:
+                return probe
+        probe = Probe(settings, line, self._rng)
+        await probe.open()
+        return probe
+
+    async def _ask(self, probe: Probe, device: Device, request: Message) -> None:
+        answer = await probe.ask(request)
+        self._oracle.heard(f"{device.name} final", device.terminal_id, request, answer)
+
+    async def _ask_again(self, probe: Probe, device: Device, identity: Identity, case: Case) -> None:
+        plain = case.said is not None and case.reversal is None and len(case.asked) == 1
+        if plain and self._rng.random() >= self._share:
+            return
+        for content in [*case.asked]:
+            await self._ask(probe, device, query_of(identity, content))
+        if case.reversed:
+            content = case.content or next(iter(case.asked))
+            await self._ask(probe, device, reversal_of(identity, content))
+        if case.said is not None or case.reversed:
+            for content in [*case.asked]:
+                await self._ask(probe, device, sale_of(identity, content))
+        if case.said is not None and case.said.code not in ("00", "68") and self._rng.random() < REVERSED_SHARE:
+            # No honest terminal does this: there is nothing to give back.
+            await self._ask(probe, device, reversal_of(identity, case.content or next(iter(case.asked))))
+
+    async def _reverse_first(self, probe: Probe, device: Device) -> None:
+        """I9: a reversal that comes before its sale."""
+        identity = (device.terminal_id, 999_999, 1)
+        content = Content(100, self._rng.choice([*self._simulation.office.owner]), 1, 0, EntryMode.CARD.value)
+        self._oracle.case(identity).asked[content] = None
+        for request in (reversal_of, sale_of, query_of, reversal_of):
+            await self._ask(probe, device, request(identity, content))
+
+    async def _say_otherwise(self, probe: Probe, device: Device, cases: list[tuple[Identity, Case]]) -> None:
+        """T3: a number that stands for a sale comes with another amount."""
+        decided = [(identity, case) for identity, case in cases if case.said is not None]
+        if not decided:
+            return
+        identity, case = self._rng.choice(decided)
+        assert case.content is not None
+        other = case.content._replace(amount_fen=case.content.amount_fen + 1)
+        await self._ask(probe, device, sale_of(identity, other))
+        await self._ask(probe, device, query_of(identity, other))
+
+
+def query_of(identity: Identity, content: Content) -> QueryRequest:
+    """What became of it?"""
+    return QueryRequest(
+        batch=identity[1],
+        stan=identity[2],
+        amount_fen=content.amount_fen,
+        payer=content.payer,
+        claimed_at_s=content.claimed_at_s,
+    )
+
+
+def sale_of(identity: Identity, content: Content) -> SaleRequest:
+    """The same again."""
+    return SaleRequest(
+        batch=identity[1],
+        stan=identity[2],
+        amount_fen=content.amount_fen,
+        payer=content.payer,
+        claimed_at_s=content.claimed_at_s,
+        operator=content.operator,
+        entry_mode=EntryMode(content.entry_mode),
+    )
+
+
+def reversal_of(identity: Identity, content: Content) -> ReversalRequest:
+    """Its reversal."""
+    return ReversalRequest(
+        batch=identity[1],
+        stan=identity[2],
+        amount_fen=content.amount_fen,
+        payer=content.payer,
+        claimed_at_s=content.claimed_at_s,
+        operator=content.operator,
+        entry_mode=EntryMode(content.entry_mode),
+    )

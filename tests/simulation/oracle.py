@@ -1,0 +1,338 @@
+"""What the terminals and the office have been told, and what follows from it. Dicts only; no line of the server's.
+
+The oracle hears every answer as a terminal hears it and sees every change of a terminal's memory. What contradicts what
+was said before is a violation at once; the rest is settled at the end, when `tests.simulation.model` goes through
+everything decided, in the order of its numbers (RRN), and says what should have been answered.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from protocol.messages import (
+    EchoAnswer,
+    Message,
+    QueryAnswer,
+    QueryRequest,
+    Ready,
+    Reject,
+    ReversalAnswer,
+    ReversalRequest,
+    SaleAnswer,
+    SaleRequest,
+    TransactionState,
+    UploadAnswer,
+    UploadRequest,
+    UploadVerdict,
+)
+from terminal_emulator.record import RecordState, SaleRecord
+from tests.simulation.world import World
+
+UNDECIDED: Final = ("09", "96")
+CONFLICT: Final = "94"
+MISMATCH: Final = "64"
+
+Identity = tuple[int, int, int]
+"""Terminal, batch, STAN."""
+
+STEPS: Final = {
+    RecordState.PENDING: (RecordState.APPROVED, RecordState.DECLINED, RecordState.REVERSING),
+    RecordState.REVERSING: (RecordState.REVERSED,),
+}
+"""What may become of a sale in a terminal's memory; every other state is final."""
+
+PENDING_ONLY: Final = (RecordState.PENDING,)
+UNDONE: Final = (RecordState.REVERSING, RecordState.REVERSED)
+
+
+class Content(NamedTuple):
+    """What a sale says beside its identity."""
+
+    amount_fen: int
+    payer: bytes
+    claimed_at_s: int
+    operator: int
+    entry_mode: int
+
+
+class Said(NamedTuple):
+    """A final answer: the same for ever."""
+
+    code: str
+    amount_fen: int
+    rrn: int
+    balance_fen: int | None
+    """None: not said yet."""
+    posted_at_ms: int | None
+
+    def agrees(self, other: Said) -> bool:
+        """Whether both can be true."""
+        pairs = zip(self, other, strict=True)
+        return all(one == another or one is None or another is None for one, another in pairs)
+
+
+class Case:
+    """Everything known under one identity."""
+
+    __slots__ = ("asked", "conflicts", "content", "reversal", "reversed", "said", "states", "told", "uploaded")
+
+    def __init__(self) -> None:
+        self.asked: dict[Content, None] = {}
+        self.content: Content | None = None
+        """The one that was decided."""
+        self.said: Said | None = None
+        self.conflicts: set[Content] = set()
+        self.reversal: Said | None = None
+        self.reversed = False
+        """Somebody was told that the payer is not charged, for ever."""
+        self.uploaded = False
+        """It came back to a restored host from a terminal's memory."""
+        self.states: dict[str, RecordState] = {}
+        """The newest state in each device's memory."""
+        self.told: list[RecordState] = []
+        """The final words customers saw."""
+
+
+def content_of(what: Any) -> Content:
+    """Of a sale request, a query or a record."""
+    return Content(
+        what.amount_fen,
+        what.payer,
+        what.claimed_at_s,
+        getattr(what, "operator", 0),
+        int(getattr(what, "entry_mode", 1)),
+    )
+
+
+class Oracle:
+    """See the module's docstring."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cases: dict[Identity, Case] = {}
+        self.tainted: set[int] = set()
+        """Terminals whose memory was rolled back or that have a double: their own word counts for less."""
+        self.clock_went_back = False
+        """The host's clock was set back."""
+        self.answers = 0
+        self.newest_rrn = 0
+        self.decided: dict[int, tuple[int, int]] = {}
+        """The newest batch and STAN with a final answer, by terminal."""
+        self._epochs: dict[str, int] = {}
+        self._named: dict[str, tuple[int, int]] = {}
+        """The newest number each device's READY has named."""
+        self._days: dict[str, int] = {}
+
+    def case(self, identity: Identity) -> Case:
+        """What is known under an identity."""
+        found = self.cases.get(identity)
+        if found is None:
+            found = self.cases[identity] = Case()
+        return found
+
+    def taint(self, terminal_id: int) -> None:
+        """From now on this terminal's own word counts for less."""
+        self.tainted.add(terminal_id)
+
+    def _wrong(self, invariant: str, who: str, identity: Identity | None, text: str) -> None:
+        where = "" if identity is None else f" batch {identity[1]} STAN {identity[2]}"
+        self.world.violate(invariant, f"{who}{where}: {text}")
+
+    # --- A terminal's memory
+
+    def stored(self, who: str, terminal_id: int, record: SaleRecord) -> None:
+        """A terminal has stored a sale's new state."""
+        identity = (terminal_id, record.batch, record.stan)
+        case = self.case(identity)
+        before, state = case.states.get(who), record.state
+        case.states[who] = state
+        self.world.note(f"{who} {record.stan} {state.value} {record.response_code} {record.rrn}")
+        if state is RecordState.PENDING:
+            if case.asked and terminal_id not in self.tainted:
+                self._wrong("I4", who, identity, "a number is used a second time")
+            if identity[1:] <= self._named.get(who, (0, 0)):
+                self._wrong("I4", who, identity, f"READY had named {self._named[who]} as the newest number in use")
+            case.asked[content_of(record)] = None
+            self.world.counts["sales begun"] += 1
+        elif terminal_id not in self.tainted and (before is None or state not in STEPS.get(before, ())):
+            self._wrong("I5", who, identity, f"from {before} to {state}")
+        if state is RecordState.REVERSING:
+            self.world.counts["sales reversing"] += 1
+
+    def sent(self, who: str, terminal_id: int, image: Any, request: Message) -> None:
+        """A terminal is about to send a request: what it asks for must stand in its memory already (T1)."""
+        if not isinstance(request, SaleRequest | ReversalRequest):
+            return
+        kept = image.records.get((request.batch, request.stan))
+        # A restored host is told of what was reversed before, too.
+        wanted = PENDING_ONLY if isinstance(request, SaleRequest) else UNDONE
+        if kept is None or kept.amount_fen != request.amount_fen or kept.state not in wanted:
+            identity = (terminal_id, request.batch, request.stan)
+            self._wrong("T1", who, identity, f"sends what its memory does not hold as {[*wanted]}: {kept}")
+
+    def told(self, who: str, terminal_id: int, record: SaleRecord) -> None:
+        """A customer has seen a final word."""
+        identity = (terminal_id, record.batch, record.stan)
+        case = self.case(identity)
+        case.told.append(record.state)
+        if record.state is RecordState.APPROVED and (case.said is None or case.said.code != "00"):
+            self._wrong("I10", who, identity, "shows approved, and no answer said so")
+        if case.told.count(record.state) > 1 and terminal_id not in self.tainted:
+            self._wrong("I5", who, identity, f"the customer was told {record.state} twice")
+
+    def forgot(self, who: str) -> None:
+        """A terminal lost power: it may have missed what was said to it."""
+        self.world.counts["terminals lost power"] += 1
+
+    # --- What terminals hear
+
+    def ready(self, who: str, terminal_id: int, ready: Ready, epoch: int) -> None:
+        """A session is open."""
+        self.world.counts["sessions"] += 1
+        self.world.note(f"{who} ready epoch {epoch} day {ready.business_day}")
+        # Restored twice, and the clock set back between: nothing the host knows says how far the lost one had come.
+        may_go_back = self.clock_went_back and self.world.counts["restores"] > 1
+        if epoch < self._epochs.get(who, 0) and not may_go_back:
+            self._wrong("I15", who, None, f"host epoch {epoch} after {self._epochs[who]}")
+        self._epochs[who] = epoch
+        self._day(who, ready.business_day)
+        newest = (ready.last_batch, ready.last_stan)
+        self._named[who] = newest
+        known = self.decided.get(terminal_id, (0, 0))
+        if known > newest:
+            self._wrong("I6", who, None, f"READY knows {newest}, but {known} was answered before")
+
+    def _day(self, who: str, day: int) -> None:
+        if day < self._days.get(who, 0):
+            self._wrong("I15", who, None, f"business day {day} after {self._days[who]}")
+        self._days[who] = day
+
+    def heard(self, who: str, terminal_id: int, asked: Message | None, message: Message) -> None:
+        """A terminal hears an answer to what it asked last."""
+        self.answers += 1
+        if isinstance(message, EchoAnswer):
+            self._day(who, message.business_day)
+        elif isinstance(message, SaleAnswer) and isinstance(asked, SaleRequest):
+            self._sale(who, (terminal_id, asked.batch, asked.stan), asked, message)
+        elif isinstance(message, QueryAnswer) and isinstance(asked, QueryRequest):
+            self._query(who, (terminal_id, asked.batch, asked.stan), asked, message)
+        elif isinstance(message, ReversalAnswer) and isinstance(asked, ReversalRequest):
+            self._reversal(who, (terminal_id, asked.batch, asked.stan), asked, message)
+        elif isinstance(message, UploadAnswer) and isinstance(asked, UploadRequest):
+            self._upload(who, (terminal_id, asked.batch, asked.stan), asked, message)
+        elif isinstance(message, Reject):
+            self._wrong("I17", who, None, f"an honest request was refused: {message}")
+
+    def _sale(self, who: str, identity: Identity, asked: SaleRequest, answer: SaleAnswer) -> None:
+        if (answer.batch, answer.stan, answer.amount_fen) != (asked.batch, asked.stan, asked.amount_fen):
+            self._wrong("I5", who, identity, f"the answer to another sale: {answer}")
+            return
+        code, content = answer.response_code, content_of(asked)
+        case = self.case(identity)
+        case.asked[content] = None
+        self.world.note(f"{who} hears {code} {answer.rrn} for {asked.stan}")
+        if code in UNDECIDED:
+            self.world.counts[f"answers {code}"] += 1
+        elif code == CONFLICT:
+            self._conflict(who, identity, case, content)
+        else:
+            said = Said(code, answer.amount_fen, answer.rrn, answer.balance_fen, answer.posted_at_ms)
+            self._decided(who, identity, case, content, said)
+
+    def _conflict(self, who: str, identity: Identity, case: Case, content: Content) -> None:
+        self.world.counts["conflicts"] += 1
+        case.conflicts.add(content)
+        if case.content == content or len(case.asked) < 2:
+            self._wrong("I5", who, identity, "told that the number is another sale's, but no other was asked for")
+
+    def _decided(self, who: str, identity: Identity, case: Case, content: Content, said: Said) -> None:
+        """A final answer to a sale: the first word holds."""
+        self.newest_rrn = max(self.newest_rrn, said.rrn)
+        if case.said is None:
+            case.said, case.content = said, content
+            self.decided[identity[0]] = max(self.decided.get(identity[0], (0, 0)), identity[1:])
+            if content in case.conflicts:
+                self._wrong("I5", who, identity, "decided after it was refused as another's number")
+        elif case.content != content:
+            self._wrong("I4", who, identity, f"two contents decided: {case.content} and {content}")
+        elif not case.said.agrees(said):
+            self._wrong("I5", who, identity, f"answered {case.said} and then {said}")
+        elif case.said.balance_fen is None:
+            case.said = said
+
+    def _query(self, who: str, identity: Identity, asked: QueryRequest, answer: QueryAnswer) -> None:
+        code, state, case = answer.response_code, answer.state, self.case(identity)
+        self.world.note(f"{who} hears {state.name} {code} {answer.rrn} for {asked.stan}")
+        if code in UNDECIDED or state is TransactionState.IN_PROGRESS:
+            return
+        content = self._content_asked(case, asked)
+        if state is TransactionState.NEVER_SEEN:
+            if case.said is not None or case.reversal is not None:
+                self._wrong("I6", who, identity, f"never seen, but answered before: {case.said} {case.reversal}")
+            return
+        if code == CONFLICT:
+            self._conflict(who, identity, case, content)
+            return
+        if answer.rrn:
+            said = Said(code, answer.amount_fen, answer.rrn, answer.balance_fen, answer.posted_at_ms)
+            self._decided(who, identity, case, content, said)
+        elif state is not TransactionState.REVERSED:
+            self._wrong("I5", who, identity, f"{state.name} without a number")
+        if state is TransactionState.REVERSED:
+            case.reversed = True
+        elif case.reversal is not None and code in ("00", "68"):
+            self._wrong("I8", who, identity, f"reversed before, now {state.name}")
+
+    def _content_asked(self, case: Case, asked: QueryRequest) -> Content:
+        """A query names no operator: the sale it means is the one stored with the rest."""
+        for content in case.asked:
+            if content[:3] == (asked.amount_fen, asked.payer, asked.claimed_at_s):
+                return content
+        return content_of(asked)
+
+    def _upload(self, who: str, identity: Identity, asked: UploadRequest, answer: UploadAnswer) -> None:
+        verdict, case, content = answer.verdict, self.case(identity), content_of(asked)
+        self.world.note(f"{who} hears {verdict.name} {answer.rrn} for {asked.stan}")
+        self.world.counts[f"uploads {verdict.name.lower()}"] += 1
+        if verdict in (UploadVerdict.RESTORED, UploadVerdict.KNOWN):
+            case.uploaded = case.uploaded or case.said is None
+            said = Said("00", answer.amount_fen, answer.rrn, None, None)
+            self._decided(who, identity, case, content, said)
+        elif verdict is not UploadVerdict.UNDECIDED and identity[0] not in self.tainted:
+            self._wrong("I6", who, identity, f"an approved sale is answered {verdict.name} by a restored host")
+
+    # --- A restore
+
+    def go_back(self, head: int) -> None:
+        """The host came back from a backup with `head` its newest transfer: what it said later it has forgotten, and
+        its numbers will be given again. What terminals remember as approved or reversed comes back under new ones.
+        """
+        self.world.counts["restores"] += 1
+        self._days.clear()
+        self.decided.clear()
+        self.newest_rrn = head
+        for identity, case in self.cases.items():
+            if case.said is not None and case.said.rrn > head:
+                case.said, case.content, case.uploaded = None, None, False
+            if case.reversal is not None and case.reversal.rrn > head:
+                case.reversal, case.reversed = None, False
+            if case.said is not None:
+                self.decided[identity[0]] = max(self.decided.get(identity[0], (0, 0)), identity[1:])
+        self.world.note(f"restored to {head}")
+
+    def _reversal(self, who: str, identity: Identity, asked: ReversalRequest, answer: ReversalAnswer) -> None:
+        code, case = answer.response_code, self.case(identity)
+        self.world.note(f"{who} hears reversal {code} {answer.rrn} for {asked.stan}")
+        if code in UNDECIDED:
+            return
+        if code != "00":
+            if identity[0] not in self.tainted:
+                self._wrong("I8", who, identity, f"an honest reversal was refused with {code}")
+            return
+        said = Said(code, answer.reversed_fen, answer.rrn, answer.balance_fen, answer.posted_at_ms)
+        if answer.reversed_fen not in (0, asked.amount_fen):
+            self._wrong("I8", who, identity, f"gave back {answer.reversed_fen} fen of {asked.amount_fen}")
+        if case.reversal is not None and case.reversal != said:
+            self._wrong("I5", who, identity, f"reversal answered {case.reversal} and then {said}")
+        case.reversal, case.reversed = said, True
+        self.newest_rrn = max(self.newest_rrn, said.rrn)

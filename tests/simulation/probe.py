@@ -1,0 +1,60 @@
+"""A terminal's voice without a brain: to ask again what was asked before, and to say what no honest terminal says."""
+
+from __future__ import annotations
+
+from random import Random
+
+import trio
+
+from protocol import NEED_DATA, Connection, PeerClosed, RemoteProtocolError, Role
+from protocol.messages import Auth, Challenge, Hello, Message, Ready
+from terminal_emulator.settings import Settings
+from tests.simulation.network import Line
+
+
+class NoAnswer(Exception):
+    """The host has closed, or does not speak."""
+
+
+class Probe:
+    """One session under a terminal's own key. Raises NoAnswer, OSError and trio's stream errors."""
+
+    def __init__(self, settings: Settings, line: Line, rng: Random) -> None:
+        self._line = line
+        self._hello = Hello(key_version=settings.key_version, terminal_challenge=rng.randbytes(16))
+        self._connection = Connection(Role.TERMINAL, terminal=settings.terminal, root_key=settings.root_key)
+        self._stream: trio.abc.Stream | None = None
+        self.ready: Ready | None = None
+        self.epoch = 0
+
+    async def open(self) -> None:
+        """Connect and shake hands."""
+        self._stream = await self._line.connect()
+        challenge = await self.ask(self._hello)
+        assert isinstance(challenge, Challenge)
+        ready = await self.ask(Auth())
+        assert isinstance(ready, Ready)
+        self.ready, self.epoch = ready, challenge.epoch
+
+    async def ask(self, request: Message) -> Message:
+        """The answer to one request."""
+        assert self._stream is not None
+        connection = self._connection
+        await self._stream.send_all(connection.send(request))
+        while True:
+            try:
+                event = connection.next_event()
+            except RemoteProtocolError as error:
+                raise NoAnswer(str(error)) from error
+            if event is NEED_DATA:
+                connection.receive_data(await self._stream.receive_some(4096))
+            elif isinstance(event, PeerClosed):
+                raise NoAnswer("the host has closed")
+            else:
+                assert isinstance(event, Message)
+                return event
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._stream is not None:
+            await trio.aclose_forcefully(self._stream)

@@ -1,0 +1,276 @@
+"""One run: a campus is built from a seed, has its lunch while things go wrong, is healed, and is judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from protocol import TerminalNumber
+from server.config import Config, Day, LedgerSettings, Limits, Rules
+from terminal_emulator.settings import Settings
+from tests.simulation import determinism
+from tests.simulation.campus import Device
+from tests.simulation.chaos import Chaos
+from tests.simulation.faults import Fault, draw_plan
+from tests.simulation.final import FinalReads
+from tests.simulation.host import HostProcess
+from tests.simulation.invariants import (
+    Rivals,
+    check_balances,
+    check_books,
+    check_ledger,
+    check_limits,
+    check_memories,
+    own_accounts,
+    watched_seals,
+)
+from tests.simulation.model import Model, Office
+from tests.simulation.network import Line
+from tests.simulation.oracle import Oracle
+from tests.simulation.store import CrashDisk, MemoryDisk
+from tests.simulation.workload import Customer, Workload
+from tests.simulation.world import Violation, World, describe
+
+RECOVERY_S: Final = 240.0
+"""I21: within this time after the last fault every terminal is online with nothing open. A dead session is noticed by a
+heartbeat (30 s) and its answer's time (3 s), reconnecting waits up to 20 s, a reversal steps back up to 60 s."""
+EXACT_SHARE: Final = 0.1
+"""Seeds whose ledger lies on the exact disk, sector by sector."""
+WATCH_EVERY_S: Final = 5.0
+FOREVER_S: Final = 30 * 86_400.0
+GROUP: Final = 3
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a run may be told from outside; everything else comes from the seed."""
+
+    terminals: int = 0
+    """0: drawn, 2..50."""
+    minutes: float = 0.0
+    """Of selling; 0: drawn."""
+    faults: tuple[int, ...] | None = None
+    """Numbers of the faults to keep; None: all."""
+    keep_trace: bool = False
+    small: bool = False
+    """A campus of a few terminals for a few minutes."""
+
+
+class Result(msgspec.Struct):
+    """What came out of one run."""
+
+    seed: int
+    digest: str
+    violations: list[Violation]
+    plan: list[Fault]
+    counts: dict[str, int]
+    terminals: int
+    virtual_s: float
+    cpu_s: float
+    exact: bool
+    trace: list[str]
+
+
+class Simulation:
+    """See the module's docstring."""
+
+    def __init__(self, seed: int, options: Options, plan: list[Fault] | None = None) -> None:
+        began_s = time.process_time()
+        self.world = World(seed, keep_trace=options.keep_trace)
+        rng = self.world.rng("campus")
+        terminals, minutes = rng.choice((2, 3, 5, 8, 12, 20, 35, 50)), rng.choice((2.0, 4.0, 8.0, 12.0))
+        if options.small:
+            terminals, minutes = 2 + terminals % 5, minutes / 4
+        self.terminals = options.terminals or terminals
+        self.seconds = 60 * (options.minutes or minutes)
+        self.rate_per_s = self.terminals / rng.uniform(1.5, 8.0)
+        self.exact = rng.random() < EXACT_SHARE
+        self.config = self._configure(rng)
+        self.plan = draw_plan(self.world.rng("plan"), self.terminals, self.seconds) if plan is None else plan
+        if options.faults is not None:
+            self.plan = [fault for fault in self.plan if fault.number in options.faults]
+        self.oracle = Oracle(self.world)
+        self.office = Office(self.config.rules.sale_limit_fen, self.config.rules.day_limit_fen)
+        disk = CrashDisk(self.world.rng("disk")) if self.exact else MemoryDisk()
+        self.host = HostProcess(self.world, self.config, disk)
+        self.devices: list[Device] = []
+        self.sellers: list[Device] = []
+        """Devices customers go to: the terminals, and doubles while they last."""
+        self._nursery: trio.Nursery | None = None
+        # The host's clock begins within the hour before the next business day in some seeds.
+        self.host.clock_offset_ms = rng.choice((0, 0, 17 * 3_600_000 + 1_500_000))
+        self.workload = self._build(rng)
+        self.chaos = Chaos(self, self.plan)
+        self.setup_cpu_s = time.process_time() - began_s
+
+    def _configure(self, rng: Random) -> Config:
+        return Config(
+            limits=Limits(
+                connections=rng.choice((12_000, 4 * self.terminals + 100)),
+                requests_per_s=rng.choice((50.0, 1_000.0)),
+            ),
+            ledger=LedgerSettings(
+                gather_s=rng.choice((0.0, 0.01, 0.01)),
+                batch_max=rng.choice((1, 4, 256)),
+                queue_max=rng.choice((1, 4096, 4096)),
+            ),
+            rules=Rules(sale_limit_fen=50_000, day_limit_fen=rng.choice((0, 30_000, 200_000))),
+            day=Day(),
+        )
+
+    def _build(self, rng: Random) -> Workload:
+        """Merchants, customers with money, terminals with keys: the host's life 0, before anything can go wrong."""
+        admin = self.host.boot().admin
+        merchants = [admin.merchants.add(f"canteen {number}")["merchant_id"] for number in (1, 2)]
+        customers = [Customer(f"S{number}", rng.randbytes(4)) for number in range(3 + 4 * self.terminals)]
+        for line, customer in enumerate(customers, 1):
+            name, amount_fen = customer.student_number, rng.choice((100, 3_000, 100_000, 1_000_000, 1_000_000))
+            admin.cards.issue(customer.card.hex(), name, "Ann")
+            self.office.owner[customer.card] = name
+            paid = admin.accounts.topup(name, amount_fen, 2, line)
+            self.office.topped_up(name, amount_fen, paid["rrn"], paid["balance_fen"])
+        for number in range(1, self.terminals + 1):
+            merchant = merchants[number % 2]
+            enrolled = admin.terminals.enrol(f"{GROUP}-{number}", merchant)
+            self._add_device(TerminalNumber(GROUP, number), enrolled, merchant, rng)
+        self.sellers = [*self.devices]
+        return Workload(self, self.office, customers, self.rate_per_s)
+
+    def _add_device(self, number: TerminalNumber, enrolled: dict[str, Any], merchant: int, rng: Random) -> None:
+        settings = Settings(
+            terminal=number,
+            root_key=bytes.fromhex(enrolled["root_key"]),
+            key_version=enrolled["key_version"],
+            operator=rng.randrange(100),
+        )
+        name = f"T{number.device}"
+        line = Line(self.world, name, self.host.accept)
+        device = Device(self.world, name, settings, line, self.oracle)
+        device.wall_offset_s = rng.uniform(-3, 3)
+        self.office.merchant_of[device.terminal_id] = merchant
+        self.host.on_death(lambda told: line.lose_host(told=told))
+        self.devices.append(device)
+
+    def start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """A task of the run."""
+        assert self._nursery is not None
+        self._nursery.start_soon(function, *args)
+
+    # --- The run
+
+    async def run(self) -> None:
+        """Lunch, chaos, healing, judgement."""
+        with trio.fail_after(FOREVER_S):
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self.host.run)
+                for device in self.devices:
+                    nursery.start_soon(device.run)
+                nursery.start_soon(self._watch)
+                self.chaos.start()
+                await self._lunch()
+                await self._judge()
+                nursery.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        rivals = Rivals(self)
+        while True:
+            await self.world.time.sleep(WATCH_EVERY_S)
+            rivals.check()
+            check_limits(self)
+
+    async def _lunch(self) -> None:
+        time_, world = self.world.time, self.world
+        async with trio.open_nursery() as people:
+            people.start_soon(self.workload.serve, self.seconds)
+            people.start_soon(self.workload.administer, self.seconds)
+            await time_.sleep(self.seconds)
+            self.chaos.heal()
+            world.note("healed")
+        self.sellers = [*self.devices]
+        await self.workload.set_right()
+        healed = await time_.until(lambda: self.host.is_up and all(map(self._is_done, self.devices)), RECOVERY_S)
+        if not healed:
+            late = [device.name for device in self.devices if not self._is_done(device)]
+            world.violate("I21", f"not online, or something open, {RECOVERY_S:g} s after the last fault: {late}")
+
+    def _is_done(self, device: Device) -> bool:
+        if device.terminal_id in self.oracle.tainted:
+            return device.terminal is not None and device.terminal.brain.online
+        return device.is_done and self._has_uploaded(device)
+
+    def _has_uploaded(self, device: Device) -> bool:
+        """A restored host has back all that this terminal remembers."""
+        host = self.host.host
+        assert host is not None
+        ledger = host.ledger
+        return ledger.history == 1 or device.image.history == (ledger.history, ledger.restored_at_s)
+
+    async def _judge(self) -> None:
+        """Switch the terminals off, ask everything again, compare."""
+        for device in self.devices:
+            device.powered = False
+            device.cut_power("the day is over")
+        await FinalReads(self, 1.0 if len(self.oracle.cases) < 400 else 0.15).run()
+        newest = await self.host.call(lambda host: host.ledger.head_seq)
+        found = await self.host.call(lambda host: host.admin.accounts.listing())
+        merchants = await self.host.call(lambda host: host.admin.merchants.listing())
+        self.office.days = sorted(
+            [(day["first_rrn"], day["day"]) for day in await self.host.call(lambda host: host.admin.days.show(500))]
+        )
+        model = Model(self.world, self.office, self.oracle)
+        model.run(newest)
+        balances = {account["student_number"]: account["balance_fen"] for account in found}
+        earned = {merchant["merchant_id"]: merchant["balance_fen"] for merchant in merchants}
+        check_balances(self, model, balances, earned)
+        check_books(self, model, dict(await self.host.call(own_accounts)))
+        check_memories(self, model)
+        self.world.note(f"judged: {newest} transfers, {sum(balances.values())} fen")
+        self.host.stop(restart_s=FOREVER_S)
+        await self.world.time.until(lambda: self.host.is_stopped, 60.0)
+        check_ledger(self)
+
+
+def simulate(seed: int, options: Options = Options()) -> Result:  # noqa: B008 - immutable
+    """One run from its seed; never raises for what happens inside."""
+    return run_to_end(Simulation(seed, options))
+
+
+def run_to_end(simulation: Simulation) -> Result:
+    """Run what was built, and say what came out."""
+    world = simulation.world
+    began_s = time.process_time()
+
+    def tell(kind: str, event: str, error: BaseException | None) -> None:
+        world.counts["host log errors"] += 1
+        if kind == "exception":
+            world.violate("S4", f"the host met an exception: {event}: {describe(error)}")
+
+    try:
+        with determinism.quiet_logs(tell), watched_seals(world):
+            determinism.run(world.seed, world.time, simulation.run)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        world.violate("S4", f"the run ended with {describe(error)}")
+    finally:
+        simulation.host.disk.close()
+    counts = dict(sorted(world.counts.items()))
+    counts["transfers"] = simulation.oracle.newest_rrn
+    counts["host lives"] = simulation.host.life
+    return Result(
+        seed=world.seed,
+        digest=world.digest,
+        violations=world.violations,
+        plan=simulation.plan,
+        counts=counts,
+        terminals=simulation.terminals,
+        virtual_s=world.time.now - determinism.START_S,
+        cpu_s=simulation.setup_cpu_s + time.process_time() - began_s,
+        exact=simulation.exact,
+        trace=list(world.trace),
+    )

@@ -1,0 +1,339 @@
+"""A busy lunch: customers at the tills, and the office at its desk. Both are tables of named actions with weights; a
+new capability adds a line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from server.app import Host
+from server.operations.desk import AdminError
+from tests.simulation.campus import Device
+from tests.simulation.host import HostDown
+from tests.simulation.model import Office
+from tests.simulation.world import describe
+
+if TYPE_CHECKING:
+    from tests.simulation.simulator import Simulation
+
+RETRY_S: Final = 2.0
+"""The office tries an operation again when the host was down, until it knows that it is done."""
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """Somebody with a card and an account."""
+
+    student_number: str
+    card: bytes
+
+
+class Workload:
+    """Everything people do during one run."""
+
+    def __init__(self, simulation: Simulation, office: Office, customers: list[Customer], rate_per_s: float) -> None:
+        self.simulation = simulation
+        self.world = simulation.world
+        self.host = simulation.host
+        self.office = office
+        self.customers = customers
+        self.rate_per_s = rate_per_s
+        self.open = True
+        self.busy = 0
+        """Office operations under way."""
+        self._rng = self.world.rng("customers")
+        self._office_rng = self.world.rng("office")
+        self._lines = 1_000
+
+    # --- Customers
+
+    async def serve(self, seconds: float) -> None:
+        """Customers come, most of them in the middle, until the lunch is over."""
+        rng, time = self._rng, self.world.time
+        sales, weights = [*SALES], [weight for weight, _ in SALES.values()]
+        began_s = time.now
+        while (elapsed_s := time.now - began_s) < seconds:
+            rush = 0.3 + 0.7 * math.sin(math.pi * elapsed_s / seconds)
+            await time.sleep(rng.expovariate(self.rate_per_s * rush))
+            [name] = rng.choices(sales, weights)
+            SALES[name][1](self, rng)
+
+    def _till(self, rng: Random) -> Device:
+        sellers = self.simulation.sellers
+        return sellers[int(rng.random() * len(sellers))]
+
+    def _sell(self, till: Device, customer: Customer, amount_fen: int, taps: int = 1) -> None:
+        self.world.counts["customers"] += 1
+        if not till.sell(customer.card, amount_fen, taps=taps):
+            self.world.counts["customers not served"] += 1
+
+    def meal(self, rng: Random) -> None:
+        """A meal."""
+        self._sell(self._till(rng), rng.choice(self.customers), rng.randrange(300, 2_500))
+
+    def snack(self, rng: Random) -> None:
+        """Something small, down to a single fen."""
+        self._sell(self._till(rng), rng.choice(self.customers), rng.choice((1, 10, 50, 150)))
+
+    def feast(self, rng: Random) -> None:
+        """More than most have, or may spend at once."""
+        self._sell(self._till(rng), rng.choice(self.customers), rng.choice((8_000, 30_000, 50_000, 50_001, 999_999)))
+
+    def impatient(self, rng: Random) -> None:
+        """Holds the card to the reader again and again."""
+        self._sell(self._till(rng), rng.choice(self.customers), rng.randrange(300, 2_500), taps=4)
+
+    def same_card(self, rng: Random) -> None:
+        """One card at several tills in the same instant: friends share a number."""
+        customer = rng.choice(self.customers)
+        tills = self.simulation.sellers
+        for till in rng.sample(tills, min(len(tills), rng.randrange(2, 6))):
+            self._sell(till, customer, rng.randrange(300, 6_000))
+
+    def favourite(self, rng: Random) -> None:
+        """The same few customers spend until their money or their day is used up."""
+        self._sell(self._till(rng), self.customers[int(rng.random() * 3)], rng.randrange(2_000, 20_000))
+
+    def stranger(self, rng: Random) -> None:
+        """A card nobody has issued."""
+        self._sell(self._till(rng), Customer("nobody", rng.randbytes(4)), 500)
+
+    # --- The office
+
+    async def administer(self, seconds: float) -> None:
+        """Now and then the office does something, one operation after the other."""
+        rng, time = self._office_rng, self.world.time
+        acts, weights = [*OFFICE], [weight for weight, _ in OFFICE.values()]
+        end_s = time.now + seconds
+        while time.now < end_s:
+            await time.sleep(rng.expovariate(1 / 6))
+            [name] = rng.choices(acts, weights)
+            self.world.counts[f"office {name}"] += 1
+            await OFFICE[name][1](self, rng)
+
+    async def _done(self, what: Callable[[Host], Any]) -> Any:
+        """Have an operation done, however often the host dies meanwhile. The operation itself must bear repetition."""
+        self.busy += 1
+        try:
+            while True:
+                try:
+                    return await self.host.call(what)
+                except HostDown:
+                    await self.world.time.sleep(RETRY_S)
+                except AdminError:
+                    return None  # refused: nothing has changed
+                except Exception as error:
+                    if not self.host.disk.trouble.full and type(error).__name__ != "StoreBroken":
+                        self.world.violate("S4", f"the office met {describe(error)}")
+                        return None
+                    await self.world.time.sleep(RETRY_S)
+        finally:
+            self.busy -= 1
+
+    async def set_state(
+        self, what: str, key: Any, value: str | int, is_so: Callable[[Host], bool], do: Callable[[Host], Any]
+    ) -> None:
+        """Change something, and note exactly from which transfer on it holds.
+
+        A host that dies in the middle may have done it: then it was done when it was first tried, and not later.
+        """
+        tried: list[tuple[int, int]] = []
+
+        def act(host: Host) -> None:
+            era = self.office.era
+            if is_so(host):
+                if tried and tried[-1][0] == era:
+                    self.office.change(tried[-1][1], what, key, value)
+                return
+            tried.append((era, host.ledger.head_seq))
+            do(host)
+            self.office.change(tried[-1][1], what, key, value)
+            tried.clear()
+
+        await self._done(act)
+        self.world.note(f"office {what} {key!r} {value}")
+
+    async def move_card(self, rng: Random, value: str, operation: str) -> None:
+        """Freeze, unfreeze, report lost, found."""
+        uid = rng.choice(self.customers).card
+        await self.set_state(
+            "card",
+            uid,
+            value,
+            lambda host: host.admin.cards.show(uid.hex())["status"] == value,
+            lambda host: getattr(host.admin.cards, operation)(uid.hex()),
+        )
+
+    async def set_limit(self, rng: Random, what: str) -> None:
+        """A card's own limit."""
+        uid, limit_fen = rng.choice(self.customers).card, rng.choice((0, 500, 5_000, 60_000))
+        field = f"{what}_fen"
+        await self.set_state(
+            what,
+            uid,
+            limit_fen,
+            lambda host: host.admin.cards.show(uid.hex())[field] == limit_fen,
+            lambda host: host.admin.cards.limit(uid.hex(), **{field: limit_fen}),
+        )
+
+    async def pay_in(self, rng: Random) -> None:
+        """A top-up at the desk; now and then a correction downwards."""
+        customer = rng.choice(self.customers)
+        amount_fen = rng.choice((1_000, 5_000, 20_000, -700))
+        self._lines += 1
+        line = self._lines
+
+        def act(host: Host) -> None:
+            adjust = host.admin.accounts.topup if amount_fen > 0 else host.admin.accounts.correct
+            try:
+                paid = adjust(customer.student_number, amount_fen, 3, line)
+            except AdminError:
+                self._note_refused(host, customer, amount_fen, line)
+                raise
+            self.office.topped_up(customer.student_number, amount_fen, paid["rrn"], paid["balance_fen"])
+
+        await self._done(act)
+
+    def _note_refused(self, host: Host, customer: Customer, amount_fen: int, line: int) -> None:
+        """A refused correction has its number in the journal, too; the desk does not show it, so it is looked up."""
+        rows = host.ledger.store.execute(
+            "SELECT seq, balance_fen FROM transfers WHERE terminal_id = 0 AND batch = 3 AND stan = ?", (line,)
+        )
+        for rrn, balance_fen in rows:
+            self.office.refused(customer.student_number, amount_fen, rrn, balance_fen)
+
+    async def revoke(self, rng: Random) -> None:
+        """A terminal is stolen, and found again."""
+        device = rng.choice(self.simulation.devices)
+        name = str(device.settings.terminal)
+        if rng.random() < 0.7 and not self.host.slow_s:
+            # Somebody pays at that moment: the sale waits behind the revocation in the host's queue.
+            self.host.slow_s = 0.5
+            self.world.time.after(0.001, self._sell, device, rng.choice(self.customers), 500)
+            self.world.time.after(0.6, self._hurry)
+        await self._terminal_state(device, "revoked", lambda host: host.admin.terminals.revoke(name))
+        await self.world.time.sleep(rng.uniform(1, 20))
+        await self.reinstate(device)
+
+    def _hurry(self) -> None:
+        self.host.slow_s = 0.0
+
+    async def reinstate(self, device: Device) -> None:
+        """It is good again."""
+        name = str(device.settings.terminal)
+        await self._terminal_state(device, "enrolled", lambda host: host.admin.terminals.reinstate(name))
+
+    async def _terminal_state(self, device: Device, value: str, do: Callable[[Host], Any]) -> None:
+        def is_so(host: Host) -> bool:
+            after = f"{device.settings.terminal.group}-{device.settings.terminal.device - 1}"
+            [found] = host.admin.terminals.listing(after, 1)
+            return str(found["state"]).startswith(value)
+
+        await self.set_state("terminal", device.terminal_id, value, is_so, do)
+
+    async def rotate(self, rng: Random) -> None:
+        """A terminal gets a new key, at once or when it connects next."""
+        device, now = rng.choice(self.simulation.devices), rng.random() < 0.5
+        if device.terminal_id in self.simulation.oracle.tainted:
+            return  # its double would take the key away
+        device.rotating = True
+        made = await self._done(lambda host: host.admin.terminals.rotate(str(device.settings.terminal), 1, now))
+        self.world.note(f"office rotates {device.name}: {made}")
+
+    async def enrol_anew(self) -> None:
+        """After a restore: whoever has proved a newer key than the backup knows gets another."""
+        for device in self.simulation.devices:
+            name = str(device.settings.terminal)
+
+            def act(host: Host, name: str = name, device: Device = device) -> Any:
+                known = host.registry.find_terminal(device.terminal_id)
+                assert known is not None
+                if known.key_version >= device.settings.key_version:
+                    return None
+                return host.admin.terminals.enrol(name)
+
+            enrolled = await self._done(act)
+            if enrolled is not None:
+                self.world.counts["enrolled anew"] += 1
+                self.world.note(
+                    f"{device.name} gets key {enrolled['key_version']} in place of {device.settings.key_version}"
+                )
+                device.enrol_anew(
+                    msgspec.structs.replace(
+                        device.settings,
+                        root_key=bytes.fromhex(enrolled["root_key"]),
+                        key_version=enrolled["key_version"],
+                        next_root_key=b"",
+                        next_key_version=0,
+                    )
+                )
+
+    async def shut(self, rng: Random) -> None:
+        """A merchant closes for a moment."""
+        merchant = rng.choice(sorted(set(self.office.merchant_of.values())))
+        for value in ("closed", "active"):
+            await self._merchant_state(merchant, value)
+            await self.world.time.sleep(rng.uniform(0.5, 8))
+
+    async def _merchant_state(self, merchant: int, value: str) -> None:
+        def is_so(host: Host) -> bool:
+            found = {m["merchant_id"]: m["status"] for m in host.admin.merchants.listing()}
+            return bool(found[merchant] == value)
+
+        def do(host: Host) -> None:
+            merchants = host.admin.merchants
+            (merchants.close if value == "closed" else merchants.reopen)(merchant)
+
+        await self.set_state("merchant", merchant, value, is_so, do)
+
+    async def set_right(self) -> None:
+        """At the end of the day everybody may sell: a restore can have brought back what was ended since."""
+        for merchant in sorted(set(self.office.merchant_of.values())):
+            await self._merchant_state(merchant, "active")
+        for device in self.simulation.devices:
+            await self.reinstate(device)
+
+    async def next_day(self, rng: Random) -> None:
+        """Somebody opens tomorrow by hand."""
+
+        def act(host: Host) -> None:
+            today = datetime.strptime(str(host.ledger.business_day), "%Y%m%d").replace(tzinfo=UTC)
+            host.admin.days.open(int(f"{today + timedelta(days=1):%Y%m%d}"))
+
+        await self._done(act)
+
+    async def look(self, rng: Random) -> None:
+        """Somebody looks into an account."""
+        customer = rng.choice(self.customers)
+        await self._done(lambda host: host.admin.accounts.show(customer.student_number))
+
+
+SALES: Final[dict[str, tuple[int, Callable[[Workload, Random], None]]]] = {
+    "meal": (70, Workload.meal),
+    "snack": (10, Workload.snack),
+    "feast": (2, Workload.feast),
+    "impatient": (4, Workload.impatient),
+    "same_card": (3, Workload.same_card),
+    "favourite": (5, Workload.favourite),
+    "stranger": (2, Workload.stranger),
+}
+
+OFFICE: Final[dict[str, tuple[int, Callable[[Workload, Random], Awaitable[None]]]]] = {
+    "pay_in": (20, Workload.pay_in),
+    "look": (4, Workload.look),
+    "freeze": (4, lambda work, rng: work.move_card(rng, "frozen", "freeze")),
+    "unfreeze": (4, lambda work, rng: work.move_card(rng, "active", "unfreeze")),
+    "lost": (4, lambda work, rng: work.move_card(rng, "lost", "lost")),
+    "found": (4, lambda work, rng: work.move_card(rng, "active", "found")),
+    "sale_limit": (2, lambda work, rng: work.set_limit(rng, "sale_limit")),
+    "day_limit": (2, lambda work, rng: work.set_limit(rng, "day_limit")),
+    "revoke": (2, Workload.revoke),
+    "rotate": (2, Workload.rotate),
+    "shut": (1, Workload.shut),
+    "next_day": (1, Workload.next_day),
+}

@@ -16,7 +16,15 @@ $(shell grep -qsF "$(CURDIR)/$(VENV)/bin/python" $(BIN)/pip || rm -f $(STAMP))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs lock clean
+.PHONY: help setup demo test check sim torture kill fuzz flood mutants coverage format bench docs lock clean
+
+# Figures of a long run: RECORD=1 adds them to docs/reliability.json. OPTIONS= goes to the rig as it stands.
+SEEDS   ?= 200
+POINTS  ?= 20000
+KILLS   ?= 40
+SECONDS ?= 60
+OPTIONS ?=
+RIG_OPTIONS = $(if $(RECORD),--record) $(OPTIONS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +48,24 @@ check: $(STAMP) ## format, lint, types, import contracts, generated docs
 	$(BIN)/lint-imports --no-cache --no-logo
 	@if [ -e tools/docs.py ] || [ -e tools/docs/__init__.py ]; then \
 		echo "$(BIN)/python -m tools.docs --check"; $(BIN)/python -m tools.docs --check; fi
+
+sim: $(STAMP) ## simulated campuses under faults (SEEDS= how many, SEED= replays one)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(RIG_OPTIONS)
+
+torture: $(STAMP) ## power cuts and failing disks at every operation (POINTS= crash points)
+	@$(BIN)/python -m tests.torture --points $(POINTS) $(RIG_OPTIONS)
+
+kill: $(STAMP) ## kill -9 of real hosts on both stores (KILLS= how many)
+	@$(BIN)/python -m tests.kill --kills $(KILLS) --store both $(RIG_OPTIONS)
+
+fuzz: $(STAMP) ## every parser of outside input (SECONDS= how long)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(RIG_OPTIONS)
+
+flood: $(STAMP) ## honest terminals while others attack
+	@$(BIN)/python -m tests.floods $(RIG_OPTIONS)
+
+mutants: $(STAMP) ## bugs planted on purpose: the rigs have to find each
+	@$(BIN)/python -m tests.mutants $(RIG_OPTIONS)
 
 format: $(STAMP) ## put the source into its one format
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -32,6 +32,7 @@ GENERATORS: Final[dict[str, str]] = {
     "response codes": "tools.docs_protocol:response_codes",
     "key derivation": "tools.docs_protocol:key_derivation",
     "handshake": "tools.docs_protocol:handshake",
+    "key change": "tools.docs_protocol:key_change",
     "session": "tools.docs_protocol:session",
     "annotated sale": "tools.docs_protocol:annotated_sale",
     "refused frames": "tools.docs_protocol:refused_frames",
@@ -39,6 +40,9 @@ GENERATORS: Final[dict[str, str]] = {
     "settings": "tools.docs_operating:settings_table",
     "metrics": "tools.docs_operating:metrics",
     "scripts": "tools.docs_operating:scripts",
+    "faults": "tools.docs_reliability:faults",
+    "invariants": "tools.docs_reliability:invariants",
+    "counters": "tools.docs_reliability:counters",
 }
 """Name in the marker: module and function, imported only when a document asks for it."""
 
@@ -123,7 +127,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     options = parser.parse_args(arguments)
     try:
         changes = outdated(root)
-    except DocumentError as error:
+    except (DocumentError, ValueError) as error:  # a ValueError: what a part is made from is wrong, and says where
         print(error, file=sys.stderr)
         return 2
     if options.write:

@@ -1,4 +1,4 @@
-"""What an attacker on the network can do: read, change, repeat, reorder, reflect, splice. All of it ends in nothing.
+"""A1: what an attacker on the network can do: read, change, repeat, reorder, reflect, splice. It ends in nothing.
 
 Each test plays the attacker with real frames of real sessions, and repairs the CRC: it is no defence.
 """
@@ -143,7 +143,7 @@ class TestHandshakeChanged:
         return len(ends) == 1
 
     def test_downgrade_offered_to_the_host(self):
-        """The terminal speaks 1..2, the attacker makes it 1..1: the transcripts differ, and both ends notice."""
+        """T8: the terminal speaks 1..2, the attacker makes it 1..1: the transcripts differ, and both ends notice."""
         pair = ConnectionPair()
         hello = pair.terminal.send(msgspec.structs.replace(HELLO, highest_version=2))
         changed = bytearray(hello)
@@ -334,7 +334,7 @@ class TestReplay:
 
 @given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([b"FK\x01\0\x08\0\0\x2d", b"FK\x01\1\x02\0\0\x10"]))))
 def test_garbage_raises_nothing_but_the_documented_error(pieces):
-    """In any state, from anyone: an event, NEED_DATA or RemoteProtocolError."""
+    """A5: in any state, from anyone: an event, NEED_DATA or RemoteProtocolError."""
     for receiver in (Connection(Role.HOST), ConnectionPair().to_state(State.CHALLENGED).host, ready_pair().host):
         for piece in pieces:
             receiver.receive_data(piece)
@@ -353,6 +353,7 @@ def test_garbage_raises_nothing_but_the_documented_error(pieces):
 
 @given(st.integers(0, 0xFFFF), st.binary(max_size=200), st.sampled_from([0, 1, 2, 3, 4, 5, 7]))
 def test_any_authentic_content_raises_nothing_but_the_documented_error(mti, body, flags):
+    """A4, A5: from a terminal that has the keys and says what it likes."""
     pair = ready_pair()
     pair.host.receive_data(forge(pair.terminal, mti, body, flags=flags))
     try:

@@ -188,6 +188,8 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, int]]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupError(f"{unfinished}: another backup to this name is under way; wait for it") from None
+        if not _is_named(unfinished, descriptor):
+            raise BackupError(f"{path}: another backup to this name ended just now; try again")
         os.fchmod(descriptor, 0o600)
         os.ftruncate(descriptor, 0)
         try:
@@ -197,6 +199,14 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, int]]:
                 unfinished.with_name(unfinished.name + companion).unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def _is_named(path: Path, descriptor: int) -> bool:
+    """Whether an open file has this name, still: a finished backup has got its own, and must not be written to."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 class _Paced:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from server.config import Config, load_config
 from server.ledger.sqlite import SqliteStore
+from server.ledger.sqlite_copy import is_backup
 from server.ledger.store import Store, StoreRefused
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ def open_store(folder: DataFolder, config: Config, *, readonly: bool = False) ->
     """The folder's ledger, which must be there. Raises StoreError: StoreAway if its server cannot be reached now."""
     if config.ledger.postgres:
         return open_postgres(config.ledger.postgres, readonly=readonly, create=False)
+    if not readonly and is_backup(folder.ledger_path):
+        # Its history is that of the host that is lost: terminals would bring nothing back of what was sold since.
+        raise StoreRefused(
+            f"{folder.ledger_path}: expected a ledger, found a backup; move it elsewhere, then `fanka restore` it from"
+            " there"
+        )
     return SqliteStore(folder.ledger_path, readonly=readonly, create=False)
 
 

@@ -246,22 +246,24 @@ class PostgresStore:
         """A new session in place of the dead one; where the database stands. Not more often than the back-off says."""
         if self._readonly:
             raise StoreAway(f"{self.address}: the connection died; run the command again")
-        now_s = self._timing.clock_s()
-        if now_s < self._not_before_s:
+        if self._timing.clock_s() < self._not_before_s:
             raise StoreAway(f"{self.address}: not reachable a moment ago; trying again soon")
         self._backoff_s = min(max(2 * self._backoff_s, BACKOFF_MIN_S), BACKOFF_MAX_S)
-        self._not_before_s = now_s + self._backoff_s
-        db = self._connect()
         try:
-            self._where(db)  # before anything else: who has been replaced disturbs nobody any more
-            # The server may not have noticed yet that the old session is over: that one has our lock, and may even be
-            # in the middle of a commit. With the lock in hand it is certain that it is not.
-            db.execute(_END_SESSION, (*LOCK, self._process))
-            self._lock(db)
-            position = self._where(db)
-        except BaseException:
-            db.close()
-            raise
+            db = self._connect()
+            try:
+                self._where(db)  # before anything else: who has been replaced disturbs nobody any more
+                # The server may not have noticed yet that the old session is over: that one has our lock, and may even
+                # be in the middle of a commit. With the lock in hand it is certain that it is not.
+                db.execute(_END_SESSION, (*LOCK, self._process))
+                self._lock(db)
+                position = self._where(db)
+            except BaseException:
+                db.close()
+                raise
+        finally:
+            # From its end on: an attempt that nobody answers lasts longer than the pause.
+            self._not_before_s = self._timing.clock_s() + self._backoff_s
         self._db.close()
         self._use(db)
         self._backoff_s = self._not_before_s = 0.0

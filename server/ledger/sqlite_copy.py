@@ -11,7 +11,7 @@ The result is in rollback mode: one file, which reading does not change and give
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ CONFIG: Final = "backup_config"
 BACKUP_ROWS: Final = (MANIFEST, CONFIG)
 """Rows of the table `meta` that a backup has and a ledger in use has not."""
 CHAINED: Final = ("transfers", "entries")
+_URI_READONLY: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 OnStep = Callable[[int, int], None]
 """(pages done, pages in all): shows progress, makes the copy pause, may raise to end it."""
@@ -103,6 +104,17 @@ def registry_digest(path: Path) -> str:
                     if name != "meta" or row[0] not in BACKUP_ROWS:
                         digest.update(msgspec.json.encode(row))
         return digest.hexdigest()
+
+
+def is_backup(path: Path) -> bool:
+    """Whether the ledger file at `path` is a backup. Leaves everything as it is, a log beside it too; of a file that
+    cannot be read whoever opens it says why."""
+    with (
+        suppress(apsw.Error),
+        closing(apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=_URI_READONLY)) as db,
+    ):
+        return bool(db.execute("SELECT count(*) FROM meta WHERE name = ?", (MANIFEST,)).get)
+    return False
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 
 import server.restore
 from server.backup import BackupBad, BackupError, make_backup
+from server.config import load_config
 from server.folder import DataFolder, FolderError
 from server.keys import KekFiles, KeyFault, fingerprint_of, load_kek
 from server.ledger import migrate
@@ -20,9 +21,10 @@ from server.ledger.copy import TABLES
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
 from server.ledger.sqlite_copy import CONFIG, MANIFEST, registry_digest
-from server.ledger.store import StoreError
+from server.ledger.store import StoreError, StoreRefused
 from server.ledger.verify import verify
 from server.restore import restore
+from server.stores import open_store
 from tests.server.busy_folder import busy_folder, ledger_of, newest, sell, sell_on
 from tests.tools.test_backup import NOW_MS, NoTime, names, transfers
 from tools.admin_client import open_directly
@@ -105,6 +107,24 @@ def test_a_new_folder_has_everything_a_host_needs(used, backup, tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     sell(folder, 6)
     assert holds(folder)
+
+
+@pytest.mark.parametrize("is_newest_schema", [True, False])
+def test_a_backup_put_in_the_ledgers_place_by_hand_is_not_served(used, backup, tmp_path, monkeypatch, is_newest_schema):
+    """Its history would be that of the lost host: what was sold since would be missing, and no terminal bring it back.
+
+    It is refused before it is touched, so that it can be restored as it is.
+    """
+    used.ledger_path.unlink()
+    shutil.copy(backup, used.ledger_path)
+    if not is_newest_schema:
+        newer = [*migrate.available(), migrate.Migration(99, "0099_newer.sql", "CREATE TABLE newer (one INTEGER);")]
+        monkeypatch.setattr(migrate, "available", lambda: newer)
+    with pytest.raises(StoreRefused, match="found a backup; move it elsewhere, then `fanka restore` it"):
+        open_store(used, load_config(used.config_path))
+    assert used.ledger_path.read_bytes() == backup.read_bytes()
+    used.ledger_path.rename(tmp_path / "moved")
+    assert put_back(tmp_path / "moved", used).history == 2
 
 
 def test_what_the_backup_says_of_itself_does_not_stay_in_the_ledger(used, backup):

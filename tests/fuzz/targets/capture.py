@@ -32,7 +32,8 @@ def run(data: bytes) -> str:
     try:
         read_key(data[:200].decode("latin-1").replace("\0", ""))
     except InputError as error:
-        assert data[:200].hex() not in str(error)
+        # What may be a key is never repeated; two digits may stand in any sentence.
+        assert len(data) < 8 or data[:200].hex() not in str(error)
     kinds = sorted({str(one.piece.kind) for one in shown if one.piece is not None})
     return f"{' '.join(kinds)} {'faults' if faults else ''} {'ok' if document['ok'] else ''}"
 

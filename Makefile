@@ -67,6 +67,10 @@ flood: $(STAMP) ## honest terminals while others attack
 mutants: $(STAMP) ## bugs planted on purpose: the rigs have to find each
 	@$(BIN)/python -m tests.mutants $(RIG_OPTIONS)
 
+coverage: $(STAMP) ## every branch of protocol, ledger and rules is run by a test, or this fails
+	@$(BIN)/python -m pytest -q -n $(JOBS) --cov=protocol --cov=server.ledger --cov-branch --cov-fail-under=100 \
+		--cov-report=term-missing:skip-covered tests/protocol tests/security tests/server tests/tools tests/torture
+
 format: $(STAMP) ## put the source into its one format
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .

@@ -42,8 +42,8 @@ from server.stores import is_embedded, open_postgres, place_of
 RESTORING: Final = ".restoring"
 WRITING: Final = ".writing"
 ASIDE: Final = ".before-restore-"
-NOTES: Final = (*BACKUP_ROWS, "probe", "rollback_seen")
-"""Rows of `meta` that say something about the backup, or the host before: not about the ledger that is restored."""
+NOTES: Final = (*BACKUP_ROWS, "probe")
+"""Rows of `meta` that say something about the backup, or the disk before: not about the ledger that is restored."""
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,6 @@ from server.handlers import HANDLERS, Handler
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.ledger import Ledger
 from server.ledger.model import Decision, Outcome
-from server.ledger.store import StorePaused
 from server.metrics import Metrics
 
 log = structlog.get_logger("service")
@@ -111,13 +110,10 @@ class Service:
     async def adopt_key(self, terminal: TerminalNumber, key_version: int) -> bool:
         """Whether the key that a handshake has proved is in force, now that a waiting one has been put in force.
 
-        While the ledger cannot be written a waiting key stays one, and is as good: the next handshake puts it in force.
+        Raises StorePaused while the ledger cannot be written: then there must be no READY, which makes the terminal
+        forget the key before.
         """
-        try:
-            return await self._gate.call(self._enroller.adopt_key, terminal.to_int(), key_version)
-        except StorePaused as error:
-            log.error("a proved key could not be put in force yet", terminal=str(terminal), error=str(error))
-            return True
+        return await self._gate.call(self._enroller.adopt_key, terminal.to_int(), key_version)
 
     def _refuse(self, terminal: TerminalNumber, message: Message, expected: str) -> Reject:
         """A message type that this session may not send."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from server.config import Config, load_config
+from server.ledger.copy import is_unfinished
 from server.ledger.sqlite import SqliteStore
 from server.ledger.sqlite_copy import is_backup
 from server.ledger.store import Store, StoreRefused
@@ -87,11 +88,16 @@ def create_store(folder: DataFolder, postgres: str = "") -> None:
 
 
 def open_postgres(dsn: str, *, readonly: bool = False, create: bool = True) -> PostgresStore:
-    """The store in a database. StoreRefused, too, if its driver is not installed."""
+    """The store in a database. StoreRefused, too, if its driver is not installed, or without `create` if a restore has
+    left it half made."""
     _check_driver()
     from server.ledger.postgres import PostgresStore, Timing  # noqa: PLC0415 - the driver is optional
 
-    return PostgresStore(dsn, Timing(time.monotonic, time.sleep), readonly=readonly, create=create)
+    store = PostgresStore(dsn, Timing(time.monotonic, time.sleep), readonly=readonly, create=create)
+    if not create and is_unfinished(store):
+        store.close()
+        raise StoreRefused(f"{store.address}: expected a ledger, found a restore that was interrupted; do it again")
+    return store
 
 
 def _check_driver() -> None:

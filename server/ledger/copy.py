@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 from server.ledger.store import Row, Store, StoreRefused
 from server.ledger.walk import Progress
 
+UNFINISHED: Final = "copy_unfinished"
+"""Row of `meta` in a ledger that is still being filled: it is empty, and must not be served in the place of another."""
 VALUES_MAX: Final = 8_000
 """Placeholders in one statement: a quarter of what SQLite takes, and a bound on the rows held in memory."""
 
@@ -57,15 +59,23 @@ TABLES: Final = (
 def copy_ledger(source: Store, target: Store, on_progress: Progress | None = None) -> None:
     """Copy all rows of `source`, as of one snapshot, into `target`, which holds no transfer yet.
 
-    All of it is one commit of the target: whatever fails, it is as empty as before. `on_progress(transfers done,
-    transfers in all)` is called now and then. Raises StoreRefused if the target is in use, or what the stores raise.
+    All of it is one commit of the target: whatever fails, it is as empty as before, and marked as unfinished.
+    `on_progress(transfers done, transfers in all)` is called now and then. Raises StoreRefused if the target is in use,
+    or what the stores raise.
     """
     if target.execute("SELECT count(*) FROM transfers")[0][0] or target.execute("SELECT count(*) FROM terminals")[0][0]:
         raise StoreRefused("copy: expected an empty ledger to copy into, found one in use")
+    with target.transaction():
+        target.execute("INSERT INTO meta VALUES (?, '') ON CONFLICT (name) DO NOTHING", (UNFINISHED,))
     with source.snapshot(), target.transaction():
         for table in TABLES:
             target.execute(f"DELETE FROM {table.name}")  # noqa: S608 - the names are our own; a new store has a few rows
             _copy_table(source, target, table, on_progress)
+
+
+def is_unfinished(store: Store) -> bool:
+    """Whether a copy into this ledger was begun and not finished."""
+    return bool(store.execute("SELECT count(*) FROM meta WHERE name = ?", (UNFINISHED,))[0][0])
 
 
 def _copy_table(source: Store, target: Store, table: Table, on_progress: Progress | None) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from server.ledger import recovery
+from server.ledger import recovery, rollback
 from server.ledger.batch import Batch
 from server.ledger.model import (
     FUNDING_ACCOUNT,
@@ -192,8 +192,9 @@ class Ledger:
         """
         opened = Recovery(self.history + 1, now_ms, self._head_seq + 1, 0)
         with self.store.transaction():
-            recovery.begin(self.store, opened)
-        self.recovery, self.epoch = opened, self._newest_epoch()
+            epoch = recovery.begin(self.store, opened)
+            rollback.forget(self.store)
+        self.recovery, self.epoch = opened, epoch
         return opened.history
 
     def recovery_open(self, now_ms: int) -> bool:

@@ -261,6 +261,9 @@ class PostgresStore:
             except BaseException:
                 db.close()
                 raise
+        except StoreRefused as error:
+            # It was fit when this store was opened: a fail-over is under way, or the old session takes long to end.
+            raise StoreAway(str(error)) from error
         finally:
             # From its end on: an attempt that nobody answers lasts longer than the pause.
             self._not_before_s = self._timing.clock_s() + self._backoff_s

@@ -60,8 +60,8 @@ def recoveries(store: Store) -> list[Recovery]:
     return [Recovery(*row) for row in rows]
 
 
-def begin(store: Store, recovery: Recovery) -> None:
-    """Write down a new history and raise the epoch. Inside the caller's transaction."""
+def begin(store: Store, recovery: Recovery) -> int:
+    """Write down a new history and raise the epoch; what that is now. Inside the caller's transaction."""
     store.execute(
         "INSERT INTO histories (history, opened_at_ms, first_seq) VALUES (?, ?, ?)",
         (recovery.history, recovery.opened_at_ms, recovery.first_seq),
@@ -77,6 +77,7 @@ def begin(store: Store, recovery: Recovery) -> None:
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, str(value)),
         )
+    return epoch
 
 
 def end(store: Store, history: int, now_ms: int) -> None:

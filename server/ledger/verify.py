@@ -140,40 +140,58 @@ def _terminal(terminal_id: int) -> str:
 _BROKEN_REFERENCES: Final = (
     (
         "card {}: belongs to no customer",
-        "SELECT token FROM cards WHERE account_id NOT IN (SELECT account_id FROM customers)",
+        (
+            "SELECT token FROM cards WHERE NOT EXISTS"
+            " (SELECT 1 FROM customers WHERE customers.account_id = cards.account_id)"
+        ),
     ),
     (
         "customer {}: has no customer account",
-        "SELECT student_number FROM customers WHERE account_id NOT IN (SELECT account_id FROM accounts WHERE kind = 2)",
+        (
+            "SELECT student_number FROM customers WHERE NOT EXISTS"
+            " (SELECT 1 FROM accounts WHERE accounts.account_id = customers.account_id AND kind = 2)"
+        ),
     ),
     (
         "account {}: a customer's, but nobody's",
-        "SELECT account_id FROM accounts WHERE kind = 2 AND account_id NOT IN (SELECT account_id FROM customers)",
+        (
+            "SELECT account_id FROM accounts WHERE kind = 2 AND NOT EXISTS"
+            " (SELECT 1 FROM customers WHERE customers.account_id = accounts.account_id)"
+        ),
     ),
     (
         "merchant {}: has no merchant account",
-        "SELECT merchant_id FROM merchants WHERE account_id NOT IN (SELECT account_id FROM accounts WHERE kind = 3)",
+        (
+            "SELECT merchant_id FROM merchants WHERE NOT EXISTS"
+            " (SELECT 1 FROM accounts WHERE accounts.account_id = merchants.account_id AND kind = 3)"
+        ),
     ),
     (
         "account {}: a merchant's, but nobody's",
-        "SELECT account_id FROM accounts WHERE kind = 3 AND account_id NOT IN (SELECT account_id FROM merchants)",
+        (
+            "SELECT account_id FROM accounts WHERE kind = 3 AND NOT EXISTS"
+            " (SELECT 1 FROM merchants WHERE merchants.account_id = accounts.account_id)"
+        ),
     ),
     (
         "terminal {}: belongs to no merchant",
-        "SELECT terminal_id FROM terminals WHERE merchant_id NOT IN (SELECT merchant_id FROM merchants)",
+        (
+            "SELECT terminal_id FROM terminals WHERE NOT EXISTS"
+            " (SELECT 1 FROM merchants WHERE merchants.merchant_id = terminals.merchant_id)"
+        ),
     ),
     (
         "transfer {}: its merchant account is no merchant's",
         (
-            "SELECT seq FROM transfers WHERE merchant_account_id <> 0"
-            " AND merchant_account_id NOT IN (SELECT account_id FROM merchants)"
+            "SELECT seq FROM transfers WHERE merchant_account_id <> 0 AND NOT EXISTS"
+            " (SELECT 1 FROM merchants WHERE merchants.account_id = transfers.merchant_account_id)"
         ),
     ),
     (
         "transfer {}: approved, but its payer is no customer",
         (
-            "SELECT seq FROM transfers WHERE decision = 0 AND account_id <> 0"
-            " AND account_id NOT IN (SELECT account_id FROM customers)"
+            "SELECT seq FROM transfers WHERE decision = 0 AND account_id <> 0 AND NOT EXISTS"
+            " (SELECT 1 FROM customers WHERE customers.account_id = transfers.account_id)"
         ),
     ),
     (
@@ -185,7 +203,8 @@ _BROKEN_REFERENCES: Final = (
     ),
     ("account {}: of no known kind", "SELECT account_id FROM accounts WHERE kind NOT IN (1, 2, 3, 4)"),
 )
-"""What is named, and the rows that lack what they point to."""
+"""What is named, and the rows that lack what they point to. NOT EXISTS and not NOT IN: PostgreSQL would read the whole
+other table for every row as soon as that does not fit into its work_mem."""
 
 
 def _check_references(store: Store, findings: Findings) -> None:

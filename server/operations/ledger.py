@@ -51,10 +51,8 @@ class LedgerDesk:
 
         Terminals upload what is missing here when they connect next: so every session that is open is ended.
         """
-        desk, store = self._desk, self._desk.ledger.store
+        desk = self._desk
         history = desk.ledger.open_history(desk.now_ms())
-        with desk.transaction():
-            rollback.forget(store)
         terminals = 0
         after = -1
         while page := desk.registry.terminals(after=after, limit=PAGE_MAX):

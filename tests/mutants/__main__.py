@@ -18,6 +18,26 @@ from tests.rigs import counters
 RIG_TIMEOUT_S: Final = 600
 """A rig that hangs on a mutant has found it: the system made no progress."""
 
+TELLING: Final = (
+    "FAILED",
+    "I1:",
+    "I2:",
+    "I3:",
+    "I4:",
+    "I5:",
+    "I6:",
+    "I7:",
+    "I8:",
+    "I9:",
+    "I10:",
+    "I12:",
+    "I18:",
+    "lost",
+    "Error",
+)
+"""In the first line with one of these a rig says what it has found."""
+WORDS_SHOWN: Final = 120
+
 
 def copy_tree(to: Path) -> None:
     """Every file that is tracked, or new and not ignored."""
@@ -57,8 +77,11 @@ def found_by(rig: str, tree: Path) -> tuple[bool, str]:
         )
     except subprocess.TimeoutExpired:
         return True, "no end"
-    lines = [line for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]
-    return ran.returncode != 0, lines[-1][:150] if lines else ""
+    lines = [line.strip() for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]
+    if ran.returncode == 0:
+        return False, lines[-1][:WORDS_SHOWN] if lines else ""
+    telling = (line for line in lines if any(word in line for word in TELLING))
+    return True, next(telling, lines[-1] if lines else "")[:WORDS_SHOWN]
 
 
 def main(arguments: list[str] | None = None) -> int:

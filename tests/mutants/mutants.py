@@ -27,11 +27,11 @@ class Mutant(NamedTuple):
 
 
 RIGS: Final[dict[str, tuple[str, ...]]] = {
-    "simulation": ("-m", "tests.simulation", "--seeds", "60"),
+    "simulation": ("-m", "tests.simulation", "--seeds", "50", "--small", "--no-shrink"),
     "torture": ("-m", "tests.torture", "--points", "1500"),
     "kill": ("-m", "tests.kill", "--kills", "4"),
-    "security": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/security", "tests/protocol"),
-    "machines": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/server/ledger"),
+    "security": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/protocol", "tests/security"),
+    "machines": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/server/ledger/test_ledger.py"),
 }
 """How each rig is run on a mutant: small, for most bugs are found at once."""
 

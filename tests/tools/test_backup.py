@@ -315,7 +315,7 @@ def test_two_at_a_time_under_one_name(used, place):
 
 
 def test_one_that_ends_while_the_next_begins_under_its_name_stays_whole(used, place, monkeypatch):
-    """The next has opened the unfinished file; before it has the lock, that file gets its name, and the lock is free."""
+    """The next has opened the unfinished file; before it has the lock, that file gets its name and the lock is free."""
     back_up(used, place / "first")
     whole = (place / "first").read_bytes()
     (place / "first").rename(place / "b.unfinished")

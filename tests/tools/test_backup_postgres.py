@@ -7,10 +7,13 @@ import json
 
 import pytest
 
+import server.restore
+from server.config import load_config
 from server.folder import DataFolder
 from server.ledger.copy import TABLES
+from server.ledger.store import StoreRefused
 from server.ledger.verify import verify
-from server.stores import open_ledger, open_postgres
+from server.stores import open_ledger, open_postgres, open_store
 from tests.postgres import shared_server
 from tests.server.busy_folder import busy_folder, ledger_of, sell, sell_on
 from tests.tools.test_backup import NOW_MS, back_up, names
@@ -118,13 +121,29 @@ def test_a_failure_leaves_the_database_empty(used, tmp_path):
         if what == "filling":
             raise OSError("the power is gone")
 
-    import server.restore
-
     with pytest.raises(OSError, match="the power"):
         server.restore.restore(path, used, now_ms=NOW_MS, show=fail)
     with contextlib.closing(open_postgres(dsn)) as store:
         assert store.head()[0] == 0
         assert store.execute("SELECT count(*) FROM customers") == [(0,)]
+    assert_restored(used, path, put_back(path, used))
+
+
+@pytest.mark.slow
+def test_what_a_killed_restore_has_begun_is_not_served(used, tmp_path):
+    """Its tables are there before its rows: an empty ledger in the place of the lost one, were it not for the mark."""
+    path, _ = back_up(used, tmp_path / "b")
+    move_to(used, shared_server().new_database())
+
+    def kill(what, _done, _total):
+        if what == "filling":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        server.restore.restore(path, used, now_ms=NOW_MS, show=kill)
+    for readonly in (False, True):
+        with pytest.raises(StoreRefused, match="a restore that was interrupted; do it again"):
+            open_store(used, load_config(used.config_path), readonly=readonly)
     assert_restored(used, path, put_back(path, used))
 
 

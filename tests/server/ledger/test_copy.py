@@ -78,10 +78,15 @@ def test_a_ledger_in_use_is_not_copied_over(source, target):
     assert contents(target) == before
 
 
-def test_a_failure_leaves_the_target_as_it_was(source, target):
+def test_a_failure_leaves_the_target_empty_and_marked(source, target):
     before = contents(target)
     source.execute("PRAGMA ignore_check_constraints = 1")
     source.execute("UPDATE accounts SET balance_fen = -1 WHERE account_id = 1000000")
+    assert not copy.is_unfinished(target)
     with pytest.raises(StoreConflict):
         copy_ledger(source, target)
-    assert contents(target) == before
+    assert contents(target) == before | {"meta": [(copy.UNFINISHED, "")]}
+    source.execute("UPDATE accounts SET balance_fen = 0 WHERE account_id = 1000000")
+    copy_ledger(source, target)
+    assert contents(target) == contents(source)
+    assert not copy.is_unfinished(target)

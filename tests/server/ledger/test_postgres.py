@@ -13,6 +13,7 @@ from psycopg import errors
 from server import stores
 from server.folder import DataFolder
 from server.ledger import checks, migrate, postgres_link, postgres_sets
+from server.ledger import verify as ledger_verify
 from server.ledger.ledger import Ledger
 from server.ledger.model import Account, AccountKind, Decision
 from server.ledger.postgres import PostgresStore, translated
@@ -515,6 +516,13 @@ def test_the_identity_index_is_used_however_young_the_statistics(dsn, store):
     )
     assert "Seq Scan on transfers" not in plan, plan
     assert "transfers_identity" in plan, plan
+
+
+@pytest.mark.parametrize("sql", [sql for _, sql in ledger_verify._BROKEN_REFERENCES])
+def test_no_reference_is_looked_up_by_reading_a_table_for_every_row(store, sql):
+    """What `NOT IN` does as soon as the other table does not fit into work_mem: 140,000 customers, by default."""
+    store.execute("SET work_mem = '64kB'")
+    assert "SubPlan" not in str(store.execute(f"EXPLAIN {sql}"))
 
 
 def test_accounts_unknown_to_the_database_are_not_made_by_saving(store):

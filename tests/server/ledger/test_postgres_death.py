@@ -18,7 +18,18 @@ from server.ledger.store import StoreAway, StoreBroken, StoreRefused
 from tests.postgres import PostgresServer, shared_server
 from tests.postgres_proxy import CuttingProxy
 from tests.server.ledger import audit
-from tests.server.ledger.campus import ANN, NO_LIMITS, START_FEN, apply, balance, contents, decide, open_campus, sale
+from tests.server.ledger.campus import (
+    ANN,
+    NO_LIMITS,
+    NOW_MS,
+    START_FEN,
+    apply,
+    balance,
+    contents,
+    decide,
+    open_campus,
+    sale,
+)
 
 COMMIT = b"COMMIT\0"
 
@@ -287,6 +298,25 @@ def test_a_session_the_server_does_not_know_to_be_dead_is_ended_first(ledger, ds
 # --------------------------------------------------------------------------------------------------- back-off
 
 
+def test_what_is_committed_is_known_to_the_ledger_though_the_server_is_away_at_once(ledger, monkeypatch):
+    """Otherwise the host would go on in the history before, and could open no other until its next start."""
+    transaction = ledger.store.transaction
+
+    @contextmanager
+    def then_away():
+        with transaction():
+            yield
+        end_session(ledger)
+        monkeypatch.setattr(Address, "connect", no_answer)
+
+    def no_answer(_address, *, readonly):
+        raise StoreAway("no answer")
+
+    monkeypatch.setattr(ledger.store, "transaction", then_away)
+    assert ledger.open_history(NOW_MS) == ledger.history == 2
+    assert ledger.recovery_open(NOW_MS)
+
+
 def test_a_server_that_is_away_is_not_besieged(ledger, dsn, proxy, clock):
     """Each batch asks; connections are tried ever more rarely, and the first one after it is back goes through."""
     before = seen(dsn)
@@ -339,6 +369,22 @@ def test_a_server_that_crashes_and_recovers(clock):
         server.start()
         check_goes_on(ledger, 100)
         store.close()
+
+
+def test_a_standby_met_in_the_middle_of_a_fail_over_is_waited_for(clock):
+    """It is about to become the primary. A host that ended here would end again at each start until then."""
+    with PostgresServer() as server:
+        ledger = open_campus(PostgresStore(server.new_database(), clock.timing()))
+        decide(ledger, sale(1, 100))
+        server.stop()
+        (server.data / "standby.signal").touch()
+        server.start()
+        with pytest.raises(StoreAway, match="expected the primary, got a standby"):
+            decide(ledger, sale(2, 250))
+        server.sql("SELECT pg_promote()")
+        clock.now_s += postgres.BACKOFF_MAX_S
+        check_goes_on(ledger, 100)
+        ledger.store.close()
 
 
 # ---------------------------------------------------------------------------------------------------- fencing

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from protocol import TerminalNumber
 from server.ledger import rollback
 from server.ledger.recovery import RECOVERY_WINDOW_MS
 from server.ledger.rollback import Rollback
+from server.ledger.store import StoreFull
 
 SEEN = Rollback(TerminalNumber(3, 58).to_int(), 9, 4, 1_789_000_000_000)
 
@@ -40,6 +43,22 @@ def test_a_recovery_opened_by_hand(office):
     assert found["epoch"] == office.ledger.epoch > SEEN.seen_epoch
     office.now_ms += RECOVERY_WINDOW_MS
     assert office.call("ledger.show")["uploads_until_ms"] == 0
+
+
+def test_a_recovery_opened_by_hand_is_one_commit(office, monkeypatch):
+    """Half of it would be a new history that no terminal is told of, and an answer that says "nothing was changed"."""
+    office.call("merchant.add", name="一食堂")
+    office.call("terminal.enrol_many", first="3-1", count=3, merchant_id=1)
+    rollback.note(office.store, SEEN)
+    before = office.call("ledger.show")
+
+    def full(_store):
+        raise StoreFull("database or disk is full")
+
+    monkeypatch.setattr(rollback, "forget", full)
+    with pytest.raises(StoreFull):
+        office.call("ledger.recover")
+    assert office.call("ledger.show") == before
 
 
 def test_a_recovery_is_closed_once(office):

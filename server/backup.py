@@ -334,6 +334,16 @@ def kek_place(folder: DataFolder, to: Path, backup: Path | None) -> Path:
     return path
 
 
+def check_apart(folder: DataFolder, to: Path) -> None:
+    """Raise BackupError if a backup to the file or folder `to` would stand beside the ledger or kek.key."""
+    place = (to if to.is_dir() else to.parent).resolve()
+    if place in (folder.path.resolve(), folder.kek_path.resolve().parent) or (place / folder.kek_path.name).exists():
+        raise BackupError(
+            f"{to}: expected a place apart from the ledger and kek.key: whoever finds a backup together with kek.key"
+            " has the keys of all terminals, and what is lost with the ledger is no backup of it"
+        )
+
+
 def copy_kek(folder: DataFolder, path: Path) -> str:
     """Copy the key-encryption key to a new file for its owner alone; its fingerprint. Raises KeyFault or OSError."""
     files = KekFiles(folder.kek_path)

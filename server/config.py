@@ -154,6 +154,8 @@ def load_config(path: Path) -> Config:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: expected a configuration file, found none; `fanka init` writes one") from None
+    except PermissionError:
+        raise ConfigError(f"{path}: cannot be read: permission denied: look at its owner and permissions") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     return parse_config(text, str(path))

@@ -79,7 +79,19 @@ class DataFolder:
 
     def check(self) -> None:
         """Raise FolderError unless this looks like a data folder."""
-        if not self.config_path.is_file():
+        try:
+            is_there = self.config_path.is_file()
+            left = [path.name for path in (self.kek_path, self.ledger_path) if path.exists()]
+        except PermissionError:
+            raise FolderError(
+                f"{self.path}: cannot be read: permission denied: look at its owner and permissions"
+            ) from None
+        if not is_there and left:
+            raise FolderError(
+                f"{self.path}: expected a data folder with fanka.toml, found {left[0]} without it; bring it back from a"
+                f" backup: `fanka restore BACKUP {self.path} --replace` (if `fanka init` was cut off: choose another)"
+            )
+        if not is_there:
             raise FolderError(
                 f"{self.path}: expected a data folder with fanka.toml; `fanka init {self.path}` makes one"
             )

@@ -32,7 +32,8 @@ QUEUE_PATIENCE_S: Final = 2.0
 """Longest a request waits for its commit to begin: a terminal gives up after ANSWER_TIMEOUT_S, three seconds, and a
 sale booked after that is one to be looked up or reversed."""
 PROBE_EVERY_S: Final = 5.0
-"""How often an unhealthy ledger is tried."""
+"""How often an unhealthy ledger is tried, and how long nothing may have been committed before a healthy one is asked
+whether its database is there."""
 FAULT_LINE_EVERY_S: Final = 1.0
 """Least time between two log lines about a ledger that cannot be written; the counter has them all."""
 BUSY: Final = Outcome(Decision.BUSY)
@@ -126,7 +127,7 @@ class Gate:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._gather_s = gather_s
-        self._next_commit_s = self._next_fault_line_s = 0.0
+        self._next_commit_s = self._next_fault_line_s = self._committed_s = 0.0
         self._commands: deque[_Waiting] = deque()
         self._calls: deque[_Waiting] = deque()
         self._wanted = trio.Event()
@@ -169,13 +170,16 @@ class Gate:
                     await self._run_batch()
 
     async def probe(self) -> None:
-        """While unhealthy, try now and then whether the ledger can be written again: perhaps nobody sells."""
+        """Perhaps nobody sells: while unhealthy, try now and then whether the ledger can be written again; otherwise
+        ask whether its database is still there."""
         while True:
             await trio.sleep(PROBE_EVERY_S)
-            if not self.healthy:
-                with suppress(StorePaused):
+            with suppress(StorePaused):
+                if not self.healthy:
                     await self.call(self._ledger.probe)
                     self.healthy = True
+                elif trio.current_time() - self._committed_s >= PROBE_EVERY_S:
+                    await self.call(self._ledger.store.ping)
 
     async def _run_calls(self) -> None:
         taken = [self._calls.popleft() for _ in range(min(len(self._calls), self._batch_max))]
@@ -198,6 +202,7 @@ class Gate:
             outcomes: Sequence[Outcome] = await self._executor.run(self._commit, commands)
             if self._ledger.head_seq != head_seq:
                 self.healthy = True  # queries and repeats succeed on a full disk too, and prove nothing
+                self._committed_s = trio.current_time()
         except StoreError as error:
             self._note_fault(error)
             outcomes = [FAULT] * len(batch)

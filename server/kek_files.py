@@ -36,6 +36,8 @@ def load_kek(path: Path) -> bytes:
             f"{path}: expected the key-encryption key, found no file; restore it from the backup of the keys:"
             " without it every terminal has to be enrolled again"
         ) from None
+    except PermissionError:
+        raise KeyFault(f"{path}: cannot be read: permission denied: look at its owner and permissions") from None
     except (OSError, UnicodeDecodeError) as error:
         # The error of a decoder shows the bytes it met: they may be those of a key.
         why = error if isinstance(error, OSError) else "they are no ASCII text"

@@ -8,6 +8,7 @@ terminals that have sold since.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,10 @@ def restore(
             for path, content in missing.items():  # before the ledger: a folder that has one can be served
                 _write_whole(path, content)
             aside = _put_in_place(folder, load_config(folder.config_path).ledger.postgres, show)
+        except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:
+                error.filename = str(folder.path)  # a write knows only its descriptor
+            raise
         finally:
             _unlink_all(_restoring(folder))
     return msgspec.structs.replace(restored, ledger=place_of(folder), moved_aside=[str(path) for path in aside])

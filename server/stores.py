@@ -72,8 +72,8 @@ def without_password(dsn: str) -> str:
 def create_store(folder: DataFolder, postgres: str = "") -> None:
     """A new, empty ledger for a new folder. StoreRefused if there is one in that database already."""
     if not postgres:
+        folder.ledger_path.touch(0o600, exist_ok=False)  # its owner's alone before there is anything in it
         SqliteStore(folder.ledger_path).close()
-        folder.ledger_path.chmod(0o600)
         return
     store = open_postgres(postgres)
     try:

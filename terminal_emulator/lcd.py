@@ -32,6 +32,7 @@ LINK_STATE: Final = {
     Link.UNREACHABLE: N_("No network"),
     Link.LOST: N_("Line lost"),
     Link.TIMEOUT: N_("No answer"),
+    Link.BUSY: N_("Host is busy"),
     Link.REFUSED: N_("Refused"),
     Link.GARBLED: N_("Bad line"),
 }
@@ -40,6 +41,7 @@ LINK_ACTION: Final = {
     Link.UNREACHABLE: N_("Check the cable"),
     Link.LOST: N_("Check the cable"),
     Link.TIMEOUT: N_("Please wait"),
+    Link.BUSY: N_("Please wait"),
     Link.REFUSED: N_("Register it"),
     Link.GARBLED: N_("Call the manager"),
 }

@@ -108,7 +108,8 @@ async def _receive(stream: trio.abc.Stream, connection: Connection) -> Message:
             refused = error.reason is Reason.TAG
             raise LinkError(Link.REFUSED if refused else Link.GARBLED, str(error), wrong_key=refused) from None
         if isinstance(event, PeerClosed):
-            raise LinkError(Link.REFUSED, "the host closed during the handshake")
+            # Whoever is refused gets a CHALLENGE first: this host is crowded or stopping, or its database is away.
+            raise LinkError(Link.BUSY, "the host closed during the handshake")
         assert not isinstance(event, Refused)
         if isinstance(event, Discarded):
             continue  # noise on the line, which an open session survives: only a key is fetched in one
@@ -441,9 +442,14 @@ async def enrol(
             await stream.send_all(connection.send(EnrolRequest(serial_number=serial_number)))
             answer = await _receive(stream, connection)
     except (LinkError, trio.BrokenResourceError) as error:
+        if isinstance(error, LinkError) and error.wrong_key:
+            raise EnrolError(
+                f"terminal {terminal}: the host did not accept the code ({error}). A code works once, for some "
+                "minutes: ask for a new one, and check the terminal number"
+            ) from None
         raise EnrolError(
-            f"terminal {terminal}: the host did not accept the code ({error}). A code works once, for some "
-            "minutes: ask for a new one, and check the terminal number"
+            f"terminal {terminal}: the connection ended before the host had answered ({error}): try the same code "
+            "again; if the host does not accept it then, ask for a new one"
         ) from None
     finally:
         await trio.aclose_forcefully(stream)

@@ -42,7 +42,8 @@ class Link(StrEnum):
     UNREACHABLE = "unreachable"  # no connection: cable, switch, address, or the host is down
     LOST = "lost"  # the connection broke
     TIMEOUT = "timeout"  # connected, but no answer in time
-    REFUSED = "refused"  # handshake refused: terminal not registered, revoked, or wrong key
+    BUSY = "busy"  # the host closed during the handshake: crowded, stopping, its database away. No refusal
+    REFUSED = "refused"  # the host proved itself with another key: terminal not registered, revoked, or wrong key
     GARBLED = "garbled"  # the host's bytes broke the protocol (another version, a damaged line)
 
 

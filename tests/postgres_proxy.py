@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,9 @@ class CuttingProxy:
     """Listens on a Unix socket of its own folder; use as a context manager.
 
     `cut_at`: when a client sends these bytes, its line is cut once. With `answer_lost` the server gets them and does
-    them first, with `server_unaware` it gets them and never notices that the client is gone. `refusals`: so many
-    connections are turned away after that. `other_process`: names another process number than the server's, as a
-    connection pooler does.
+    them first, with `server_unaware` it gets them and never notices that the client is gone, who is cut off when
+    `server_is_there` says that the server has come that far. `refusals`: so many connections are turned away after
+    that. `other_process`: names another process number than the server's, as a connection pooler does.
     """
 
     def __init__(self, server: PostgresServer) -> None:
@@ -31,6 +32,7 @@ class CuttingProxy:
         self.folder = Path(tempfile.mkdtemp(prefix="fanka-cut-"))
         self.cut_at: bytes | None = None
         self.answer_lost = self.server_unaware = False
+        self.server_is_there: Callable[[], object] = lambda: True
         self.refusals = 0
         self.cuts = 0
         self.other_process = False
@@ -79,6 +81,8 @@ class CuttingProxy:
                     if self.server_unaware:
                         server.sendall(data)
                         cut.set()
+                        while not self.server_is_there():
+                            pass
                         _hang_up(client)
                         return
                     if not self.answer_lost:
@@ -91,8 +95,10 @@ class CuttingProxy:
     def _answers(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(CHUNK):
-                if cut.is_set():
-                    break  # it is done, and nobody will hear of it
+                if cut.is_set():  # it is done, and nobody will hear of it
+                    if self.server_unaware:
+                        return
+                    break
                 if self.other_process and (at := data.find(KEY_DATA)) >= 0:
                     first = at + len(KEY_DATA)
                     data = data[:first] + bytes([data[first] ^ 1]) + data[first + 1 :]

@@ -27,7 +27,7 @@ def backup(
     data: Path | None = None,
     /,
     *,
-    to: Path | None = None,
+    to: str | None = None,
     keep: PositiveInt | None = None,
     keys_to: Annotated[Path | None, Parameter(name="--keys-to")] = None,
     json: AsJson = False,
@@ -48,27 +48,31 @@ def backup(
         Copy kek.key there, or only that: a new file, or a folder, apart from the ledger's backups. Without this key
         every terminal has to be enrolled again; whoever has it and a backup has the keys of all terminals.
     """
-    from server.backup import BackupBad, copy_kek, kek_place, prune
+    from server.backup import BackupBad, check_apart, copy_kek, kek_place, prune
     from tools.faults import InputError, explained
 
     with explained():
         if to is None and keys_to is None:
             raise InputError("backup: expected --to FILE or --to FOLDER (or --keys-to FILE), got neither")
-        if keep is not None and (to is None or not to.is_dir()):
+        place = Path(to) if to is not None else None
+        if to is not None and to.endswith("/") and not Path(to).is_dir():
+            raise InputError(f"backup: --to: expected a folder, found none called {to}; make it first")
+        if keep is not None and (place is None or not place.is_dir()):
             raise InputError(f"backup: --keep: expected --to to name a folder that is there, got {to}")
         folder = data_folder(data)
-        keys = kek_place(folder, keys_to, to) if keys_to is not None else None
+        keys = kek_place(folder, keys_to, place) if keys_to is not None else None
         step_aside()
         result: dict[str, Any] = {}
-        if to is not None:
+        if place is not None:
+            check_apart(folder, place)
             try:
-                path, result = _ledger(folder, to, quiet=json)
+                path, result = _ledger(folder, place, quiet=json)
             except BackupBad as bad:
                 sentence = "no backup was made: the ledger's books do not hold; keep the data folder, find out why"
                 print_checks(bad.checks, {"backup": None}, sentence, as_json=json)
                 return BAD
             if keep is not None:
-                result["deleted"] = [str(gone) for gone in prune(to, keep, path)]
+                result["deleted"] = [str(gone) for gone in prune(place, keep, path)]
         if keys is not None:
             result |= {"keys": str(keys), "keys_fingerprint": copy_kek(folder, keys)}
     if json:

@@ -151,7 +151,7 @@ def look_at_folder(data: Path | None) -> Iterator[Finding]:
         folder = find_folder(data, os.environ.get("FANKA_DATA"), Path.cwd())
     except FolderError as error:
         level: Level = "bad" if data is not None or os.environ.get("FANKA_DATA") else "warn"
-        yield Finding("folder", level, str(error), "create one: fanka init")
+        yield Finding("folder", level, str(error), "fanka init creates one; a damaged one wants its backup")
         return
     yield _look_at_permissions(folder)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Final
+from typing import Final, NoReturn
 
 import cyclopts
 
@@ -40,18 +40,41 @@ for _number, (_name, (_place, _help)) in enumerate(COMMANDS.items()):
 def main() -> None:
     """Entry point of the console script.
 
-    A command line that cannot be understood ends with 2, as every bad input; Ctrl-C with one line and 130.
+    A command line that cannot be understood ends with 2, as every bad input, and so does an output that cannot be
+    written; Ctrl-C with one line and 130.
     """
     try:
-        app(exit_on_error=False)
+        try:
+            app(exit_on_error=False)
+        finally:
+            flush_output()
     except cyclopts.CycloptsError:
         sys.exit(2)  # cyclopts has said what is wrong
     except BaseException as error:
         interrupt = find_interrupt(error)
         if interrupt is None:
+            if isinstance(error, OSError) and error.filename is None:
+                leave_unwritten(error)  # every other is explained by its command
             raise
         print(": ".join(["interrupted", *map(str, interrupt.args)]), file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def flush_output() -> None:
+    """Write out what a command has printed, or end with one line and 2: a full disk is no verdict of the command."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        leave_unwritten(error)
+
+
+def leave_unwritten(error: OSError) -> NoReturn:
+    """Say it, and end."""
+    sys.stdout = None  # it must not be tried again at the end, which would change the exit code
+    print(f'error: standard output: cannot be written, got "{error.strerror or error}"', file=sys.stderr)
+    sys.exit(2)
 
 
 def find_interrupt(error: BaseException) -> KeyboardInterrupt | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -69,6 +70,8 @@ def init(
         try:
             folder = DataFolder.create(data, secrets.token_bytes, changes)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise InputError(f'{data}: expected room on the disk, got "{error.strerror}"; make some') from None
             raise InputError(
                 f"{data}: expected a place where a folder can be made, got"
                 f' "{error.strerror or error}"; choose another place'

@@ -94,6 +94,8 @@ def terminal(
     with explained():
         cards = [read_card(text) for text in card or []]
         steps = None if script is None else parse_script(read_script(script), str(script), dict(cards))
+        if slips is not None:
+            slips.open("a").close()  # before anything is sold or a code used up
         key_file, memory = find_place(place)
         if enrol_code is not None:
             address = (host or "127.0.0.1", port or DEFAULT_PORT)

@@ -94,12 +94,15 @@ def check_ledger(
     """All checks of a ledger file, or of a folder's ledger, with progress on the screen. StoreRefused if it is none."""
     from server.config import ConfigError
     from server.ledger.checks import INTEGRITY, Check
+    from server.ledger.sqlite import SchemaDiffers
     from server.ledger.store import StoreError
     from server.ledger.verify import verify as verify_store
     from server.stores import open_ledger, place_of
 
     try:
         store = open_ledger(ledger)
+    except SchemaDiffers as error:
+        return [Check(INTEGRITY, False, str(error))]
     except (StoreError, ConfigError):
         raise
     except Exception as error:  # the driver has many words for a file that is beyond opening

@@ -64,7 +64,10 @@ def copy_ledger(source: Store, target: Store, on_progress: Progress | None = Non
     or what the stores raise.
     """
     if target.execute("SELECT count(*) FROM transfers")[0][0] or target.execute("SELECT count(*) FROM terminals")[0][0]:
-        raise StoreRefused("copy: expected an empty ledger to copy into, found one in use")
+        raise StoreRefused(
+            f"copy: expected an empty ledger to copy into, found one in use: {target.describe()}; name another, empty"
+            " database in fanka.toml: nothing is ever written over"
+        )
     with target.transaction():
         target.execute("INSERT INTO meta VALUES (?, '') ON CONFLICT (name) DO NOTHING", (UNFINISHED,))
     with source.snapshot(), target.transaction():

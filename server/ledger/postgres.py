@@ -468,6 +468,10 @@ class PostgresStore:
         size_mib, version = self._read(postgres_checks.size_and_version)
         return f"{size_mib} MiB, {self.address} (version {version})"
 
+    def ping(self) -> None:
+        """See `Store`."""
+        self.execute("SELECT 1")
+
     def maintain(self) -> None:
         """Nothing to do between batches: checkpoints and vacuum are the server's own."""
 

@@ -6,6 +6,7 @@ server that is no standby, and nothing in between that would share the session w
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import psycopg
@@ -51,6 +52,10 @@ SECRET: Final = ("password", "sslpassword", "oauth_client_secret")
 """Values in a connection string that let somebody in."""
 
 
+PLACES: Final = ("host", "hostaddr", "port", "dbname")
+"""Where the rest of a password ends up that was written into a URI as it is."""
+
+
 class Address:
     """A connection string (URI or key=value), and what may be said of it."""
 
@@ -62,6 +67,7 @@ class Address:
                 "[ledger] postgres: expected a connection string like postgresql://fanka@db.example/fanka,"
                 " got one that cannot be read (it is not repeated here, for it may hold a password)"
             ) from None
+        _check_shown(given)
         self._parameters: dict[str, Any] = {
             "application_name": "fanka",
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -84,7 +90,8 @@ class Address:
         try:
             connection = Connection.connect(**self._parameters, autocommit=True, cursor_factory=psycopg.RawCursor)
         except psycopg.Error as error:
-            raise StoreAway(f"{self}: expected a connection, got none: {first_line(error)}") from error
+            hint = "; a backup has no password: add it to fanka.toml, or to ~/.pgpass" if _lacks_password(error) else ""
+            raise StoreAway(f"{self}: expected a connection, got none: {first_line(error)}{hint}") from error
         try:
             connection.server_cursor_factory = psycopg.RawServerCursor
             adapt(connection)
@@ -132,6 +139,23 @@ class Address:
             )
 
 
+def _check_shown(given: dict[str, Any]) -> None:
+    """Refuse values that may be the rest of a password: they would be printed, by libpq's errors too."""
+    wrong = [name for name in PLACES if "@" in str(given.get(name) or "")]
+    ports = str(given.get("port") or "").split(",")
+    if not wrong and all(re.fullmatch("[0-9]*", port) for port in ports):
+        return
+    raise StoreRefused(
+        f"[ledger] postgres: expected a connection string like postgresql://fanka@db.example/fanka, got one whose"
+        f" {wrong[0] if wrong else 'port'} is none (it is not repeated here, for it may be part of a password): in a"
+        " URI, a password with @ is written %40, and / is written %2F"
+    )
+
+
+def _lacks_password(error: psycopg.Error) -> bool:
+    return "no password supplied" in str(error)
+
+
 def is_dead(connection: Connection[Any]) -> bool:
     """Whether nothing more can be asked over it."""
     return connection.closed or connection.info.transaction_status == TransactionStatus.UNKNOWN
@@ -145,6 +169,8 @@ def explain(error: psycopg.Error, where: object) -> StoreError | StoreConflict |
         return StoreConflict(text)
     if isinstance(error, errors.DiskFull):
         return StoreFull(f"{text}: free some space on the server, the host goes on by itself")
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+        return StoreRefused(f"{text}: expected the ledger's schema; a backup has the ledger as it was")
     if state[:2] in _TRY_AGAIN:
         return StoreAway(f"{text}: nothing happened")
     if state[:2] in _DAMAGED:

@@ -8,6 +8,7 @@ copied once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import apsw
 
-from server.ledger import migrate, sqlite_sets
+from server.ledger import migrate, sqlite_schema, sqlite_sets
 from server.ledger.batch import GENESIS
 from server.ledger.checks import NAMED_MAX
 from server.ledger.model import Account, Card, Entry, Identity, Side, Terminal, Transfer
@@ -37,6 +38,8 @@ BUSY_TIMEOUT_MS: Final = 5_000
 """How long to wait for a reader that blocks a checkpoint's end, or for a second writer's lock at start."""
 
 
+FREE_MIN_BYTES: Final = 1 << 20
+"""With less room on the disk, that is taken to be why a ledger cannot be opened or written."""
 _BROKEN: Final[tuple[type[apsw.Error], ...]] = (
     apsw.IOError,
     apsw.CorruptError,
@@ -47,6 +50,10 @@ _BROKEN: Final[tuple[type[apsw.Error], ...]] = (
     apsw.LockedError,
     apsw.ProtocolError,
 )
+
+
+class SchemaDiffers(StoreRefused):
+    """A table or index of the ledger is missing, or not as its migration made it."""
 
 
 class SqliteStore:
@@ -79,7 +86,9 @@ class SqliteStore:
             if isinstance(error, apsw.NotADBError):
                 raise StoreRefused(f"{self._path}: expected a Fanka ledger, got no SQLite database") from error
             if isinstance(error, apsw.Error):
-                raise StoreRefused(f"{self._path}: cannot be used: {type(error).__name__}: {error}") from error
+                raise StoreRefused(
+                    f"{self._path}: cannot be used: {type(error).__name__}: {error}{_full(self._path)}"
+                ) from error
             raise
 
     def _prepare(self, readonly: bool, create: bool) -> None:
@@ -117,6 +126,8 @@ class SqliteStore:
                 self._db.execute(
                     "INSERT INTO migrations VALUES (?, ?, ?)", (migration.number, migration.name, migration.checksum)
                 )
+        for difference in sqlite_schema.differences(self._db, with_extra=False):
+            raise SchemaDiffers(f"{self._path}: {difference}: the file is damaged; restore it from a backup")
 
     def _settle(self) -> None:
         """Make durable what the process before left in the WAL, before anything in it is answered again.
@@ -190,10 +201,17 @@ class SqliteStore:
             raise StoreFull(f"{self._path}: {error}: free some space, the host goes on by itself") from error
         except apsw.ConstraintError as error:
             raise StoreConflict(f"{self._path}: {error}") from error
+        except apsw.SQLError as error:
+            # Our statements fit the schema that was found at the start: somebody has changed it since.
+            raise StoreRefused(
+                f"{self._path}: expected the ledger's schema, got: {error}; `fanka verify` looks at it, a backup has"
+                " the ledger as it was"
+            ) from error
         except _BROKEN as error:
             self._broken = True
             raise StoreBroken(
-                f"{self._path}: {type(error).__name__}: {error}: restart to recover from the write-ahead log"
+                f"{self._path}: {type(error).__name__}: {error}{_full(self._path)}: restart to recover from the"
+                " write-ahead log"
             ) from error
 
     def load_transfers(self, identities: Collection[Identity]) -> dict[tuple[Identity, Side], Transfer]:
@@ -236,6 +254,8 @@ class SqliteStore:
         for (line,) in self.execute(f"PRAGMA integrity_check({NAMED_MAX})"):
             if line != "ok":
                 yield str(line)
+        with self._faults():
+            yield from sqlite_schema.differences(self._db)
 
     def repeated_identities(self, limit: int) -> list[tuple[Identity, int, str]]:
         """See `Store`."""
@@ -250,6 +270,9 @@ class SqliteStore:
         """See `Store`."""
         return f"{self._pragma('page_count') * self._pragma('page_size') >> 20} MiB"
 
+    def ping(self) -> None:
+        """See `Store`. There is no server that could go away."""
+
     def maintain(self) -> None:
         """Checkpoint when the WAL has grown large. A reader may keep some of it back: the next call goes on."""
         if self._wal_frames * self._page_size < WAL_LIMIT_BYTES:
@@ -263,6 +286,15 @@ class SqliteStore:
         if self._broken:
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._db.close()
+
+
+def _full(path: str) -> str:
+    """What SQLite does not say of an error: that the disk has no room for the files it needs beside the ledger."""
+    try:
+        found = os.statvfs(Path(path).parent)
+    except OSError:
+        return ""
+    return "; the disk is full: free some space" if found.f_bavail * found.f_frsize < FREE_MIN_BYTES else ""
 
 
 def _why_not_opened(path: Path, error: apsw.Error) -> str:

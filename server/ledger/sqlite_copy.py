@@ -19,7 +19,8 @@ from typing import Final
 import apsw
 import msgspec
 
-from server.ledger.sqlite import APPLICATION_ID, BUSY_TIMEOUT_MS, check_sqlite_version
+from server.ledger import sqlite_schema
+from server.ledger.sqlite import APPLICATION_ID, BUSY_TIMEOUT_MS, SchemaDiffers, check_sqlite_version
 from server.ledger.store import StoreError, StoreFull, StoreRefused
 
 STEP_PAGES: Final = 128
@@ -54,7 +55,8 @@ def copy_pages(source: Path, target: Path, on_step: OnStep) -> None:
         if found != APPLICATION_ID:
             raise StoreRefused(f"{source}: expected a Fanka ledger, got application id {found:#x}")
         reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM sqlite_schema").get  # noqa: B018 - reading takes the snapshot
+        for difference in sqlite_schema.differences(reader, with_extra=False):  # reading takes the snapshot
+            raise SchemaDiffers(f"{source}: {difference}: the file is damaged; take a backup that is whole")
         with _explained(target, StoreError):
             _copy(reader, target, on_step)
     leave_wal(target)
@@ -123,9 +125,8 @@ def _changing(path: Path) -> Iterator[apsw.Connection]:
         _explained(path, StoreError),
         closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as db,
     ):
-        mode = db.pragma("journal_mode", "MEMORY")  # not DELETE: a journal file would be left by a killed process
-        if mode != "memory":
-            raise StoreError(f"{path}: expected to leave the write-ahead log, still in journal mode {mode}")
+        # Not DELETE: a journal file would be left by a killed process. Fails if anybody else has the file open.
+        db.pragma("journal_mode", "MEMORY")
         db.pragma("synchronous", "OFF")
         with db:
             yield db
@@ -137,7 +138,8 @@ def _explained(path: Path, kind: type[StoreError]) -> Iterator[None]:
     try:
         yield
     except apsw.FullError as error:
-        raise StoreFull(f"{path}: {error}: make room on the disk, then try again") from error
+        # A step of a copy fails with "not an error", for no statement of either connection has failed.
+        raise StoreFull(f"{path}: the disk is full: make room on the disk, then try again") from error
     except apsw.NotADBError as error:
         raise StoreRefused(f"{path}: expected a Fanka ledger, got no SQLite database") from error
     except apsw.Error as error:

@@ -96,6 +96,9 @@ class Store(Protocol):
     def describe(self) -> str:
         """Size and kind of the database, for people."""
 
+    def ping(self) -> None:
+        """Ask the database server whether it is there: StoreAway if not. Nothing to do for a store without one."""
+
     def maintain(self) -> None:
         """Housekeeping between batches (checkpoints). Bounded; raises StorePaused (nothing is lost) or StoreBroken."""
 

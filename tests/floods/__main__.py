@@ -24,6 +24,8 @@ from tests.floods.schedule import Schedule
 from tests.floods.site import Child, Site, Watch, site_with
 from tests.floods.storm import Return, Storm
 from tests.rigs import counters
+from tests.rigs.command import at_least
+from tests.rigs.command import run as run_command
 from tools import audit as money
 
 HONEST = 100
@@ -146,8 +148,12 @@ def options_of(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.floods", description=__doc__)
     names = [*FLOODS, *STORMS]
     parser.add_argument("--flood", action="append", choices=names, help="only this one; may be given again")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"length of a window (default {SECONDS:g})")
-    parser.add_argument("--pairs", type=int, default=PAIRS, help=f"calm and attacked windows (default {PAIRS} pairs)")
+    parser.add_argument(
+        "--seconds", type=at_least(0.5, float), default=SECONDS, help=f"length of a window (default {SECONDS:g})"
+    )
+    parser.add_argument(
+        "--pairs", type=at_least(1), default=PAIRS, help=f"calm and attacked windows (default {PAIRS} pairs)"
+    )
     parser.add_argument("--rate", type=float, default=RATE_PER_S, help=f"honest customers a second ({RATE_PER_S:g})")
     parser.add_argument("--nice", type=int, default=NICE, help=f"priority of the attacker (default {NICE}, the lowest)")
     parser.add_argument("--storm-terminals", type=int, default=STORM_TERMINALS)
@@ -226,4 +232,4 @@ def record(flooded: list[Flood], stormed: list[StormResult], violations: int, cp
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_command(main)

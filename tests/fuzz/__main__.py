@@ -24,6 +24,7 @@ from tests.fuzz.machines import MACHINES, load_machine, run_machine
 from tests.fuzz.runner import Report, Violation
 from tests.fuzz.target import NAMES, SECONDS_PER_4_KIB, execute, load, promise_of
 from tests.rigs import counters
+from tests.rigs.command import at_least, run
 
 DEFAULT_SECONDS: Final = 60.0
 CRASHES: Final = counters.ROOT / "build" / "fuzz"
@@ -35,9 +36,9 @@ WORKER_GRACE_S: Final = 120.0
 def arguments_of(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n\n")[0])
     parser.add_argument("--target", action="append", choices=[*NAMES, *MACHINES], help="only this one; may be repeated")
-    parser.add_argument("--seconds", type=float, default=0.0, help="for the whole run (default 60)")
-    parser.add_argument("--executions", type=int, default=0, help="for the whole run, in place of --seconds")
-    parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
+    parser.add_argument("--seconds", type=at_least(1, float), default=0.0, help="for the whole run (default 60)")
+    parser.add_argument("--executions", type=at_least(1), default=0, help="for the whole run, in place of --seconds")
+    parser.add_argument("--jobs", type=at_least(1), default=1, help="targets at a time")
     parser.add_argument("--seed", type=int, default=1, help="the same seed and engine make the same inputs")
     parser.add_argument("--engine", choices=["atheris", "seeded"], help="default: atheris if it is installed")
     parser.add_argument("--crashes", type=Path, default=CRASHES, help="where inputs go that break a promise")
@@ -218,4 +219,4 @@ def record(reports: list[Report]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,11 +11,12 @@ from pathlib import Path
 from tests.kill.rig import Rig
 from tests.postgres import PostgresServer
 from tests.rigs import counters
+from tests.rigs.command import at_least, run
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
-    parser.add_argument("--kills", type=int, default=300, help="processes killed in all (default 300)")
+    parser.add_argument("--kills", type=at_least(1), default=300, help="processes killed in all (default 300)")
     parser.add_argument("--store", choices=("sqlite", "postgres", "both"), default="both")
     parser.add_argument("--seed", type=int, default=1, help="of all dice (default 1)")
     parser.add_argument("--record", action="store_true", help="add the run to docs/reliability.json")
@@ -94,4 +94,4 @@ def _print(store: str, rig: Rig, wall_s: float, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

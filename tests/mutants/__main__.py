@@ -14,6 +14,7 @@ from typing import Final
 
 from tests.mutants.mutants import MUTANTS, RIGS, Mutant
 from tests.rigs import counters
+from tests.rigs.command import run
 
 RIG_TIMEOUT_S: Final = 600
 """A rig that hangs on a mutant has found it: the system made no progress."""
@@ -64,7 +65,12 @@ def plant(mutant: Mutant, tree: Path) -> None:
 
 def found_by(rig: str, tree: Path) -> tuple[bool, str]:
     """Whether the rig fails on this tree, and its last words."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "FANKA_HYPOTHESIS_PROFILE": "unshrunk",
+    }
     try:
         ran = subprocess.run(
             [sys.executable, *RIGS[rig]],
@@ -127,4 +133,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

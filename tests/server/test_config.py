@@ -1,5 +1,6 @@
 """Every setting, and every way to write one wrong: the message names file, key, what was expected and what came."""
 
+import errno
 import tomllib
 
 import msgspec
@@ -216,6 +217,15 @@ def test_a_missing_file_says_how_to_make_one(tmp_path):
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "fanka.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"fanka\.toml: cannot be read as UTF-8"):
+        load_config(tmp_path / "fanka.toml")
+
+
+def test_a_file_of_somebody_else_is_not_called_malformed(tmp_path, monkeypatch):
+    def denied(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_text", denied)
+    with pytest.raises(ConfigError, match=r"fanka\.toml: cannot be read: permission denied: look at its owner"):
         load_config(tmp_path / "fanka.toml")
 
 

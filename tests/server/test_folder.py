@@ -1,5 +1,6 @@
 """A data folder is made once, belongs to its owner alone, and has one writer: proven with real processes."""
 
+import errno
 import os
 import random
 import stat
@@ -13,6 +14,7 @@ import pytest
 from server.config import Config, load_config
 from server.folder import DataFolder, FolderBusy, FolderError, Running, find_folder
 from server.ledger.sqlite import SqliteStore
+from server.ledger.store import StoreRefused
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -231,6 +233,35 @@ def test_none_or_many_below_are_no_answer(tmp_path, names, found):
         create(tmp_path / name)
     with pytest.raises(FolderError, match=f"expected one data folder here or directly below, found {found}; name it"):
         find_folder(None, None, tmp_path)
+
+
+@pytest.mark.parametrize("left", ["kek.key", "ledger.db"])
+def test_a_lost_configuration_is_brought_back_by_a_restore(tmp_path, left):
+    (tmp_path / left).touch()
+    said = (
+        rf"with fanka\.toml, found {left} without it; bring it back from a backup: `fanka restore BACKUP .* --replace`"
+    )
+    with pytest.raises(FolderError, match=said):
+        find_folder(tmp_path, None, tmp_path)
+
+
+def test_another_users_folder(tmp_path, monkeypatch):
+    def denied(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.is_file", denied)  # root, who may be running this, is denied nothing
+    with pytest.raises(FolderError, match="cannot be read: permission denied: look at its owner and permissions"):
+        find_folder(tmp_path, None, tmp_path)
+
+
+def test_a_ledger_that_is_not_finished_is_its_owners_alone(tmp_path, monkeypatch):
+    def full(*_):
+        raise StoreRefused("the disk is full")
+
+    monkeypatch.setattr("server.ledger.sqlite.SqliteStore._migrate", full)
+    with pytest.raises(StoreRefused):
+        create(tmp_path / "data")
+    assert stat.S_IMODE((tmp_path / "data" / "ledger.db").stat().st_mode) == 0o600
 
 
 def test_a_named_folder_must_be_one(tmp_path):

@@ -418,6 +418,33 @@ async def test_a_full_disk_is_probed_so_that_nobody_has_to_sell_first(nursery, a
     rig.store.close()
 
 
+@pytest.mark.parametrize("idle", [True, False], ids=["nobody sells", "sales go on"])
+async def test_a_database_that_goes_away_is_noticed_before_anybody_sells(nursery, monkeypatch, autojump_clock, idle):
+    """/readyz must not say "ready" of a host that could not make the next sale; and a commit proves enough."""
+    rig = GateRig(InlineExecutor())
+    nursery.start_soon(rig.gate.run)
+    nursery.start_soon(rig.gate.probe)
+    await trio.sleep(2 * PROBE_EVERY_S)
+    assert rig.gate.healthy
+
+    def away():
+        raise StoreAway("PostgreSQL: not reachable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.store, "ping", away)
+        for stan in range(1, 5):
+            if not idle:
+                await rig.gate.submit(sale(stan, 1))
+            await trio.sleep(PROBE_EVERY_S / 2)
+        patched.setattr(rig.ledger, "probe", away)
+        await trio.sleep(0 if not idle else 2 * PROBE_EVERY_S)
+        assert rig.gate.healthy is not idle
+    await trio.sleep(2 * PROBE_EVERY_S)
+    assert rig.gate.healthy
+    nursery.cancel_scope.cancel()
+    rig.store.close()
+
+
 async def test_one_call_that_fails_costs_its_neighbours_nothing(threaded):
     rig, held = threaded
     results = {}

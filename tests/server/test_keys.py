@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from server.keys import (
@@ -79,6 +81,17 @@ def test_a_malformed_file_is_refused(tmp_path, text, said):
     with pytest.raises(KeyFault, match=said) as caught:
         load_kek(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_file_of_somebody_else_is_not_called_malformed(tmp_path, monkeypatch):
+    path = kek_file(tmp_path, KEK.hex())
+    monkeypatch.setattr("pathlib.Path.read_text", denied)
+    with pytest.raises(KeyFault, match=r"kek.key: cannot be read: permission denied: look at its owner and perm"):
+        load_kek(path)
+
+
+def denied(path, *_):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])

@@ -11,6 +11,7 @@ import gc
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from typing import Final
 import msgspec
 
 from tests.rigs import counters
+from tests.rigs.command import at_least
 from tests.simulation.report import Summary, failure_lines
 from tests.simulation.shrink import shrink_result
 from tests.simulation.simulator import Options, Result, simulate
@@ -37,14 +39,14 @@ SHRINK_MAX: Final = 3
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
+    parser.add_argument("--seeds", type=at_least(1), default=20, help="how many seeds")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", type=int, help="run this one only, and say more of it")
     parser.add_argument("--faults", help="numbers of the faults to keep, like 3,7,12; empty: none")
     parser.add_argument("--terminals", type=int, default=0, help="terminals of each campus; 0: drawn")
     parser.add_argument("--minutes", type=float, default=0.0, help="of selling; 0: drawn")
     parser.add_argument("--small", action="store_true", help="few terminals, a short lunch")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=at_least(1), default=1, help="processes")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
     parser.add_argument("--no-shrink", action="store_true", help="only name the seeds that fail")
     parser.add_argument("--digest", action="store_true", help="with --seed: print only the digest of its trace")
@@ -58,7 +60,7 @@ def results(seeds: range, options: Options, jobs: int) -> Iterator[Result]:
     if jobs == 1:
         yield from (simulate(seed, options) for seed in seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_DFL)) as pool:
         yield from pool.imap_unordered(partial(simulate, options=options), seeds)
 
 
@@ -149,5 +151,7 @@ def record(summary: Summary, violations: int) -> None:
 
 
 if __name__ == "__main__":
+    # Ctrl-C at once: as an exception it would be one more thing that a simulated host has to survive.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(*GC_THRESHOLDS)
     sys.exit(main(sys.argv[1:]))

@@ -324,7 +324,8 @@ class Chaos:
 
     def _back_up(self, fault: Fault) -> None:
         """The backup that a later fault goes back to."""
-        if self.on and self.host.is_up:
+        # A change that a dying host may have made is noted later than it was made: no backup between the two.
+        if self.on and self.host.is_up and not self.simulation.workload.undecided:
             self._backups[fault.number] = Backup(self.time.now, self.host.disk.copy(), self.simulation.office.mark())
 
     def restore(self, fault: Fault, device: Device) -> None:

@@ -126,6 +126,10 @@ class SimStore:
             self._dirty = True
         return self.inner.execute(sql, values)
 
+    def ping(self) -> None:
+        """See `Store`."""
+        self.inner.ping()
+
     def maintain(self) -> None:
         """See `Store`."""
         self._pass("maintain")

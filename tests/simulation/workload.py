@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from server.app import Host
-from server.operations.desk import AdminError
+from server.operations.desk import AdminError, Fields
 from tests.simulation.campus import Device
 from tests.simulation.host import HostDown
 from tests.simulation.model import Office
@@ -46,6 +46,8 @@ class Workload:
         self.open = True
         self.busy = 0
         """Office operations under way."""
+        self.undecided = 0
+        """Those of them that change something, of which nobody knows yet whether it is changed."""
         self._rng = self.world.rng("customers")
         self._office_rng = self.world.rng("office")
         self._lines = 1_000
@@ -155,7 +157,11 @@ class Workload:
             self.office.change(tried[-1][1], what, key, value)
             tried.clear()
 
-        await self._done(act)
+        self.undecided += 1
+        try:
+            await self._done(act)
+        finally:
+            self.undecided -= 1
         self.world.note(f"office {what} {key!r} {value}")
 
     async def move_card(self, rng: Random, value: str, operation: str) -> None:
@@ -250,15 +256,16 @@ class Workload:
         for device in self.simulation.devices:
             name = str(device.settings.terminal)
 
-            def act(host: Host, name: str = name, device: Device = device) -> Any:
+            def act(host: Host, name: str = name, device: Device = device) -> Fields:
                 known = host.registry.find_terminal(device.terminal_id)
                 assert known is not None
                 if known.key_version >= device.settings.key_version:
-                    return None
+                    return {}
                 return host.admin.terminals.enrol(name)
 
-            enrolled = await self._done(act)
-            if enrolled is not None:
+            while (enrolled := await self._done(act)) is None:  # refused: its merchant is closed, as in the backup
+                await self._merchant_state(self.office.merchant_of[device.terminal_id], "active")
+            if enrolled:
                 self.world.counts["enrolled anew"] += 1
                 self.world.note(
                     f"{device.name} gets key {enrolled['key_version']} in place of {device.settings.key_version}"

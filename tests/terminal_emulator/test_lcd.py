@@ -130,6 +130,12 @@ def test_idle_says_when_reversals_wait_and_why_the_line_is_down():
     assert lines == ("一食堂      3-58", "请输入金额", "待冲正2笔   0.00", "网络断开 查网线")
 
 
+def test_a_busy_host_is_waited_for():
+    assert chinese(Screen.IDLE, link=Link.BUSY)[3] == "主机忙 请稍候"
+    assert chinese(Screen.NO_LINK, link=Link.BUSY)[1:3] == ("主机忙", "请稍候")
+    assert render(view(Screen.NO_LINK, link=Link.BUSY), translator("en"))[1:3] == ("Host is busy", "Please wait")
+
+
 def test_idle_says_that_the_host_lost_sales():
     lines = chinese(Screen.IDLE, host_rolled_back=True)
     assert lines == ("一食堂      3-58", "主机数据回退", "        ０．００", "请联系管理员")

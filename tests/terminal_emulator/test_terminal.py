@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from protocol.limits import HEARTBEAT_S, RECONNECT_MAX_S, RECONNECT_MIN_S
-from protocol.messages import EchoRequest, QueryRequest, ReversalRequest, SaleRequest
+from protocol.messages import Auth, EchoRequest, Hello, QueryRequest, ReversalRequest, SaleRequest
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Key, Outcome, Tap
 from terminal_emulator.storage import MemoryStorage
@@ -133,7 +133,7 @@ async def test_a_refused_handshake_is_shown_and_tried_again(autojump_clock, serv
 
 
 @pytest.mark.parametrize(
-    ("answer", "link"), [(None, "timeout"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "garbled"), (b"", "refused")]
+    ("answer", "link"), [(None, "timeout"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "garbled"), (b"", "busy")]
 )
 async def test_a_stranger_at_the_address_is_no_host(autojump_clock, server, answer, link):
     async def stranger():
@@ -148,6 +148,45 @@ async def test_a_stranger_at_the_address_is_no_host(autojump_clock, server, answ
     async with running(server) as counter:
         await counter.until(lambda: counter.brain.view.link == link)
         assert counter.brain.view.link == link
+
+
+@pytest.mark.parametrize("last_heard", [Hello, Auth], ids=["before CHALLENGE", "after AUTH"])
+async def test_a_host_that_closes_in_the_handshake_has_not_refused_anybody(
+    autojump_clock, server, monkeypatch, last_heard
+):
+    """Crowded, draining, its store away: whoever registers the terminal anew then does so in vain."""
+    reply = server.reply
+
+    def close(connection, event):
+        if isinstance(event, last_heard):
+            raise trio.ClosedResourceError
+        return reply(connection, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "reply", close)
+        async with running(server) as counter:
+            await counter.until(lambda: counter.brain.view.link == "busy")
+            await trio.sleep(60)
+            assert len(counter.connects) > 3
+            assert counter.brain.view.link == "busy"
+            patched.undo()
+            await counter.until(lambda: counter.brain.online, RECONNECT_MAX_S)
+
+
+async def test_a_host_that_closes_while_a_terminal_enrols_has_not_refused_the_code(server, monkeypatch):
+    def close(connection, event):
+        raise trio.ClosedResourceError
+
+    monkeypatch.setattr(server, "reply", close)
+    with pytest.raises(EnrolError, match="try the same code again") as caught:
+        await enrol(
+            terminal=NUMBER,
+            code=bytes(16),
+            serial_number="SN-1",
+            open_stream=server.open_stream,
+            random_bytes=bytes,
+        )
+    assert "did not accept" not in str(caught.value)
 
 
 async def test_two_terminals_with_one_number_do_not_push_each_other_out_all_day(autojump_clock, server):

@@ -401,3 +401,18 @@ def test_selling_goes_on_after_a_backup(used, place):
     back_up(used, place / "b")
     sell(used, 60)
     assert len(transfers(used.ledger_path)) == len(transfers(place / "b")) + 1
+
+
+def test_a_folder_that_is_not_there_is_no_file(fanka, used, tmp_path):
+    assert "expected a folder, found none called" in fanka.error("backup", used.path, "--to", f"{tmp_path}/none/")
+    assert not (tmp_path / "none").exists()
+
+
+def test_not_beside_the_ledger_or_the_key(fanka, used, place):
+    before = names(used.path)
+    for to in (used.path, used.path / "b"):
+        assert "expected a place apart from the ledger and kek.key" in fanka.error("backup", used.path, "--to", to)
+    assert names(used.path) == before
+    (place / "kek.key").touch()
+    assert "expected a place apart from the ledger and kek.key" in fanka.error("backup", used.path, "--to", place)
+    assert names(place) == ["kek.key"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import time
@@ -60,6 +61,15 @@ def test_no_folder(fanka, tmp_path, monkeypatch):
     monkeypatch.chdir(empty)
     assert levels(fanka)["folder"] == "warn"
     assert levels(fanka, empty)["folder"] == "bad"
+
+
+def test_another_users_folder(fanka, folder, monkeypatch):
+    def denied(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.is_file", denied)  # root, who may be running this, is denied nothing
+    assert levels(fanka, folder.path)["folder"] == "bad"
+    assert "permission denied: look at its owner" in detail(fanka, "folder")
 
 
 def test_files_open_to_others(fanka, folder):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+
 import pytest
 
 from tools import main as command
@@ -48,6 +51,22 @@ def test_other_faults_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         command.main()
 
 
+@pytest.mark.parametrize("write", [print, lambda text: print(text, flush=True)])
+def test_an_output_that_cannot_be_written(
+    write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "app", lambda **_: write("all checks hold"))
+    with open("/dev/full", "w", encoding="utf-8") as full, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", full)
+        with pytest.raises(SystemExit) as left:
+            command.main()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert left.value.code == 2
+    said = 'error: standard output: cannot be written, got "No space left on device"\n'
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -60,6 +79,15 @@ def test_other_faults_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_init_checks_before_it_makes_anything(fanka, tmp_path, options, said) -> None:
     assert said in fanka.error("init", tmp_path / "new", *options)
     assert not (tmp_path / "new").exists()
+
+
+def test_init_on_a_full_disk(fanka, tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("server.folder.write_new", full)
+    said = f'{tmp_path / "new"}: expected room on the disk, got "No space left on device"; make some'
+    assert fanka.error("init", tmp_path / "new") == said
 
 
 def test_init_where_no_folder_can_be(fanka) -> None:

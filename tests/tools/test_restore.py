@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -479,3 +480,13 @@ def test_the_command_tells_what_comes_back_and_what_does_not(fanka, used, backup
     found = fanka.json("restore", backup, tmp_path / "new", "--kek", used.kek_path)
     assert (found["newest_seq"], found["taken_at_ms"], found["moved_aside"]) == (5, NOW_MS, [])
     assert newest(DataFolder(tmp_path / "new")).stan == 2
+
+
+def test_a_full_disk_is_named(fanka, used, backup, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lose(used)
+    monkeypatch.setattr("server.restore._sync_file", full)
+    said = f'{used.path}: expected room on the disk, got "No space left on device"; make some'
+    assert fanka.error("restore", backup, used.path) == said

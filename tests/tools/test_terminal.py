@@ -236,6 +236,16 @@ def test_a_script_that_is_none(key_file, tmp_path, capsys):
         assert said in line
 
 
+def test_slips_that_cannot_be_written_are_refused_before_the_first_step(key_file, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(key_file, "expect lcd 3-58", tmp_path, show=True, slips=tmp_path / "missing" / "slips.txt")
+    assert caught.value.code == USAGE
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {tmp_path}/missing/slips.txt: expected ")
+    assert said.out == ""
+    assert not find_place(key_file)[1].exists()
+
+
 def test_a_memory_in_use_is_not_shared(key_file, tmp_path, capsys):
     storage = FileStorage(tmp_path / "3-58.json.memory")
     with pytest.raises(SystemExit) as caught:

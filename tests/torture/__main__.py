@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 from tests.rigs import counters
+from tests.rigs.command import at_least, run
 from tests.torture.plan import Result, replay, shares, torture
 from tests.torture.scenarios import SCENARIOS
 
@@ -41,11 +42,14 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument(
-        "--points", type=int, default=100_000, help="crash points, beside those that follow a fault (default 100000)"
+        "--points",
+        type=at_least(1),
+        default=100_000,
+        help="crash points, beside those that follow a fault (default 100000)",
     )
     parser.add_argument("--scenario", choices=[*SCENARIOS], metavar="NAME", help="one scenario; --list names them")
     parser.add_argument("--seed", type=int, default=1, help="of all dice (default 1)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    parser.add_argument("--jobs", type=at_least(1), default=1, help="processes (default 1)")
     parser.add_argument("--point", help="replay one point, as a violation names it")
     parser.add_argument("--record", action="store_true", help="add the run to docs/reliability.json")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
@@ -82,4 +86,4 @@ def _report(results: list[Result], arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -113,6 +113,11 @@ class StoreContract:
         }
         assert store.load_transfers([Identity(TILL, 1, 1)]) == {}
 
+    def test_a_store_that_is_there_says_so(self, store):
+        before = contents(store)
+        store.ping()
+        assert contents(store) == before
+
     def test_empty_sets_are_sets(self, store):
         people(store)
         assert (

@@ -11,10 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from server.ledger.ledger import MAX_DAY_STEP, DayRefused, Ledger
-from server.ledger.model import FUNDING_ACCOUNT, OFFLINE_DEBT_ACCOUNT, Command, Decision, SaleLimits, Status
+from server.ledger.ledger import MAX_DAY_STEP, PROBE_BYTES, DayRefused, Ledger
+from server.ledger.model import (
+    FUNDING_ACCOUNT,
+    OFFLINE_DEBT_ACCOUNT,
+    Command,
+    Decision,
+    Sale,
+    SaleLimits,
+    Status,
+    Upload,
+)
 from server.ledger.sqlite import SqliteStore
-from server.ledger.store import Store, StoreFull
+from server.ledger.store import Store, StoreConflict, StoreFull
 from tests.server.ledger import audit
 from tests.server.ledger.campus import (
     ANN,
@@ -173,6 +182,26 @@ class LedgerMachine(RuleBasedStateMachine):
         """Any requests of the past again, in any order, as after a night without power."""
         self.compare(data.draw(st.lists(st.sampled_from(self.sent), min_size=1, max_size=8)))
 
+    @precondition(lambda self: any(isinstance(command, Sale | Upload) for command in self.sent))
+    @rule(data=st.data())
+    def reversals(self, data: st.DataObject) -> None:
+        """Of sales of the past, approved or not: drawn apart, a reversal hardly ever meets the content of its sale."""
+        sales = [command for command in self.sent if isinstance(command, Sale | Upload)]
+        chosen = data.draw(st.lists(st.sampled_from(sales), min_size=1, max_size=4))
+        self.compare(
+            [
+                reversal(
+                    one.identity.stan,
+                    one.amount_fen,
+                    token=one.token,
+                    terminal_id=one.identity.terminal_id,
+                    batch=one.identity.batch,
+                    claimed_at_s=one.claimed_at_s,
+                )
+                for one in chosen
+            ]
+        )
+
     @rule(days=st.integers(0, 2))
     def new_day(self, days: int) -> None:
         self.date += timedelta(days=max(0, days))
@@ -322,3 +351,41 @@ def test_an_empty_batch_is_a_batch(ledger):
     before = contents(ledger.store)
     assert ledger.apply([], NOW_MS) == []
     assert contents(ledger.store) == before
+
+
+# ------------------------------------------------------------------------------------- what the store refuses
+
+
+def test_what_the_database_refuses_with_the_journal_as_it_was_is_not_blamed_on_a_second_writer(ledger):
+    """A wrong rule met its match: the batch failed as a whole, and the next may well be decided."""
+    before = contents(ledger.store), ledger.head_seq
+    ledger.store.execute(
+        f"CREATE TEMP TRIGGER ends BEFORE UPDATE ON accounts WHEN NEW.account_id = {BEN}"
+        " BEGIN SELECT RAISE(ABORT, 'not this account'); END"
+    )
+    with pytest.raises(StoreConflict, match="not this account"):
+        ledger.apply([sale(1, 100), sale(2, 100, BEN)], NOW_MS)
+    assert (contents(ledger.store), ledger.head_seq) == before
+    assert decide(ledger, sale(1, 100)).rrn == ledger.head_seq == before[1] + 1
+
+
+def test_a_full_disk_counts_as_mended_once_more_than_the_slack_of_a_page_fits(ledger):
+    """And not because the very bytes of the last attempt are there already."""
+    store = ledger.store
+    before = contents(store)
+    pages = store.execute("PRAGMA page_count")[0][0]
+    store.execute(f"PRAGMA max_page_count = {pages + 1}")
+    for _ in range(2):
+        with pytest.raises(StoreFull):
+            ledger.probe()
+    assert contents(store) == before
+    store.execute("PRAGMA max_page_count = 1073741823")
+    written = []
+    for _ in range(3):
+        ledger.probe()
+        written += store.execute("SELECT value FROM meta WHERE name = 'probe'")
+    assert {len(text) for (text,) in written} == {PROBE_BYTES}
+    assert len({*written}) == 3
+    after = contents(store)
+    assert [row for row in after.pop("meta") if row[0] != "probe"] == before.pop("meta")
+    assert after == before

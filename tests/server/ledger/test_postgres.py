@@ -183,6 +183,15 @@ def test_no_server_is_one_clear_line():
     assert "\n" not in str(refused.value)
 
 
+def test_a_password_that_was_left_out_of_a_backup(monkeypatch):
+    def refuse(**_: object) -> None:
+        raise psycopg.OperationalError("connection failed: fe_sendauth: no password supplied")
+
+    monkeypatch.setattr(psycopg.Connection, "connect", refuse)
+    with pytest.raises(StoreAway, match=r"a backup has no password: add it to fanka.toml, or to ~/.pgpass"):
+        open_postgres("host=/nowhere dbname=fanka")
+
+
 def test_a_half_made_ledger_is_completed(dsn, monkeypatch):
     """The connection died after the first transaction of its making."""
     with monkeypatch.context() as patched:
@@ -219,6 +228,35 @@ def test_what_cannot_be_read_is_not_repeated(dsn):
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://fanka:Sup3r@hunter2@127.0.0.1:55x44/fanka",
+        "postgresql://fanka:hunter2@hunter2@127.0.0.1/fanka",
+        "postgresql://fanka:hunter2/hunter2@127.0.0.1/fanka",
+        "postgresql://fanka:hunter2",
+        "host=fanka:hunter2@db.example",
+    ],
+)
+def test_a_password_that_was_read_as_something_else_is_not_repeated(dsn):
+    """What is not written as %40 ends the password for libpq: then the rest of it is a host, a port or a database."""
+    with pytest.raises(StoreRefused, match=r"\[ledger\] postgres: .*@ is written %40") as refused:
+        Address(dsn)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://fanka:Sup3r%40hunter2@127.0.0.1:5432/fanka",
+        "postgresql://fanka:hunter2@one.example:5432,two.example:/fanka",
+        "host=/run/postgresql password=hunter2@x",
+    ],
+)
+def test_a_password_with_an_at_sign_is_written_like_this(dsn):
+    assert "hunter2" not in str(Address(dsn))
 
 
 # ------------------------------------------------------------------------------------------------- its driver
@@ -285,7 +323,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(dsn, store, monkeypatch
     )
     with monkeypatch.context() as patched:
         patched.setattr(migrate, "available", lambda: [*before, broken])
-        with pytest.raises(errors.UndefinedTable):
+        with pytest.raises(StoreRefused, match="UndefinedTable"):
             open_postgres(dsn)
     again = open_postgres(dsn)
     assert again.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'later'") == [(0,)]
@@ -346,6 +384,8 @@ def test_sums_are_whole_numbers(store):
         (errors.IoError, StoreBroken),
         (errors.DataCorrupted, StoreBroken),
         (errors.IndexCorrupted, StoreBroken),
+        (errors.UndefinedColumn, StoreRefused),
+        (errors.UndefinedTable, StoreRefused),
         (errors.SyntaxError, type(None)),
         (errors.ReadOnlySqlTransaction, type(None)),
     ],

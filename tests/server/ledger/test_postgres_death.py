@@ -3,7 +3,7 @@ been replaced writes nothing more. Against real servers, through a line that is 
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import psycopg
@@ -12,7 +12,7 @@ import pytest
 from server.ledger import postgres
 from server.ledger.ledger import Ledger
 from server.ledger.model import Decision
-from server.ledger.postgres import PostgresStore, Timing
+from server.ledger.postgres import PostgresStore
 from server.ledger.postgres_link import Address
 from server.ledger.store import StoreAway, StoreBroken, StoreRefused
 from tests.postgres import PostgresServer, shared_server
@@ -30,25 +30,7 @@ from tests.server.ledger.campus import (
     open_campus,
     sale,
 )
-
-COMMIT = b"COMMIT\0"
-
-
-class Clock:
-    """Time that passes only when somebody sleeps; `on_sleep` is what happens meanwhile."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.slept: list[float] = []
-        self.on_sleep = lambda: None
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now_s += seconds
-        self.on_sleep()
-
-    def timing(self) -> Timing:
-        return Timing(lambda: self.now_s, self.sleep)
+from tests.server.ledger.lines import COMMIT, STANDBY, Clock, cancelling, check_goes_on, seen, start_waiting
 
 
 @pytest.fixture
@@ -79,26 +61,10 @@ def ledger(dsn, proxy, clock):
     store.close()
 
 
-def seen(dsn):
-    """What somebody else sees in the ledger."""
-    store = PostgresStore(dsn, Clock().timing(), readonly=True)
-    try:
-        return contents(store)
-    finally:
-        store.close()
-
-
-def check_goes_on(ledger, spent_fen: int) -> None:
-    """The next sale is posted, and all there is makes sense."""
-    assert balance(ledger) == START_FEN - spent_fen
-    outcome = decide(ledger, sale(9, 10))
-    assert (outcome.decision, outcome.balance_fen, outcome.replayed) == (
-        Decision.APPROVED,
-        START_FEN - spent_fen - 10,
-        False,
-    )
-    assert ledger.store.head()[0] == ledger.head_seq == outcome.rrn
-    audit.check(ledger.store)
+def session_shows(server: PostgresServer, ledger: Ledger, state: str) -> Callable[[], object]:
+    """Whether the server says this of the session that the ledger has now."""
+    session = ledger.store._process
+    return lambda: server.sql(f"SELECT 1 FROM pg_stat_activity WHERE pid = {session} AND {state}")
 
 
 def end_session(ledger) -> None:
@@ -120,6 +86,19 @@ def test_reading_outlives_a_session_too(ledger):
     assert balance(ledger) == START_FEN - 100
     end_session(ledger)
     assert list(ledger.store.rows("SELECT count(*) FROM transfers")) == [(3,)]
+
+
+def test_a_server_that_has_gone_is_noticed_by_asking_and_so_is_its_return(ledger, proxy, clock):
+    end_session(ledger)
+    ledger.store.ping()
+    end_session(ledger)
+    proxy.refusals = 10**6
+    with pytest.raises(StoreAway):
+        ledger.store.ping()
+    proxy.refusals = 0
+    clock.now_s += postgres.BACKOFF_MAX_S
+    ledger.store.ping()
+    check_goes_on(ledger, 100)
 
 
 @pytest.mark.parametrize(
@@ -228,33 +207,6 @@ def waiting_server():
         yield server
 
 
-def start_waiting(server: PostgresServer, store: PostgresStore) -> None:
-    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    server.sql("SELECT pg_reload_conf()")
-    while store.execute("SELECT current_setting('synchronous_standby_names')") != [("nobody",)]:
-        pass
-
-
-@contextmanager
-def cancelling(server: PostgresServer, *, but_not: int = 0):
-    """An administrator who cancels every commit that waits for the standby, but for that of one session."""
-    done = threading.Event()
-
-    def cancel() -> None:
-        while not done.is_set():
-            server.sql(
-                f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid <> {but_not}"
-            )
-
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 def test_a_commit_that_no_standby_has_is_not_answered(waiting_server, clock):
     ledger = open_campus(PostgresStore(waiting_server.new_database(), clock.timing()))
     start_waiting(waiting_server, ledger.store)
@@ -273,6 +225,8 @@ def test_a_commit_still_under_way_is_not_taken_for_one_that_failed(waiting_serve
         ledger = open_campus(PostgresStore(proxy.dsn(dsn), clock.timing()))
         start_waiting(waiting_server, ledger.store)
         proxy.cut_at, proxy.server_unaware = COMMIT, True
+        # A session that is ended before the server has read its COMMIT has not committed.
+        proxy.server_is_there = session_shows(waiting_server, ledger, f"wait_event = '{STANDBY}'")
         with (
             cancelling(waiting_server, but_not=ledger.store._process),
             pytest.raises(StoreBroken, match="the commit is not on the standby: canceling"),
@@ -289,6 +243,7 @@ def test_a_session_the_server_does_not_know_to_be_dead_is_ended_first(ledger, ds
         decide(ledger, sale(2, 250))
     check_goes_on(ledger, 100)
     proxy.cut_at = COMMIT
+    proxy.server_is_there = session_shows(shared_server(), ledger, "state = 'idle' AND query = 'COMMIT'")
     with ledger.store.transaction():
         ledger.store.execute("UPDATE cards SET sale_limit_fen = 7")
     assert proxy.cuts == 2

@@ -299,3 +299,15 @@ def test_a_reader_holds_the_wal_back_and_stops_nothing(small_wal, path, ledger):
     assert wal_size(path) <= SMALL_WAL_BYTES
     reader.close()
     audit.check(ledger.store)
+
+
+def test_a_full_disk_is_named_where_sqlite_says_input_output_error(path, monkeypatch):
+    def full(*_):
+        raise apsw.IOError("disk I/O error")
+
+    monkeypatch.setattr(SqliteStore, "_prepare", full)
+    with pytest.raises(StoreRefused, match=r"IOError: disk I/O error$"):
+        SqliteStore(path)
+    monkeypatch.setattr(sqlite, "FREE_MIN_BYTES", 1 << 62)
+    with pytest.raises(StoreRefused, match="IOError: disk I/O error; the disk is full: free some space"):
+        SqliteStore(path)

@@ -311,3 +311,10 @@ def test_a_full_disk_is_named_where_sqlite_says_input_output_error(path, monkeyp
     monkeypatch.setattr(sqlite, "FREE_MIN_BYTES", 1 << 62)
     with pytest.raises(StoreRefused, match="IOError: disk I/O error; the disk is full: free some space"):
         SqliteStore(path)
+
+    def unknown(_path):
+        raise OSError("no such folder any more")
+
+    monkeypatch.setattr(sqlite.os, "statvfs", unknown)
+    with pytest.raises(StoreRefused, match=r"IOError: disk I/O error$"):
+        SqliteStore(path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 
 import apsw
 import pytest
 
+from server.ledger import sqlite_schema
 from server.ledger.sqlite import SchemaDiffers, SqliteStore
 from server.ledger.sqlite_copy import copy_pages, leave_wal
 from server.ledger.store import StoreRefused
@@ -95,3 +97,12 @@ def test_a_schema_that_changes_under_an_open_store(path):
         store.execute("SELECT value FROM meta")
     assert list(store.integrity()) != []
     store.close()
+
+
+def test_a_newer_programs_schema_is_not_called_damaged(path):
+    """It is refused, and for what it is."""
+    change(path, "INSERT INTO migrations VALUES (999, '0999_later.sql', 'x'); CREATE TABLE later (x)")
+    with pytest.raises(StoreRefused, match="this program is too old for it"):
+        SqliteStore(path)
+    with closing(apsw.Connection(str(path))) as db:
+        assert list(sqlite_schema.differences(db)) == []

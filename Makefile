@@ -82,7 +82,7 @@ docs: $(STAMP) ## write the generated parts of the documentation anew
 	@$(BIN)/python -m tools.docs --write
 
 # The only verb that needs uv. It goes into a throw-away environment, and its output names no registry.
-UV_COMPILE = "$$uv" pip compile -q --no-config --universal --python-version 3.11 --generate-hashes --no-header $(LOCK_OPTIONS)
+UV_COMPILE = "$$uv" pip compile -q --no-config --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-header $(LOCK_OPTIONS)
 lock: ## resolve the requirements anew (LOCK_OPTIONS=--upgrade for newer versions)
 	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	python3 -m venv "$$tmp"; "$$tmp/bin/pip" install -q --disable-pip-version-check uv; uv="$$tmp/bin/uv"; \

@@ -42,7 +42,7 @@ from protocol.limits import (
 from protocol.messages import LAYOUTS, Auth, Challenge, Hello, Layout, Message, Reject
 from protocol.messages.fields import UNSEALED_KINDS
 from protocol.messages.link import NO_CRYPTOGRAM
-from protocol.security import ROOT_KEY_SIZE, Seal, cryptogram, same_bytes, session_seals
+from protocol.security import ROOT_KEY_SIZE, Seal, cryptogram, pin_key, saf_key, same_bytes, session_seals
 from protocol.state import HANDSHAKE_STATES, TRANSITIONS, Kind, Role, State, expected_in
 
 SEALED: Final = int(Flag.SEALED)
@@ -86,7 +86,9 @@ class Connection:
         "_sent",
         "_transcript",
         "hello",
+        "pin_key",
         "role",
+        "saf_key",
         "state",
         "terminal",
     )
@@ -117,6 +119,9 @@ class Connection:
         self._send_seal: Seal | None = None
         self._receive_seal: Seal | None = None
         self._closed_by_peer = False
+        self.pin_key = b""
+        """K_pin of the session and K_saf of the terminal, from the agreement of keys on; secrets."""
+        self.saf_key = b""
 
     def __repr__(self) -> str:
         return f"<Connection {self.role} of {self.terminal} {self.state}>"
@@ -384,6 +389,8 @@ class Connection:
         self._seals = session_seals(
             self._root_key, self.terminal, self.hello.terminal_challenge, challenge.host_challenge
         )
+        self.pin_key = pin_key(self._root_key, self.terminal, self.hello.terminal_challenge, challenge.host_challenge)
+        self.saf_key = saf_key(self._root_key, self.terminal)
 
     def _seal_from_now_on(self) -> None:
         """After AUTH everything is sealed, and what only the handshake needed is let go."""

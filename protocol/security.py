@@ -34,10 +34,8 @@ LABEL_TERMINAL_TO_HOST: Final = b"FK1 t2h"
 LABEL_HOST_TO_TERMINAL: Final = b"FK1 h2t"
 LABEL_ENROL: Final = b"FK1 enrol"
 LABEL_WRAP: Final = b"FK1 wrap"
-RESERVED_LABELS: Final = {
-    b"FK1 pin": "K_pin, per session: ISO 9564-1 format 4 PIN blocks (`protocol.pin_block`); no message carries one yet",
-    b"FK1 saf": "K_saf, static: AES-CMAC chain over offline records",
-}
+LABEL_PIN: Final = b"FK1 pin"
+LABEL_SAF: Final = b"FK1 saf"
 
 
 def derive(key: bytes, label: bytes, context: bytes, size: int = KEY_SIZE) -> bytes:
@@ -136,3 +134,20 @@ def session_seals(
         Role.TERMINAL: Seal(derive(root_key, LABEL_TERMINAL_TO_HOST, context)),
         Role.HOST: Seal(derive(root_key, LABEL_HOST_TO_TERMINAL, context)),
     }
+
+
+def pin_key(root_key: bytes, terminal: TerminalNumber, terminal_challenge: bytes, host_challenge: bytes) -> bytes:
+    """K_pin of one session, 16 bytes: PIN blocks of ISO 9564-1 format 4 are made under it (`protocol.pin_block`)."""
+    return derive(root_key, LABEL_PIN, terminal.to_int().to_bytes(4, "big") + terminal_challenge + host_challenge)
+
+
+def saf_key(root_key: bytes, terminal: TerminalNumber) -> bytes:
+    """K_saf, 16 bytes: the AES-CMAC chain over offline records is made under it, with or without a session."""
+    return derive(root_key, LABEL_SAF, terminal.to_int().to_bytes(4, "big"))
+
+
+def chain_tag(key: bytes, previous_tag: bytes, sequence: int, record: bytes) -> bytes:
+    """CMAC(K_saf, previous tag + u32 sequence + record): the tag of one offline record, which binds all before it."""
+    mac = CMAC(algorithms.AES(key))
+    mac.update(previous_tag + sequence.to_bytes(4, "big") + record)
+    return mac.finalize()

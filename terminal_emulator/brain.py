@@ -18,7 +18,7 @@ from typing import Final
 from protocol.limits import ANSWER_TIMEOUT_S
 from protocol.messages import Message, Ready, Reject, ReversalAnswer
 from protocol.messages.fields import PAYER_SIZE
-from protocol.messages.sale import MAX_BATCH, MAX_STAN
+from protocol.messages.money import MAX_BATCH, MAX_STAN
 from terminal_emulator.backoff import Jitter, middle
 from terminal_emulator.effects import (
     Beep,

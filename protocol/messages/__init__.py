@@ -2,19 +2,64 @@
 
 from typing import Final
 
-from protocol.messages import echo, enrol, key_change, link, query, reject, reversal, sale, upload
+from protocol.messages import (
+    echo,
+    enrol,
+    key_change,
+    link,
+    points,
+    preauth,
+    query,
+    refund,
+    reject,
+    reversal,
+    sale,
+    topup,
+    upload,
+    void,
+)
 from protocol.messages.echo import EchoAnswer, EchoRequest
 from protocol.messages.enrol import EnrolAnswer, EnrolRequest
 from protocol.messages.fields import Layout, Message
 from protocol.messages.key_change import KeyAnswer, KeyRequest
 from protocol.messages.link import Auth, Challenge, Hello, Ready, SignOffAnswer, SignOffRequest
+from protocol.messages.money import EntryMode, FollowUpRequest, MoneyAnswer, MoneyRequest
+from protocol.messages.points import PointsSaleAnswer, PointsSaleRequest, PointsVoidAnswer, PointsVoidRequest
+from protocol.messages.preauth import (
+    CompletionAnswer,
+    CompletionRequest,
+    CompletionVoidAnswer,
+    CompletionVoidRequest,
+    PreAuthAnswer,
+    PreAuthRequest,
+    PreAuthVoidAnswer,
+    PreAuthVoidRequest,
+)
 from protocol.messages.query import QueryAnswer, QueryRequest, TransactionState
+from protocol.messages.refund import RefundAnswer, RefundRequest
 from protocol.messages.reject import Reject
 from protocol.messages.reversal import ReversalAnswer, ReversalRequest
-from protocol.messages.sale import EntryMode, SaleAnswer, SaleRequest
+from protocol.messages.sale import SaleAnswer, SaleRequest
+from protocol.messages.topup import TopUpAnswer, TopUpRequest, TopUpVoidAnswer, TopUpVoidRequest
 from protocol.messages.upload import UploadAnswer, UploadRequest, UploadVerdict
+from protocol.messages.void import VoidAnswer, VoidRequest
 
-CAPABILITIES: Final = (link, enrol, key_change, echo, sale, reversal, query, upload, reject)
+CAPABILITIES: Final = (
+    link,
+    enrol,
+    key_change,
+    echo,
+    sale,
+    void,
+    refund,
+    preauth,
+    topup,
+    points,
+    reversal,
+    query,
+    upload,
+    reject,
+)
 """To add a message type, write its module and add it here."""
 
 LAYOUTS: Final[dict[tuple[int, int], Layout]] = {
@@ -26,19 +71,36 @@ __all__ = [
     "LAYOUTS",
     "Auth",
     "Challenge",
+    "CompletionAnswer",
+    "CompletionRequest",
+    "CompletionVoidAnswer",
+    "CompletionVoidRequest",
     "EchoAnswer",
     "EchoRequest",
     "EnrolAnswer",
     "EnrolRequest",
     "EntryMode",
+    "FollowUpRequest",
     "Hello",
     "KeyAnswer",
     "KeyRequest",
     "Layout",
     "Message",
+    "MoneyAnswer",
+    "MoneyRequest",
+    "PointsSaleAnswer",
+    "PointsSaleRequest",
+    "PointsVoidAnswer",
+    "PointsVoidRequest",
+    "PreAuthAnswer",
+    "PreAuthRequest",
+    "PreAuthVoidAnswer",
+    "PreAuthVoidRequest",
     "QueryAnswer",
     "QueryRequest",
     "Ready",
+    "RefundAnswer",
+    "RefundRequest",
     "Reject",
     "ReversalAnswer",
     "ReversalRequest",
@@ -46,8 +108,14 @@ __all__ = [
     "SaleRequest",
     "SignOffAnswer",
     "SignOffRequest",
+    "TopUpAnswer",
+    "TopUpRequest",
+    "TopUpVoidAnswer",
+    "TopUpVoidRequest",
     "TransactionState",
     "UploadAnswer",
     "UploadRequest",
     "UploadVerdict",
+    "VoidAnswer",
+    "VoidRequest",
 ]

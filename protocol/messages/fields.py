@@ -83,6 +83,9 @@ class Field:
         self.to_wire = to_wire
         self.from_wire = from_wire
         self.privacy = privacy
+        self.columns: tuple[Field, ...] = ()
+        """Of a field made by `rows`: what stands in each row."""
+        self.row: type[msgspec.Struct] | None = None
 
     def show(self, value: object) -> str:
         """A value in words, as far as its privacy allows."""
@@ -191,6 +194,71 @@ def text(name: str, size: int, note: str) -> Field:
         to_wire=lambda value: value.encode("utf-8").ljust(size, b"\0"),
         from_wire=lambda raw: raw.rstrip(b"\0").decode("utf-8"),
     )
+
+
+ROW_COUNT_SIZE: Final = 1
+
+
+def rows(name: str, row: type[msgspec.Struct], columns: list[Field], count_max: int, note: str) -> Field:
+    """A count byte and `count_max` rows of fixed size, those behind the count all zero: a tuple of `row` values.
+
+    `row` is a frozen Struct whose fields are named and ordered as `columns`.
+    """
+    struct = c.Struct(*(column.name / column.kind for column in columns))
+    packer = FlatPacker(struct)
+    size = packer.size
+
+    def accepts(value: object) -> bool:
+        return (
+            isinstance(value, tuple)
+            and len(value) <= count_max
+            and all(
+                type(one) is row and all(column.accepts(getattr(one, column.name)) for column in columns)
+                for one in value
+            )
+        )
+
+    def to_wire(value: tuple[msgspec.Struct, ...]) -> bytes:
+        packed = bytearray([len(value)])
+        for one in value:
+            cells = [getattr(one, column.name) for column in columns]
+            packed += packer.pack(
+                [
+                    cell if column.to_wire is None else column.to_wire(cell)
+                    for column, cell in zip(columns, cells, strict=True)
+                ]
+            )
+        return bytes(packed).ljust(ROW_COUNT_SIZE + count_max * size, b"\0")
+
+    def from_wire(raw: bytes) -> tuple[msgspec.Struct, ...]:
+        count, end = raw[0], ROW_COUNT_SIZE + raw[0] * size
+        if count > count_max or raw[end:].strip(b"\0"):
+            raise ValueError
+        found = []
+        for start in range(ROW_COUNT_SIZE, end, size):
+            cells = packer.unpack(raw[start : start + size])
+            found.append(
+                row(
+                    **{
+                        column.name: cell if column.from_wire is None else column.from_wire(cell)
+                        for column, cell in zip(columns, cells, strict=True)
+                    }
+                )
+            )
+        return tuple(found)
+
+    field = Field(
+        name,
+        c.Bytes(ROW_COUNT_SIZE + count_max * size),
+        note,
+        expected=f"a count 0..{count_max}, that many rows of {size} bytes, then zero bytes",
+        accepts=accepts,
+        to_wire=to_wire,
+        from_wire=from_wire,
+    )
+    field.columns = tuple(columns)
+    field.row = row
+    return field
 
 
 SHOWN_TEXT_MAX: Final = 2

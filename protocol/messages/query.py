@@ -1,4 +1,4 @@
-"""Transaction query (查询交易), 0600/30: what became of this sale of this terminal? One step, one final word.
+"""Transaction query (查询交易), 0600/30: what became of this transaction of this terminal? One step, one final word.
 
 It names the sale's amount, payer and time besides its identity: a terminal that has lost its memory may ask under a
 number that an older sale has, and must not take that one's approval for its own.
@@ -10,7 +10,16 @@ from enum import IntEnum
 from typing import Final
 
 from protocol.messages.fields import Layout, Message, choice, code2
-from protocol.messages.sale import amount_field, claimed_at_field, decided_fields, identity_fields, payer_field
+from protocol.messages.money import (
+    EntryMode,
+    amount_field,
+    charged_fields,
+    claimed_at_field,
+    decided_fields,
+    entry_mode_field,
+    identity_fields,
+    payer_field,
+)
 from protocol.state import Kind
 
 
@@ -30,6 +39,7 @@ class QueryRequest(Message, frozen=True, kw_only=True):
     stan: int
     batch: int
     amount_fen: int
+    entry_mode: EntryMode = EntryMode.CARD
     payer: bytes
     claimed_at_s: int
 
@@ -42,6 +52,8 @@ class QueryAnswer(Message, frozen=True, kw_only=True):
     state: TransactionState
     response_code: str
     amount_fen: int
+    charged_fen: int = 0
+    points: int = 0
     rrn: int
     balance_fen: int
     posted_at_ms: int
@@ -53,7 +65,13 @@ LAYOUTS: Final = (
         0x0600,
         0x30,
         "transaction query",
-        [*identity_fields(), amount_field("amount of the sale in fen"), payer_field(), claimed_at_field()],
+        [
+            *identity_fields(),
+            amount_field("amount of the transaction in fen"),
+            entry_mode_field(),
+            payer_field(),
+            claimed_at_field(),
+        ],
         kind=Kind.REQUEST,
     ),
     Layout(
@@ -69,6 +87,7 @@ LAYOUTS: Final = (
                 "what the sale was answered; 25 never seen; 94 the number is another sale's; 09 or 96: ask again",
             ),
             amount_field("amount in fen, equal to the request's"),
+            *charged_fields(),
             *decided_fields(),
         ],
         kind=Kind.ANSWER,

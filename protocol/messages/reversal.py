@@ -1,4 +1,4 @@
-"""Reversal (冲正), 0400/00: whatever became of that request, make it not have happened.
+"""Reversal (冲正), 0400/00: whatever became of that request, of whatever kind, make it not have happened.
 
 It is never refused for being early.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.messages.fields import Layout, Message, code2, unsigned
-from protocol.messages.sale import EntryMode, decided_fields, identity_fields, request_fields
+from protocol.messages.money import EntryMode, decided_fields, identity_fields, request_fields
 from protocol.state import Kind
 
 
@@ -56,7 +56,11 @@ LAYOUTS: Final = (
         "reversal answer",
         [
             *identity_fields(),
-            unsigned("reversed_fen", 4, "given back in fen; 0 when the original had moved nothing"),
+            unsigned(
+                "reversed_fen",
+                4,
+                "what the original had moved and this moved back, in fen; 0 when it had moved nothing",
+            ),
             code2("response_code", "response code"),
             *decided_fields(),
         ],

@@ -1,7 +1,7 @@
-"""Upload of an approved sale (补传), 0320/00: the host was restored from a backup, and may have lost what it approved.
+"""Upload of an approved transaction (补传), 0320/00: the host was restored from a backup, and may have lost it.
 
-The terminal sends the sale as it was, and what the lost host had answered. The verdict says how the sale stands now, as
-a query's answer does; a copy of an upload is answered "known". It is taken only while a recovery is open.
+The terminal sends the transaction as it was, and what the lost host had answered. The verdict says how it stands now,
+as a query's answer does; a copy of an upload is answered "known". It is taken only while a recovery is open.
 """
 
 from __future__ import annotations
@@ -10,7 +10,17 @@ from enum import IntEnum
 from typing import Final
 
 from protocol.messages.fields import Layout, Message, choice, code2, signed64, unsigned
-from protocol.messages.sale import EntryMode, amount_field, identity_fields, request_fields
+from protocol.messages.money import (
+    MAX_BATCH,
+    MAX_STAN,
+    THIS_TERMINAL,
+    EntryMode,
+    TransactionKind,
+    amount_field,
+    charged_fields,
+    identity_fields,
+    request_fields,
+)
 from protocol.state import Kind
 
 
@@ -35,6 +45,12 @@ class UploadRequest(Message, frozen=True, kw_only=True):
     entry_mode: EntryMode = EntryMode.CARD
     payer: bytes
     claimed_at_s: int
+    kind: TransactionKind = TransactionKind.SALE
+    original_terminal: int = THIS_TERMINAL
+    original_batch: int = 0
+    original_stan: int = 0
+    charged_fen: int = 0
+    points: int = 0
     rrn: int
     balance_fen: int
     posted_at_ms: int
@@ -59,7 +75,14 @@ LAYOUTS: Final = (
         "upload",
         [
             *request_fields(),
-            unsigned("rrn", 8, "RRN the sale was approved under"),
+            choice("kind", TransactionKind, "what it is"),
+            unsigned("original_terminal", 4, "terminal of what it refers to, 0 = this terminal"),
+            unsigned(
+                "original_batch", 3, "batch number of what it refers to, 0 = it refers to nothing", high=MAX_BATCH
+            ),
+            unsigned("original_stan", 3, "STAN of what it refers to, 0 = nothing", high=MAX_STAN),
+            *charged_fields(),
+            unsigned("rrn", 8, "RRN it was approved under"),
             signed64("balance_fen", "balance that was answered with it, in fen"),
             unsigned("posted_at_ms", 8, "posting time that was answered with it"),
         ],

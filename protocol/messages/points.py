@@ -1,0 +1,58 @@
+"""Points sale (积分消费), 0200/40, and its void (积分消费撤销), 0200/41: points are spent in place of money.
+
+In these messages alone amounts and balances count points.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.messages.fields import Layout
+from protocol.messages.money import (
+    FollowUpRequest,
+    MoneyAnswer,
+    MoneyRequest,
+    answer_fields,
+    original_fields,
+    pin_field,
+    request_fields,
+)
+from protocol.state import Kind
+
+
+class PointsSaleRequest(MoneyRequest, frozen=True, kw_only=True):
+    """Terminal to host: spend this many points."""
+
+
+class PointsSaleAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `balance_fen` counts points."""
+
+
+class PointsVoidRequest(FollowUpRequest, frozen=True, kw_only=True):
+    """Terminal to host: the points go back; amount and payer are the original's."""
+
+
+class PointsVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `balance_fen` counts points."""
+
+
+LAYOUTS: Final = (
+    Layout(
+        PointsSaleRequest,
+        0x0200,
+        0x40,
+        "points sale",
+        [*request_fields("number of points"), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(PointsSaleAnswer, 0x0210, 0x40, "points sale answer", answer_fields(), kind=Kind.ANSWER),
+    Layout(
+        PointsVoidRequest,
+        0x0200,
+        0x41,
+        "points void",
+        [*request_fields(), *original_fields(), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(PointsVoidAnswer, 0x0210, 0x41, "points void answer", answer_fields(), kind=Kind.ANSWER),
+)

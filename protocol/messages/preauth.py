@@ -1,0 +1,92 @@
+"""Pre-authorization (预授权), 0100/03, its completion (预授权完成), 0200/03, and the void of each, 0100/20 and 0200/23.
+
+A hold keeps an amount for this merchant; the completion takes up to that much of it, once, and frees the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.messages.fields import Layout
+from protocol.messages.money import (
+    FollowUpRequest,
+    MoneyAnswer,
+    MoneyRequest,
+    answer_fields,
+    original_fields,
+    pin_field,
+    request_fields,
+)
+from protocol.state import Kind
+
+
+class PreAuthRequest(MoneyRequest, frozen=True, kw_only=True):
+    """Terminal to host: hold this amount."""
+
+
+class PreAuthAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: the balance is without what is held."""
+
+
+class PreAuthVoidRequest(FollowUpRequest, frozen=True, kw_only=True):
+    """Terminal to host: free what is held; amount and payer are the original's."""
+
+
+class PreAuthVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `charged_fen` is what was freed."""
+
+
+class CompletionRequest(FollowUpRequest, frozen=True, kw_only=True):
+    """Terminal to host: take this much of what is held; the payer is the original's."""
+
+
+class CompletionAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `charged_fen` is what was taken."""
+
+
+class CompletionVoidRequest(FollowUpRequest, frozen=True, kw_only=True):
+    """Terminal to host: the completion shall not have happened; the amount is again held."""
+
+
+class CompletionVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `charged_fen` is what was given back."""
+
+
+LAYOUTS: Final = (
+    Layout(
+        PreAuthRequest,
+        0x0100,
+        0x03,
+        "pre-authorization",
+        [*request_fields("amount to be held in fen"), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(PreAuthAnswer, 0x0110, 0x03, "pre-authorization answer", answer_fields(), kind=Kind.ANSWER),
+    Layout(
+        PreAuthVoidRequest,
+        0x0100,
+        0x20,
+        "pre-authorization void",
+        [*request_fields(), *original_fields(), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(PreAuthVoidAnswer, 0x0110, 0x20, "pre-authorization void answer", answer_fields(), kind=Kind.ANSWER),
+    Layout(
+        CompletionRequest,
+        0x0200,
+        0x03,
+        "completion",
+        [*request_fields("amount to be taken in fen"), *original_fields(), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(CompletionAnswer, 0x0210, 0x03, "completion answer", answer_fields(), kind=Kind.ANSWER),
+    Layout(
+        CompletionVoidRequest,
+        0x0200,
+        0x23,
+        "completion void",
+        [*request_fields(), *original_fields(), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(CompletionVoidAnswer, 0x0210, 0x23, "completion void answer", answer_fields(), kind=Kind.ANSWER),
+)

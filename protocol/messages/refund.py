@@ -1,0 +1,37 @@
+"""Refund (退货), 0220/20: part or all of an earlier sale goes back to its payer, until nothing of it is left."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.messages.fields import Layout
+from protocol.messages.money import (
+    FollowUpRequest,
+    MoneyAnswer,
+    answer_fields,
+    original_fields,
+    pin_field,
+    request_fields,
+)
+from protocol.state import Kind
+
+
+class RefundRequest(FollowUpRequest, frozen=True, kw_only=True):
+    """Terminal to host: the payer is the original sale's; the amount is this part of it."""
+
+
+class RefundAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `charged_fen` is what was given back."""
+
+
+LAYOUTS: Final = (
+    Layout(
+        RefundRequest,
+        0x0220,
+        0x20,
+        "refund",
+        [*request_fields("this part of the original in fen"), *original_fields(), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(RefundAnswer, 0x0230, 0x20, "refund answer", answer_fields(), kind=Kind.ANSWER),
+)

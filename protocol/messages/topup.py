@@ -1,0 +1,55 @@
+"""Top-up (充值), 0200/21, and its void (充值撤销), 0200/22: the payer gives cash at the till and has it on the card."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.messages.fields import Layout
+from protocol.messages.money import (
+    FollowUpRequest,
+    MoneyAnswer,
+    MoneyRequest,
+    answer_fields,
+    original_fields,
+    pin_field,
+    request_fields,
+)
+from protocol.state import Kind
+
+
+class TopUpRequest(MoneyRequest, frozen=True, kw_only=True):
+    """Terminal to host: the amount was paid in cash."""
+
+
+class TopUpAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `charged_fen` is what was credited, the bonus included."""
+
+
+class TopUpVoidRequest(FollowUpRequest, frozen=True, kw_only=True):
+    """Terminal to host: the cash is given back; amount and payer are the original's."""
+
+
+class TopUpVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
+    """Host to terminal: `charged_fen` is what was taken from the card, the bonus included."""
+
+
+LAYOUTS: Final = (
+    Layout(
+        TopUpRequest,
+        0x0200,
+        0x21,
+        "top-up",
+        [*request_fields("amount paid in cash, in fen"), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(TopUpAnswer, 0x0210, 0x21, "top-up answer", answer_fields(), kind=Kind.ANSWER),
+    Layout(
+        TopUpVoidRequest,
+        0x0200,
+        0x22,
+        "top-up void",
+        [*request_fields(), *original_fields(), pin_field()],
+        kind=Kind.REQUEST,
+    ),
+    Layout(TopUpVoidAnswer, 0x0210, 0x22, "top-up void answer", answer_fields(), kind=Kind.ANSWER),
+)

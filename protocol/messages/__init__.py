@@ -3,27 +3,44 @@
 from typing import Final
 
 from protocol.messages import (
+    balance,
     echo,
     enrol,
     key_change,
     link,
+    lookup,
+    parameters,
+    password,
     points,
     preauth,
+    product,
     query,
     refund,
     reject,
     reversal,
     sale,
+    sign_on,
+    tellers,
     topup,
     upload,
     void,
 )
+from protocol.messages.balance import BalanceAnswer, BalanceRequest, CardStatus
 from protocol.messages.echo import EchoAnswer, EchoRequest
 from protocol.messages.enrol import EnrolAnswer, EnrolRequest
 from protocol.messages.fields import Layout, Message
 from protocol.messages.key_change import KeyAnswer, KeyRequest
 from protocol.messages.link import Auth, Challenge, Hello, Ready, SignOffAnswer, SignOffRequest
-from protocol.messages.money import EntryMode, FollowUpRequest, MoneyAnswer, MoneyRequest
+from protocol.messages.lookup import LookupAnswer, LookupRequest
+from protocol.messages.money import EntryMode, FollowUpRequest, MoneyAnswer, MoneyRequest, TransactionKind
+from protocol.messages.parameters import Meal, ParametersAnswer, ParametersRequest, Profile
+from protocol.messages.password import (
+    PasswordAnswer,
+    PasswordChangeAnswer,
+    PasswordChangeRequest,
+    PasswordPurpose,
+    PasswordRequest,
+)
 from protocol.messages.points import PointsSaleAnswer, PointsSaleRequest, PointsVoidAnswer, PointsVoidRequest
 from protocol.messages.preauth import (
     CompletionAnswer,
@@ -35,11 +52,14 @@ from protocol.messages.preauth import (
     PreAuthVoidAnswer,
     PreAuthVoidRequest,
 )
+from protocol.messages.product import ProductAnswer, ProductRequest
 from protocol.messages.query import QueryAnswer, QueryRequest, TransactionState
 from protocol.messages.refund import RefundAnswer, RefundRequest
 from protocol.messages.reject import Reject
 from protocol.messages.reversal import ReversalAnswer, ReversalRequest
 from protocol.messages.sale import SaleAnswer, SaleRequest
+from protocol.messages.sign_on import OperatorRole, SignOnAnswer, SignOnRequest
+from protocol.messages.tellers import TellerAction, TellerAnswer, TellerRequest
 from protocol.messages.topup import TopUpAnswer, TopUpRequest, TopUpVoidAnswer, TopUpVoidRequest
 from protocol.messages.upload import UploadAnswer, UploadRequest, UploadVerdict
 from protocol.messages.void import VoidAnswer, VoidRequest
@@ -49,6 +69,10 @@ CAPABILITIES: Final = (
     enrol,
     key_change,
     echo,
+    sign_on,
+    password,
+    tellers,
+    parameters,
     sale,
     void,
     refund,
@@ -57,6 +81,9 @@ CAPABILITIES: Final = (
     points,
     reversal,
     query,
+    lookup,
+    balance,
+    product,
     upload,
     reject,
 )
@@ -70,6 +97,9 @@ __all__ = [
     "CAPABILITIES",
     "LAYOUTS",
     "Auth",
+    "BalanceAnswer",
+    "BalanceRequest",
+    "CardStatus",
     "Challenge",
     "CompletionAnswer",
     "CompletionRequest",
@@ -85,9 +115,20 @@ __all__ = [
     "KeyAnswer",
     "KeyRequest",
     "Layout",
+    "LookupAnswer",
+    "LookupRequest",
+    "Meal",
     "Message",
     "MoneyAnswer",
     "MoneyRequest",
+    "OperatorRole",
+    "ParametersAnswer",
+    "ParametersRequest",
+    "PasswordAnswer",
+    "PasswordChangeAnswer",
+    "PasswordChangeRequest",
+    "PasswordPurpose",
+    "PasswordRequest",
     "PointsSaleAnswer",
     "PointsSaleRequest",
     "PointsVoidAnswer",
@@ -96,6 +137,9 @@ __all__ = [
     "PreAuthRequest",
     "PreAuthVoidAnswer",
     "PreAuthVoidRequest",
+    "ProductAnswer",
+    "ProductRequest",
+    "Profile",
     "QueryAnswer",
     "QueryRequest",
     "Ready",
@@ -108,10 +152,16 @@ __all__ = [
     "SaleRequest",
     "SignOffAnswer",
     "SignOffRequest",
+    "SignOnAnswer",
+    "SignOnRequest",
+    "TellerAction",
+    "TellerAnswer",
+    "TellerRequest",
     "TopUpAnswer",
     "TopUpRequest",
     "TopUpVoidAnswer",
     "TopUpVoidRequest",
+    "TransactionKind",
     "TransactionState",
     "UploadAnswer",
     "UploadRequest",

@@ -181,7 +181,7 @@ Not `isprintable`: it refuses the ideographic space of Chinese shop signs, and c
 """
 
 
-def text(name: str, size: int, note: str) -> Field:
+def text(name: str, size: int, note: str, *, privacy: Privacy = Privacy.OPEN) -> Field:
     """UTF-8 text in a field of `size` bytes, padded with zero bytes; no control characters."""
     return Field(
         name,
@@ -193,6 +193,7 @@ def text(name: str, size: int, note: str) -> Field:
         ),
         to_wire=lambda value: value.encode("utf-8").ljust(size, b"\0"),
         from_wire=lambda raw: raw.rstrip(b"\0").decode("utf-8"),
+        privacy=privacy,
     )
 
 

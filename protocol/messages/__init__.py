@@ -9,6 +9,7 @@ from protocol.messages import (
     key_change,
     link,
     lookup,
+    offline,
     parameters,
     password,
     points,
@@ -20,6 +21,7 @@ from protocol.messages import (
     reversal,
     sale,
     sign_on,
+    stop_list,
     tellers,
     topup,
     upload,
@@ -33,6 +35,7 @@ from protocol.messages.key_change import KeyAnswer, KeyRequest
 from protocol.messages.link import Auth, Challenge, Hello, Ready, SignOffAnswer, SignOffRequest
 from protocol.messages.lookup import LookupAnswer, LookupRequest
 from protocol.messages.money import EntryMode, FollowUpRequest, MoneyAnswer, MoneyRequest, TransactionKind
+from protocol.messages.offline import OfflineSaleAnswer, OfflineSaleRequest, OfflineVerdict
 from protocol.messages.parameters import Meal, ParametersAnswer, ParametersRequest, Profile
 from protocol.messages.password import (
     PasswordAnswer,
@@ -59,6 +62,7 @@ from protocol.messages.reject import Reject
 from protocol.messages.reversal import ReversalAnswer, ReversalRequest
 from protocol.messages.sale import SaleAnswer, SaleRequest
 from protocol.messages.sign_on import OperatorRole, SignOnAnswer, SignOnRequest
+from protocol.messages.stop_list import StopAction, StopListAnswer, StopListRequest, StopRow
 from protocol.messages.tellers import TellerAction, TellerAnswer, TellerRequest
 from protocol.messages.topup import TopUpAnswer, TopUpRequest, TopUpVoidAnswer, TopUpVoidRequest
 from protocol.messages.upload import UploadAnswer, UploadRequest, UploadVerdict
@@ -85,6 +89,8 @@ CAPABILITIES: Final = (
     balance,
     product,
     upload,
+    offline,
+    stop_list,
     reject,
 )
 """To add a message type, write its module and add it here."""
@@ -121,6 +127,9 @@ __all__ = [
     "Message",
     "MoneyAnswer",
     "MoneyRequest",
+    "OfflineSaleAnswer",
+    "OfflineSaleRequest",
+    "OfflineVerdict",
     "OperatorRole",
     "ParametersAnswer",
     "ParametersRequest",
@@ -154,6 +163,10 @@ __all__ = [
     "SignOffRequest",
     "SignOnAnswer",
     "SignOnRequest",
+    "StopAction",
+    "StopListAnswer",
+    "StopListRequest",
+    "StopRow",
     "TellerAction",
     "TellerAnswer",
     "TellerRequest",

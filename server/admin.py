@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Protocol, get_type_hints
 
 import msgspec
 
+from server.host_secrets import bind_secrets
 from server.keys import KeyRing, bind_kek
 from server.ledger.ledger import Ledger
 from server.ledger.registry import Registry
@@ -84,7 +85,8 @@ class Admin:
         on_revoked: Callable[[int], None],
     ) -> None:
         bind_kek(registry, keys)
-        desk = Desk(ledger, registry, keys, now_ms, random_bytes, on_revoked)
+        self.secrets = bind_secrets(registry, keys, random_bytes)
+        desk = Desk(ledger, registry, keys, self.secrets, now_ms, random_bytes, on_revoked)
         self.merchants = Merchants(desk)
         self.terminals = Terminals(desk)
         self.accounts = Accounts(desk)

@@ -18,8 +18,8 @@ DAY_MINUTES: Final = 24 * 60
 class Profile(IntEnum):
     """What the keys of a terminal at rest mean."""
 
-    CANTEEN = 1
-    MEMBER = 2
+    CANTEEN = 0
+    MEMBER = 1
 
 
 class Meal(msgspec.Struct, frozen=True):

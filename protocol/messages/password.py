@@ -15,7 +15,8 @@ from protocol.state import Kind
 PASSWORD_SIZE: Final = 12
 """Digits of a password at most."""
 PASSWORD_DIGITS_MIN: Final = 4
-OPERATOR_MAX: Final = 9_999
+OPERATOR_MAX: Final = 99
+"""Two digits, as a cashier keys them."""
 SUPERVISOR_OPERATOR: Final = 0
 """Whoever gives this number at an operator prompt means the supervisor (00)."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from protocol import TerminalNumber
 from protocol.limits import MAX_AMOUNT_FEN
+from server.host_secrets import HostSecrets
 from server.keys import KeyRing
 from server.ledger.ledger import NO_DAY, Ledger
 from server.ledger.model import CONSOLE, Adjustment, Decision, Identity, Outcome, Status
@@ -51,6 +52,7 @@ class Desk(msgspec.Struct, frozen=True):
     ledger: Ledger
     registry: Registry
     keys: KeyRing
+    secrets: HostSecrets
     now_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     on_revoked: Callable[[int], None]

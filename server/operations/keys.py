@@ -4,7 +4,8 @@ Re-wrapping goes by steps, each one bounded and one commit, so that sales go on 
 
 1. a new KEK into kek.key.new; then the ledger knows its fingerprint, and whatever is wrapped from now on is under it
 2. terminals in order of their numbers, some hundred a step, with a mark of how far it has come
-3. the ledger says that the new KEK is in force; then kek.key is replaced, and the old one kept as kek.key.*.old
+3. the host's own secret; the ledger says that the new KEK is in force; then kek.key is replaced, and the old one kept
+   as kek.key.*.old
 
 Whoever is killed between two steps, or within one, goes on where it was by asking again; until then the host needs both
 files, and finds them.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from server.host_secrets import wrap_secret_anew
 from server.keys import COMING, IN_FORCE, KekFiles, KeyFault, coming_fingerprint, fingerprint_of, known_fingerprint
 from server.ledger.model import CONSOLE
 from server.ledger.registry import TerminalRecord
@@ -98,6 +100,7 @@ class Keys:
         if kek is None:  # it is in memory, or the host would not run, but a folder without it must not be left behind
             raise AdminError(f"{files.next_path.name}: expected the key with fingerprint {coming}, found it in no file")
         with self._desk.transaction():
+            wrap_secret_anew(registry, self._desk.keys)
             registry.set_meta(IN_FORCE, coming)
             registry.drop_meta(COMING)
             registry.drop_meta(MARK)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from server.admin import Admin, AdminError
+from server.host_secrets import ROW as HOST_SECRET_ROW
 from server.kek_files import KekFiles, fingerprint_of
 from server.keys import KeyFault, KeyRing, coming_fingerprint
 from server.ledger.ledger import Ledger
@@ -41,7 +42,7 @@ class Folder:
         self.admin.terminals.enrol("3-3", with_code=True)
         self.admin.terminals.enrol("4-1", 1, with_code=True)
         self.secrets = self.all_secrets()
-        assert len(self.secrets) == terminals + 3 + 2
+        assert len(self.secrets) == terminals + 3 + 2 + 1
 
     def open(self) -> None:
         self.store = SqliteStore(self.path / "ledger.db")
@@ -69,12 +70,15 @@ class Folder:
     def wrapped(self) -> dict[tuple[int, str], bytes]:
         columns = ("wrapped_key", "next_wrapped_key", "wrapped_code")
         rows = self.store.execute(f"SELECT terminal_id, {', '.join(columns)} FROM terminals")
-        return {
+        found = {
             (row[0], name): value
             for row in rows
             for name, value in zip(columns, row[1:], strict=True)
             if value is not None
         }
+        host_secret = self.registry.meta(HOST_SECRET_ROW)
+        assert host_secret is not None
+        return {**found, (0, HOST_SECRET_ROW): bytes.fromhex(host_secret)}
 
     def all_secrets(self) -> dict[tuple[int, str], bytes]:
         return {place: self.keys.unwrap(value) for place, value in self.wrapped().items()}

@@ -16,9 +16,9 @@ from math import inf
 from typing import Final
 
 from protocol.limits import ANSWER_TIMEOUT_S
-from protocol.messages import Message, Ready, Reject, ReversalAnswer
+from protocol.messages import Message, MoneyRequest, Ready, Reject, ReversalAnswer
 from protocol.messages.fields import PAYER_SIZE
-from protocol.messages.money import MAX_BATCH, MAX_STAN
+from protocol.messages.money import MAX_BATCH, MAX_STAN, TransactionKind
 from terminal_emulator.backoff import Jitter, middle
 from terminal_emulator.effects import (
     Beep,
@@ -36,10 +36,10 @@ from terminal_emulator.effects import (
 from terminal_emulator.flows import APPROVED, NON_FINAL, Flow
 from terminal_emulator.flows.echo import EchoFlow, claimed_time_s
 from terminal_emulator.flows.reversal import ReversalFlow
-from terminal_emulator.flows.sale import SaleFlow
+from terminal_emulator.flows.transaction import TransactionFlow
 from terminal_emulator.flows.upload import UploadFlow
 from terminal_emulator.keypad import Keypad
-from terminal_emulator.record import Merchant, RecordState, SaleRecord
+from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import Storage
 from terminal_emulator.view import Link, Lock, Screen, View
@@ -53,8 +53,9 @@ RESULT_SCREENS: Final = {
     RecordState.DECLINED: (Screen.DECLINED, Screen.LAST_UNCHARGED),
     RecordState.REVERSED: (Screen.UNCHARGED, Screen.LAST_UNCHARGED),
     RecordState.REVERSING: (Screen.UNCHARGED, Screen.LAST_UNCHARGED),
+    RecordState.REPEATING: (Screen.REPEATING, Screen.LAST_REPEATING),
 }
-"""What a sale's new state shows: at once, and when it was found open after a power cut."""
+"""What a transaction's new state shows: at once, and when it was found open after a power cut."""
 
 SHOWS_BALANCE: Final = frozenset({APPROVED, "51"})
 
@@ -96,10 +97,10 @@ class Brain:
         self._lock: Lock | None = None
         self._host_rolled_back = False  # until it is switched off: newer sales hide the gap from the next READY
         self._merchant: Merchant | None = None
-        self._result: SaleRecord | None = None  # the sale on a result screen
-        self._last: SaleRecord | None = None  # a sale found open after a power cut and resolved, to be shown when idle
-        self._sale: SaleFlow | None = None
-        self._recovered: list[SaleFlow] = []
+        self._result: Record | None = None  # the sale on a result screen
+        self._last: Record | None = None  # a sale found open after a power cut and resolved, to be shown when idle
+        self._sale: TransactionFlow | None = None
+        self._recovered: list[TransactionFlow] = []
         self._reversals = ReversalFlow(jitter)
         self._upload = UploadFlow(storage, jitter)
         self._echo = EchoFlow()
@@ -144,6 +145,7 @@ class Brain:
         )
         return View(
             screen=screen,
+            kind=TransactionKind.SALE if record is None else record.kind,
             link=self.link,
             terminal=self.settings.terminal,
             merchant=self._merchant,
@@ -160,7 +162,7 @@ class Brain:
             lock=self._lock,
         )
 
-    def _on_screen(self) -> tuple[Screen, SaleRecord | None, int]:
+    def _on_screen(self) -> tuple[Screen, Record | None, int]:
         if (sale := self._sale) is not None:
             if sale.asking:
                 return Screen.ASKING, sale.record, sale.sends
@@ -179,7 +181,7 @@ class Brain:
         self._screen = Screen.IDLE
         for record in self._storage.open_records():
             if record.state is RecordState.PENDING:
-                self._recovered.append(SaleFlow(record, now.monotonic_s, self.jitter, recovered=True))
+                self._recovered.append(TransactionFlow(record, now.monotonic_s, self.jitter, recovered=True))
             else:
                 self._reversals.add(record, now.monotonic_s)
         return self._pump(now, [])
@@ -269,7 +271,7 @@ class Brain:
             return [ERROR_BEEP]
         batch, stan = self._storage.used
         batch, stan = (batch + 1, 1) if stan >= MAX_STAN else (batch, stan + 1)
-        record = SaleRecord(
+        record = Record(
             batch=batch,
             stan=stan,
             amount_fen=self._keypad.amount_fen,
@@ -279,7 +281,7 @@ class Brain:
         )
         self._storage.save(record)
         self._keypad.clear()
-        self._sale = SaleFlow(record, now.monotonic_s, self.jitter)
+        self._sale = TransactionFlow(record, now.monotonic_s, self.jitter)
         return self._pump(now, [KEY_BEEP])
 
     def link_up(self, ready: Ready, now: Now, *, epoch: int = 0) -> list[Effect]:
@@ -360,7 +362,7 @@ class Brain:
 
     # --- The line
 
-    def _sales(self) -> list[SaleFlow]:
+    def _sales(self) -> list[TransactionFlow]:
         return [*self._recovered, self._sale] if self._sale is not None else list(self._recovered)
 
     def _next_request(self, now_s: float) -> tuple[Flow, Message] | None:
@@ -390,7 +392,8 @@ class Brain:
                 self._asked, message = found
                 self._answer_due_s = now_s + ANSWER_TIMEOUT_S
                 self._echo.touch(now_s)
-                effects.append(Send(message))
+                pin = self._sale.pin if found[0] is self._sale and isinstance(message, MoneyRequest) else ""
+                effects.append(Send(message, pin))
         self._set_deadline(now_s)
         return effects
 
@@ -418,13 +421,13 @@ class Brain:
 
     # --- What became of a sale
 
-    def _take(self, record: SaleRecord, flow: Flow, now: Now, effects: list[Effect]) -> None:
-        """A sale has a new state: first remember it, then show it."""
+    def _take(self, record: Record, flow: Flow, now: Now, effects: list[Effect]) -> None:
+        """A transaction has a new state: first remember it, then show it."""
         self._storage.save(record)
         state = record.state
-        if state is RecordState.REVERSING:
+        if state in (RecordState.REVERSING, RecordState.REPEATING):
             self._reversals.add(record, now.monotonic_s)
-        if flow is self._reversals:
+        if state is RecordState.REVERSED and flow is self._reversals:
             effects.append(Outcome(record))
             return
         if flow is self._sale:
@@ -436,7 +439,7 @@ class Brain:
             self._last = record
         if state is RecordState.APPROVED:
             effects += (OK_BEEP, PrintSlip(record, self._merchant), Outcome(record))
-        elif state is RecordState.REVERSING:
+        elif state.is_open:
             effects.append(ERROR_BEEP)
         else:
             effects += (ERROR_BEEP, Outcome(record))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from protocol.messages import Message
-from terminal_emulator.record import Merchant, SaleRecord
+from terminal_emulator.record import Merchant, Record
 
 
 class Key(StrEnum):
@@ -79,9 +79,14 @@ class NoteKind(StrEnum):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Send this request in the open session."""
+    """Send this request in the open session. `pin`, if one was keyed, the shell puts into the message's PIN block,
+    under the key of the session: it is kept nowhere, and not in repr()."""
 
     message: Message
+    pin: str = ""
+
+    def __repr__(self) -> str:
+        return f"Send({self.message!r}{', with PIN' if self.pin else ''})"
 
 
 class HangUp(msgspec.Struct, frozen=True):
@@ -97,16 +102,16 @@ class Beep(msgspec.Struct, frozen=True, gc=False):
 
 
 class PrintSlip(msgspec.Struct, frozen=True, gc=False):
-    """Print the slip of an approved sale: `slip.sale_slip` lays it out."""
+    """Print the slip of an approved transaction: `slip.sale_slip` lays it out."""
 
-    record: SaleRecord
+    record: Record
     merchant: Merchant | None
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """A sale reached its final state (APPROVED, DECLINED or REVERSED). Exactly one for every sale."""
+    """A transaction reached its final state (APPROVED, DECLINED or REVERSED). Exactly one for every one."""
 
-    record: SaleRecord
+    record: Record
 
 
 class Note(msgspec.Struct, frozen=True, gc=False):

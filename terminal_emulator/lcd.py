@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from protocol.messages.money import TransactionKind
 from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
-from terminal_emulator.texts import Advice, advice, yuan
+from terminal_emulator.texts import KIND_TEXT, Advice, advice, yuan
 from terminal_emulator.view import Link, Lock, Screen, UploadProgress, View
 
 LCD_COLUMNS: Final = 16
@@ -177,22 +178,38 @@ def _uncharged(view: View, _: Translate) -> Lcd:
     )
 
 
+def _repeating(view: View, _: Translate) -> Lcd:
+    return (
+        _labelled(_(KIND_TEXT[view.kind]), view.amount_fen),
+        _("Result unknown"),
+        _("Repeated till ok"),
+        _("Do not do again"),
+    )
+
+
+def _last(view: View, _: Translate) -> str:
+    """What was found open after a power cut."""
+    label = _("Last sale") if view.kind is TransactionKind.SALE else _(KIND_TEXT[view.kind])
+    return _labelled(label, view.amount_fen)
+
+
 def _last_asking(view: View, _: Translate) -> Lcd:
-    return _labelled(_("Last sale"), view.amount_fen), _("Power was lost"), _("Asking the host"), _("Please wait")
+    return _last(view, _), _("Power was lost"), _("Asking the host"), _("Please wait")
 
 
 def _last_approved(view: View, _: Translate) -> Lcd:
     return (
-        _labelled(_("Last sale"), view.amount_fen),
+        _last(view, _),
         _voucher(_("Approved"), view.stan),
         _labelled(_("Balance"), view.balance_fen),
-        _("Serve the meal"),
+        _("Serve the meal") if view.kind is TransactionKind.SALE else _("Enter: go on"),
     )
 
 
 def _last_uncharged(view: View, _: Translate) -> Lcd:
     reason = _(advice(view.response_code).reason) if view.response_code else _("Result unknown")
-    return _labelled(_("Last sale"), view.amount_fen), _("Not charged"), reason, _("Key it in again")
+    what = _("Not charged") if view.kind is TransactionKind.SALE else _("Did not happen")
+    return _last(view, _), what, reason, _("Key it in again")
 
 
 def _locked(view: View, _: Translate) -> Lcd:
@@ -214,8 +231,10 @@ SCREENS: Final[dict[Screen, Callable[[View, Translate], Lcd]]] = {
     Screen.APPROVED: _approved,
     Screen.DECLINED: _declined,
     Screen.UNCHARGED: _uncharged,
+    Screen.REPEATING: _repeating,
     Screen.LAST_ASKING: _last_asking,
     Screen.LAST_APPROVED: _last_approved,
     Screen.LAST_UNCHARGED: _last_uncharged,
+    Screen.LAST_REPEATING: _repeating,
     Screen.LOCKED: _locked,
 }

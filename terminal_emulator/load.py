@@ -26,7 +26,7 @@ from hdrh.histogram import HdrHistogram
 from protocol import TerminalNumber
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Effect, Key, Outcome
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage, Storage
 from terminal_emulator.terminal import Terminal, Ticker, Write
@@ -110,7 +110,7 @@ class FinalSale(msgspec.Struct, frozen=True, gc=False):
     """A sale in its final state, for the audit against the ledger."""
 
     terminal: TerminalNumber
-    record: SaleRecord
+    record: Record
 
 
 class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +203,7 @@ class LoadTerminal(Terminal):
 
     def __init__(self, brain: Brain, *, plan: LoadPlan, tally: Tally, rng: Random, **shell: Any) -> None:
         super().__init__(brain, show=self._notice, **shell)
-        self.finals: list[SaleRecord] = []
+        self.finals: list[Record] = []
         self.line: deque[float] = deque()
         """When the customers in line came."""
         self.sells = False

@@ -1,4 +1,4 @@
-"""What a terminal remembers of one sale, from before it is sent until settlement."""
+"""What a terminal remembers of one transaction, from before it is sent until settlement."""
 
 from __future__ import annotations
 
@@ -7,31 +7,36 @@ from enum import StrEnum
 import msgspec
 
 from protocol.messages import EntryMode
+from protocol.messages.money import THIS_TERMINAL, TransactionKind
 
 
 class RecordState(StrEnum):
-    """Where a sale stands for this terminal. Only PENDING and REVERSING are open; the others are final."""
+    """Where a transaction stands for this terminal. PENDING, REVERSING and REPEATING are open; the others are final."""
 
     PENDING = "pending"  # stored, perhaps sent, no final word yet
-    APPROVED = "approved"  # the payer is charged, once
-    DECLINED = "declined"  # the payer is not charged: the host said so
-    REVERSING = "reversing"  # outcome unknown: the payer was told "not charged", the host is told until it confirms
-    REVERSED = "reversed"  # the host confirmed: the payer is not charged, for ever
+    APPROVED = "approved"  # it has happened, once
+    DECLINED = "declined"  # it has not happened: the host said so
+    REVERSING = "reversing"  # outcome unknown: people were told "it did not happen", the host is told until it confirms
+    REVERSED = "reversed"  # the host confirmed: it has not happened, for ever
+    REPEATING = "repeating"  # outcome unknown of what is never reversed: the host is asked again until it decides
 
     @property
     def is_open(self) -> bool:
         """Whether the terminal still has to find out or to make sure."""
-        return self is RecordState.PENDING or self is RecordState.REVERSING
+        return self in (RecordState.PENDING, RecordState.REVERSING, RecordState.REPEATING)
 
 
-class SaleRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
-    """One sale. (terminal, batch, stan) is its identity; the terminal's number stands in the settings.
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
+    """One transaction. (terminal, batch, stan) is its identity; the terminal's number stands in the settings. The tag
+    is that of journals from when there were only sales.
 
-    Amounts in fen. `claimed_at_s` is the terminal's clock (seconds since 1970 UTC), `posted_at_ms` the host's.
-    `response_code`, `rrn`, `balance_fen` and `posted_at_ms` are the host's answer; empty or 0 while there is none.
-    `balance_fen` means something when the sale is APPROVED, or DECLINED with code 51 (insufficient funds).
+    Amounts in fen; those of points transactions count points. `claimed_at_s` is the terminal's clock (seconds since
+    1970 UTC), `posted_at_ms` the host's. `response_code`, `charged_fen`, `points`, `rrn`, `balance_fen` and
+    `posted_at_ms` are the host's answer; empty, None or 0 while there is none. `balance_fen` means something when the
+    transaction is APPROVED, or DECLINED with code 51 (insufficient funds).
     """
 
+    kind: TransactionKind = TransactionKind.SALE
     batch: int
     stan: int
     amount_fen: int
@@ -39,16 +44,29 @@ class SaleRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"
     claimed_at_s: int
     operator: int = 0
     entry_mode: EntryMode = EntryMode.CARD
+    original_terminal: int = THIS_TERMINAL
+    original_batch: int = 0
+    original_stan: int = 0
+    """What it is about, if `original_batch` is not 0: a void, a refund, a completion."""
     state: RecordState = RecordState.PENDING
     response_code: str = ""
+    charged_fen: int | None = None
+    points: int = 0
     rrn: int = 0
     balance_fen: int = 0
     posted_at_ms: int = 0
 
     @property
     def identity(self) -> tuple[int, int]:
-        """(batch, stan): orders the sales of one terminal."""
+        """(batch, stan): orders the transactions of one terminal."""
         return self.batch, self.stan
+
+    @property
+    def moved_fen(self) -> int:
+        """What was moved in the end: a discount makes it less than the amount, a bonus more; 0 if nothing was."""
+        if self.state is not RecordState.APPROVED:
+            return 0
+        return self.amount_fen if self.charged_fen is None else self.charged_fen
 
 
 class Merchant(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ import msgspec
 from protocol import TerminalNumber
 from terminal_emulator.columns import center, clean, columns, spread, wrap
 from terminal_emulator.i18n import N_, Translate
-from terminal_emulator.record import Merchant, RecordState, SaleRecord
+from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.texts import CHINA_TIME, advice, date_time, masked, yuan
 
 SLIP_COLUMNS: Final = 32
@@ -40,6 +40,7 @@ STATE_TEXT: Final = {
     RecordState.DECLINED: N_("Declined"),
     RecordState.REVERSING: N_("Not charged"),
     RecordState.REVERSED: N_("Reversed"),
+    RecordState.REPEATING: N_("Result unknown"),
 }
 
 
@@ -57,7 +58,7 @@ class Slip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sale_slip(
-    record: SaleRecord,
+    record: Record,
     terminal: TerminalNumber,
     merchant: Merchant | None,
     copy: Copy,
@@ -101,7 +102,7 @@ def _row(label: str, value: str) -> str:
     return spread(label, value, SLIP_COLUMNS)
 
 
-def _result(record: SaleRecord, _: Translate) -> str:
+def _result(record: Record, _: Translate) -> str:
     """The outcome, with the host's reason where it gave one and it fits."""
     state = _(STATE_TEXT[record.state])
     if record.state is not RecordState.DECLINED:

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
 
 JOURNAL_NAME: Final = "journal"
@@ -63,7 +63,7 @@ class Epoch(msgspec.Struct, frozen=True, gc=False, tag="epoch"):
     epoch: int
 
 
-Entry = SaleRecord | Used | Epoch | History
+Entry = Record | Used | Epoch | History
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 
@@ -95,15 +95,15 @@ class Storage(Protocol):
         """Whether no further sale may be started before settlement."""
         ...
 
-    def open_records(self) -> list[SaleRecord]:
+    def open_records(self) -> list[Record]:
         """Sales without a final state, oldest first."""
         ...
 
-    def acknowledged(self) -> list[SaleRecord]:
+    def acknowledged(self) -> list[Record]:
         """Sales that the host has approved, or confirmed to be reversed, oldest first."""
         ...
 
-    def save(self, record: SaleRecord) -> None:
+    def save(self, record: Record) -> None:
         """Keep a new sale, or the new state of one."""
         ...
 
@@ -126,7 +126,7 @@ class MemoryStorage:
     __slots__ = ("epoch", "history", "newest_approved", "records", "used")
 
     def __init__(self) -> None:
-        self.records: dict[tuple[int, int], SaleRecord] = {}
+        self.records: dict[tuple[int, int], Record] = {}
         self.used = (1, 0)
         self.newest_approved = (0, 0)
         self.epoch = 0
@@ -137,19 +137,19 @@ class MemoryStorage:
         """See Storage. A load test may hold more than a terminal."""
         return False
 
-    def open_records(self) -> list[SaleRecord]:
+    def open_records(self) -> list[Record]:
         """See Storage."""
         return self._in_order(OPEN)
 
-    def acknowledged(self) -> list[SaleRecord]:
+    def acknowledged(self) -> list[Record]:
         """See Storage."""
         return self._in_order(ACKNOWLEDGED)
 
-    def _in_order(self, states: frozenset[RecordState]) -> list[SaleRecord]:
+    def _in_order(self, states: frozenset[RecordState]) -> list[Record]:
         found = [identity for identity, record in self.records.items() if record.state in states]
         return [self.records[identity] for identity in sorted(found)]
 
-    def save(self, record: SaleRecord) -> None:
+    def save(self, record: Record) -> None:
         """See Storage."""
         identity = (record.batch, record.stan)
         self.records[identity] = record
@@ -227,7 +227,7 @@ class FileStorage(MemoryStorage):
         """See Storage."""
         return len(self.records) - len(self._without_money) >= MAX_RECORDS
 
-    def save(self, record: SaleRecord) -> None:
+    def save(self, record: Record) -> None:
         """See Storage."""
         self._append(record)
         self._keep(record)
@@ -308,7 +308,7 @@ class FileStorage(MemoryStorage):
             write_atomically(self._path, data)
 
     def _take(self, entry: Entry) -> None:
-        if isinstance(entry, SaleRecord):
+        if isinstance(entry, Record):
             self._keep(entry)
         elif isinstance(entry, Used):
             MemoryStorage.skip_to(self, entry.batch, entry.stan)
@@ -317,7 +317,7 @@ class FileStorage(MemoryStorage):
         else:
             MemoryStorage.save_history(self, entry.history, entry.restored_at_s)
 
-    def _keep(self, record: SaleRecord) -> None:
+    def _keep(self, record: Record) -> None:
         super().save(record)
         if record.state is RecordState.DECLINED:
             self._without_money[record.identity] = None

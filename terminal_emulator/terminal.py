@@ -40,9 +40,11 @@ from protocol.messages import (
     Hello,
     KeyAnswer,
     Message,
+    MoneyRequest,
     Ready,
     SignOffRequest,
 )
+from protocol.pin_block import RANDOM_FILL_SIZE, card_digits, encode_pin_block
 from protocol.security import CHALLENGE_SIZE, root_key_from_enrol_code
 from terminal_emulator.backoff import Backoff
 from terminal_emulator.brain import Brain
@@ -240,7 +242,8 @@ class Terminal:
                     # then counts this request as unanswered.
                     continue
                 self._frames_left -= 1
-                writes.append((self._stream, self._connection.send(effect.message)))
+                message = self._with_pin(effect.message, effect.pin) if effect.pin else effect.message
+                writes.append((self._stream, self._connection.send(message)))
             elif isinstance(effect, HangUp):
                 assert self._stream is not None
                 self.last_error = effect.reason
@@ -250,6 +253,14 @@ class Terminal:
             else:
                 self.show(effect)
         return writes
+
+    def _with_pin(self, message: Message, pin: str) -> Message:
+        """The request with the PIN in it, enciphered anew for every sending."""
+        assert self._connection is not None
+        assert isinstance(message, MoneyRequest)
+        fill = self._random_bytes(RANDOM_FILL_SIZE)
+        block = encode_pin_block(self._connection.pin_key, pin, card_digits(message.payer), fill)
+        return msgspec.structs.replace(message, pin_block=block)
 
     async def perform(self, writes: list[Write]) -> None:
         """Write, or close. A line that breaks here is noticed by `run`.

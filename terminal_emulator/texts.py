@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
+from protocol.messages.money import TransactionKind
 from terminal_emulator.i18n import N_
 
 CHINA_TIME: Final = timezone(timedelta(hours=8), "CST")
@@ -16,6 +17,23 @@ CHINA_TIME: Final = timezone(timedelta(hours=8), "CST")
 
 CARD_DIGITS_SHOWN: Final = 4
 """Of a card's number slips and screens show no more than this, as everywhere in the trade."""
+
+
+KIND_TEXT: Final = {
+    TransactionKind.SALE: N_("Sale"),
+    TransactionKind.VOID: N_("Void"),
+    TransactionKind.REFUND: N_("Refund"),
+    TransactionKind.PREAUTH: N_("Pre-auth"),
+    TransactionKind.PREAUTH_VOID: N_("Pre-auth void"),
+    TransactionKind.COMPLETION: N_("Completion"),
+    TransactionKind.COMPLETION_VOID: N_("Complet. void"),
+    TransactionKind.TOPUP: N_("Top-up"),
+    TransactionKind.TOPUP_VOID: N_("Top-up void"),
+    TransactionKind.POINTS_SALE: N_("Points sale"),
+    TransactionKind.POINTS_VOID: N_("Points void"),
+    TransactionKind.OFFLINE_SALE: N_("Offline sale"),
+}
+"""What a transaction is called, on the LCD and on slips."""
 
 
 class Advice(NamedTuple):

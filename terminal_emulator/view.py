@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from protocol import TerminalNumber
+from protocol.messages.money import TransactionKind
 from terminal_emulator.record import Merchant
 
 
@@ -28,9 +29,11 @@ class Screen(StrEnum):
     APPROVED = "approved"  # amount_fen, balance_fen, stan
     DECLINED = "declined"  # amount_fen, response_code, balance_fen (code 51 only)
     UNCHARGED = "uncharged"  # amount_fen: outcome unknown: NOT charged, will be reversed; do not hand out the meal
+    REPEATING = "repeating"  # kind, amount_fen: outcome unknown, and it is repeated until the host decides
     LAST_ASKING = "last_asking"  # amount_fen: after power loss: finding out about the last sale
     LAST_APPROVED = "last_approved"  # amount_fen, balance_fen, stan: after power loss: the last sale did succeed
     LAST_UNCHARGED = "last_uncharged"  # amount_fen, response_code or "": after power loss: it was NOT charged
+    LAST_REPEATING = "last_repeating"  # kind, amount_fen: after power loss: is repeated until the host decides
     LOCKED = "locked"  # lock: no sale is possible until somebody acts
 
 
@@ -65,6 +68,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """One state of the screen. Amounts in fen; `balance_fen` is None when there is none to show."""
 
     screen: Screen
+    kind: TransactionKind = TransactionKind.SALE
+    """What the amount is about."""
     link: Link
     terminal: TerminalNumber
     merchant: Merchant | None = None
@@ -78,7 +83,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     balance_fen: int | None = None
     stan: int = 0
     pending_reversals: int = 0
-    """Sales told to the customer as "not charged" whose reversal the host has not confirmed yet."""
+    """Told to people as "did not happen" and not confirmed by the host yet, or repeated until it decides."""
     host_rolled_back: bool = False
     """The host has lost sales it approved: a person has to look into it. Selling goes on."""
     upload: UploadProgress | None = None

@@ -242,7 +242,7 @@ BAD_SAMPLES = [
     ("server/ledger/a.py", "from datetime import datetime, UTC\ndatetime.now(UTC)", "datetime.datetime.now"),
     ("terminal_emulator/brain.py", "print('x')", "print"),
     ("terminal_emulator/brain/keys.py", "import datetime as d\nd.date.today()", "datetime.date.today"),
-    ("terminal_emulator/flows/sale.py", "import trio\nasync def f(): await trio.sleep(1)", "trio.sleep"),
+    ("terminal_emulator/flows/transaction.py", "import trio\nasync def f(): await trio.sleep(1)", "trio.sleep"),
     ("tests/a.py", "import time\ntime.sleep(1)", "time.sleep"),
 ]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from protocol.messages import Message
-from terminal_emulator.record import SaleRecord
+from terminal_emulator.record import Record
 
 APPROVED: Final = "00"
 NON_FINAL: Final = frozenset({"09", "96"})
@@ -34,11 +34,11 @@ class Flow(Protocol):
         """Whether this answer belongs to the request sent last: same batch, STAN and amount."""
         ...
 
-    def answered(self, message: Message, now_s: float) -> SaleRecord | None:
+    def answered(self, message: Message, now_s: float) -> Record | None:
         """Take a fitting answer."""
         ...
 
-    def unanswered(self, now_s: float) -> SaleRecord | None:
+    def unanswered(self, now_s: float) -> Record | None:
         """The request sent last will get no answer."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.limits import HEARTBEAT_S
 from protocol.messages import EchoRequest, Message
-from terminal_emulator.record import SaleRecord
+from terminal_emulator.record import Record
 
 CLOCK_MAX_S = 0xFFFFFFFF
 
@@ -37,11 +37,11 @@ class EchoFlow:
         """See Flow."""
         return True
 
-    def answered(self, message: Message, now_s: float) -> SaleRecord | None:
+    def answered(self, message: Message, now_s: float) -> Record | None:
         """See Flow."""
         return None
 
-    def unanswered(self, now_s: float) -> SaleRecord | None:
+    def unanswered(self, now_s: float) -> Record | None:
         """See Flow."""
         return None
 

@@ -1,7 +1,8 @@
-"""Reversals (冲正): sales the customer was told are not charged. Each is repeated until confirmed, and never expires.
+"""Reversals (冲正): what people were told has not happened. Each is repeated until confirmed, and never expires.
 
-The queue is what the memory holds in state REVERSING. One that stays unanswered steps back for a while, so that it
-holds up neither the others nor new sales.
+The queue is what the memory holds in state REVERSING, and what is never reversed and has no answer yet: REPEATING,
+whose own request is sent in place of a reversal. One that stays unanswered steps back for a while, so that it holds up
+neither the others nor new sales.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from protocol.messages import Message, Reject, ReversalAnswer, ReversalRequest
+from protocol.messages import Message, MoneyAnswer, Reject, ReversalAnswer, ReversalRequest
 from terminal_emulator.backoff import Backoff, Jitter
-from terminal_emulator.flows import APPROVED
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.flows import APPROVED, NON_FINAL
+from terminal_emulator.flows.requests import request_of
+from terminal_emulator.record import Record, RecordState
 
 REVERSAL_RETRY_MIN_S: Final = 1.0
 REVERSAL_RETRY_MAX_S: Final = 60.0
 """Between two sendings of one reversal: soon at first, then once a minute for as long as it takes."""
 
 
-def reversal_request(record: SaleRecord) -> ReversalRequest:
-    """The sale of this record shall not have happened."""
+def reversal_request(record: Record) -> ReversalRequest:
+    """The transaction of this record shall not have happened."""
     return ReversalRequest(
         stan=record.stan,
         batch=record.batch,
@@ -35,12 +37,12 @@ def reversal_request(record: SaleRecord) -> ReversalRequest:
 
 
 class Pending:
-    """One reversal to be confirmed, and when to send it next."""
+    """One reversal to be confirmed, or request to be answered, and when to send it next."""
 
     __slots__ = ("backoff", "due_s", "record")
 
-    def __init__(self, record: SaleRecord, now_s: float, jitter: Jitter) -> None:
-        assert record.state is RecordState.REVERSING
+    def __init__(self, record: Record, now_s: float, jitter: Jitter) -> None:
+        assert record.state in (RecordState.REVERSING, RecordState.REPEATING)
         self.record = record
         self.due_s = now_s
         self.backoff = Backoff(REVERSAL_RETRY_MIN_S, REVERSAL_RETRY_MAX_S, jitter)
@@ -59,8 +61,8 @@ class ReversalFlow:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self, record: SaleRecord, now_s: float) -> None:
-        """Take a record that is stored as REVERSING; due at once."""
+    def add(self, record: Record, now_s: float) -> None:
+        """Take a record that is stored as REVERSING or REPEATING; due at once."""
         self._queue.append(Pending(record, now_s, self._jitter))
 
     def next_request(self, now_s: float) -> Message | None:
@@ -68,32 +70,53 @@ class ReversalFlow:
         for pending in self._queue:
             if pending.due_s <= now_s:
                 self._asked = pending
-                return reversal_request(pending.record)
+                repeats = pending.record.state is RecordState.REPEATING
+                return request_of(pending.record) if repeats else reversal_request(pending.record)
         return None
 
     def fits(self, message: Message) -> bool:
         """See Flow."""
         assert self._asked is not None
-        if isinstance(message, ReversalAnswer):
-            return (message.batch, message.stan) == self._asked.record.identity
+        record = self._asked.record
+        if record.state is RecordState.REPEATING:
+            if isinstance(message, MoneyAnswer):
+                return (message.batch, message.stan, message.amount_fen) == (*record.identity, record.amount_fen)
+        elif isinstance(message, ReversalAnswer):
+            return (message.batch, message.stan) == record.identity
         return isinstance(message, Reject)
 
-    def answered(self, message: Message, now_s: float) -> SaleRecord | None:
-        """See Flow. Only 00 ends a reversal: any other word leaves it open, where people see it."""
+    def answered(self, message: Message, now_s: float) -> Record | None:
+        """See Flow. Only 00 ends a reversal: any other word leaves it open, where people see it. Any word that decides
+        ends a request that is repeated; that the host cannot read it decides nothing about earlier copies."""
         assert self._asked is not None
-        if not isinstance(message, ReversalAnswer) or message.response_code != APPROVED:
+        state = self._decided(message)
+        if state is None:
             return self.unanswered(now_s)
+        assert isinstance(message, ReversalAnswer | MoneyAnswer)
         pending, self._asked = self._asked, None
         self._queue.remove(pending)
-        return replace(
+        record = replace(
             pending.record,
-            state=RecordState.REVERSED,
+            state=state,
             rrn=message.rrn,
             balance_fen=message.balance_fen,
             posted_at_ms=message.posted_at_ms,
         )
+        if isinstance(message, ReversalAnswer):
+            return record
+        return replace(
+            record, response_code=message.response_code, charged_fen=message.charged_fen, points=message.points
+        )
 
-    def unanswered(self, now_s: float) -> SaleRecord | None:
+    @staticmethod
+    def _decided(message: Message) -> RecordState | None:
+        if isinstance(message, ReversalAnswer):
+            return RecordState.REVERSED if message.response_code == APPROVED else None
+        if isinstance(message, MoneyAnswer) and message.response_code not in NON_FINAL:
+            return RecordState.APPROVED if message.response_code == APPROVED else RecordState.DECLINED
+        return None
+
+    def unanswered(self, now_s: float) -> Record | None:
         """See Flow."""
         if self._asked is not None:
             self._asked.due_s = now_s + self._asked.backoff.next_s()

@@ -1,9 +1,9 @@
-"""Upload (补传): after the host was restored from a backup, it gets every approved sale and every reversal again.
+"""Upload (补传): after the host was restored from a backup, it gets every approval and every reversal again.
 
-READY names the host's history; a terminal that has not completed an upload for it begins one. Approved sales go as
-uploads, confirmed reversals as reversals, oldest first, one at a time, whenever the line has nothing better to do.
-Copies do no harm, so nothing is kept of how far it has come: after a power cut it starts over. A session that ends
-costs nothing, it goes on in the next. Sales made meanwhile the restored host has decided itself.
+READY names the host's history; a terminal that has not completed an upload for it begins one. What was approved, of
+whatever kind, goes as an upload, confirmed reversals as reversals, oldest first, one at a time, whenever the line has
+nothing better to do. Copies do no harm, so nothing is kept of how far it has come: after a power cut it starts over. A
+session that ends costs nothing, it goes on in the next. Sales made meanwhile the restored host has decided itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from terminal_emulator.backoff import Backoff, Jitter
 from terminal_emulator.effects import Note, NoteKind
 from terminal_emulator.flows import APPROVED, NON_FINAL
 from terminal_emulator.flows.reversal import reversal_request
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.storage import Storage
 from terminal_emulator.view import UploadProgress
 
@@ -53,7 +53,7 @@ class UploadFlow:
         self._backoff = Backoff(UNDECIDED_WAIT_MIN_S, UNDECIDED_WAIT_MAX_S, jitter)
         self._notes: list[Note] = []
         self._history = (0, 0)  # of the upload under way
-        self._records: list[SaleRecord] = []  # of which those before `_next` are done
+        self._records: list[Record] = []  # of which those before `_next` are done
         self._next = 0
         self._is_open = True  # whether the host takes what it does not have
         self._due_s = self._asked_s = 0.0
@@ -111,6 +111,12 @@ class UploadFlow:
             entry_mode=record.entry_mode,
             payer=record.payer,
             claimed_at_s=record.claimed_at_s,
+            kind=record.kind,
+            original_terminal=record.original_terminal,
+            original_batch=record.original_batch,
+            original_stan=record.original_stan,
+            charged_fen=record.moved_fen,
+            points=record.points,
             rrn=record.rrn,
             balance_fen=record.balance_fen,
             posted_at_ms=record.posted_at_ms,
@@ -128,7 +134,7 @@ class UploadFlow:
             record.amount_fen,
         )
 
-    def answered(self, message: Message, now_s: float) -> SaleRecord | None:
+    def answered(self, message: Message, now_s: float) -> Record | None:
         """See Flow. No record changes: what the customer was told stands."""
         if isinstance(message, UploadAnswer):
             if message.verdict is UploadVerdict.UNDECIDED:
@@ -148,7 +154,7 @@ class UploadFlow:
         self._end_if_done()
         return None
 
-    def unanswered(self, now_s: float) -> SaleRecord | None:
+    def unanswered(self, now_s: float) -> Record | None:
         """See Flow."""
         self._due_s = now_s + self._backoff.next_s()
         return None

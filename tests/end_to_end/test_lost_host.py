@@ -22,7 +22,7 @@ from server.ledger.sqlite import SqliteStore
 from server.ledger.verify import verify
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Effect, Key, Note, Outcome, Tap
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import FileStorage
 from terminal_emulator.terminal import Terminal, Ticker, Write
@@ -131,7 +131,7 @@ class Pos:
         await self.terminal.feed(Tap(card))
         assert self.brain.busy
 
-    async def sell(self, amount: str, card: bytes = CARD) -> SaleRecord:
+    async def sell(self, amount: str, card: bytes = CARD) -> Record:
         before = len(self.outcomes)
         await self.begin_sale(amount, card)
         await self.campus.until(lambda: len(self.outcomes) > before)
@@ -149,7 +149,7 @@ class Pos:
         await self.campus.until(lambda: self.brain.unresolved == 0)
 
     @property
-    def outcomes(self) -> list[SaleRecord]:
+    def outcomes(self) -> list[Record]:
         return [effect.record for effect in self.effects if isinstance(effect, Outcome)]
 
     @property

@@ -11,8 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from protocol.messages import QueryAnswer, QueryRequest, SaleRequest, TransactionState
 from terminal_emulator.backoff import middle
-from terminal_emulator.flows.sale import SaleFlow
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.flows.transaction import TransactionFlow
+from terminal_emulator.record import Record, RecordState
 from tests.server.host import CARD, OTHER_CARD, START_FEN, open_host
 from tests.wire import CLAIMED_AT_S, query_of
 
@@ -22,7 +22,7 @@ MEAL_FEN = 800
 def rolled_back(sale, **differs):
     """The new sale as the terminal stores it: its counters are where they were before the older one."""
     fields = {"amount_fen": MEAL_FEN, "payer": OTHER_CARD, "claimed_at_s": CLAIMED_AT_S + 3600} | differs
-    return SaleRecord(batch=sale.batch, stan=sale.stan, **fields)
+    return Record(batch=sale.batch, stan=sale.stan, **fields)
 
 
 async def ask_and_lose(rig, till, message):
@@ -48,14 +48,14 @@ async def test_an_older_sales_approval_buys_nobody_a_meal(logs, differs, power_c
         journal = rig.transfers()
 
         record = rolled_back(old, **differs)
-        flow = SaleFlow(record, 0.0, middle)
+        flow = TransactionFlow(record, 0.0, middle)
         sent = 0
         while isinstance(request := flow.next_request(0.0), SaleRequest):
             await ask_and_lose(rig, till, request)
             flow.unanswered(0.0)
             sent += 1
             if power_cut:
-                flow = SaleFlow(record, 0.0, middle, recovered=True)
+                flow = TransactionFlow(record, 0.0, middle, recovered=True)
         assert (sent, rig.count("authorizations_total", type="sale", code="94")) == ((1, 1) if power_cut else (3, 3))
 
         assert isinstance(request, QueryRequest)

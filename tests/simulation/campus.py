@@ -12,7 +12,7 @@ from protocol.messages import Message, Ready
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Effect, Key, Outcome, Send
 from terminal_emulator.load import keys_for
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import Terminal, Ticker, Write
@@ -41,7 +41,7 @@ class Flash:
         self.cut_at = ""
         """ "before" or "after": the next change meets a power cut there."""
 
-    def save(self, record: SaleRecord) -> None:
+    def save(self, record: Record) -> None:
         """See `Storage`."""
         self.change(self._image.save, record)
 
@@ -53,7 +53,7 @@ class Flash:
             self._device.cut_power("before a write")
             raise PowerCut
         result = change(*args)
-        if args and isinstance(args[0], SaleRecord):
+        if args and isinstance(args[0], Record):
             self._device.oracle.stored(self._device.name, self._device.terminal_id, args[0])
         if self.cut_at == "after":
             self._device.cut_power("after a write")
@@ -251,7 +251,7 @@ class Device:
         if writes and self.terminal is not None and self._nursery is not None:
             self._nursery.start_soon(self.terminal.perform, writes)
 
-    def told(self, record: SaleRecord) -> None:
+    def told(self, record: Record) -> None:
         """The customer sees a final word."""
         state = record.state
         self.world.counts[f"sales {state.value}"] += state is not RecordState.REVERSED

@@ -25,7 +25,7 @@ from protocol.messages import (
     UploadRequest,
     UploadVerdict,
 )
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from tests.simulation.world import World
 
 UNDECIDED: Final = ("09", "96")
@@ -36,8 +36,14 @@ Identity = tuple[int, int, int]
 """Terminal, batch, STAN."""
 
 STEPS: Final = {
-    RecordState.PENDING: (RecordState.APPROVED, RecordState.DECLINED, RecordState.REVERSING),
+    RecordState.PENDING: (
+        RecordState.APPROVED,
+        RecordState.DECLINED,
+        RecordState.REVERSING,
+        RecordState.REPEATING,
+    ),
     RecordState.REVERSING: (RecordState.REVERSED,),
+    RecordState.REPEATING: (RecordState.APPROVED, RecordState.DECLINED),
 }
 """What may become of a sale in a terminal's memory; every other state is final."""
 
@@ -140,7 +146,7 @@ class Oracle:
 
     # --- A terminal's memory
 
-    def stored(self, who: str, terminal_id: int, record: SaleRecord) -> None:
+    def stored(self, who: str, terminal_id: int, record: Record) -> None:
         """A terminal has stored a sale's new state."""
         identity = (terminal_id, record.batch, record.stan)
         case = self.case(identity)
@@ -170,7 +176,7 @@ class Oracle:
             identity = (terminal_id, request.batch, request.stan)
             self._wrong("T1", who, identity, f"sends what its memory does not hold as {[*wanted]}: {kept}")
 
-    def told(self, who: str, terminal_id: int, record: SaleRecord) -> None:
+    def told(self, who: str, terminal_id: int, record: Record) -> None:
         """A customer has seen a final word."""
         identity = (terminal_id, record.batch, record.stan)
         case = self.case(identity)

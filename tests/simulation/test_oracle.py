@@ -21,7 +21,7 @@ from protocol.messages import (
     UploadRequest,
     UploadVerdict,
 )
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.storage import MemoryStorage
 from tests.simulation.chaos import request_of
 from tests.simulation.model import Model, Office
@@ -52,8 +52,8 @@ class History:
     def broken(self) -> set[str]:
         return {violation.invariant for violation in self.world.violations}
 
-    def store(self, stan: int, amount_fen: int = 100, payer: bytes = ANN, **changes: object) -> SaleRecord:
-        record = SaleRecord(batch=1, stan=stan, amount_fen=amount_fen, payer=payer, claimed_at_s=7)
+    def store(self, stan: int, amount_fen: int = 100, payer: bytes = ANN, **changes: object) -> Record:
+        record = Record(batch=1, stan=stan, amount_fen=amount_fen, payer=payer, claimed_at_s=7)
         record = replace(self.image.records.get((1, stan), record), **changes)
         self.image.save(record)
         self.oracle.stored("T", TILL, record)
@@ -264,7 +264,7 @@ def test_days_and_epochs_that_go_back(history):
 
 
 def test_sent_before_it_is_stored(history):
-    record = SaleRecord(batch=1, stan=1, amount_fen=100, payer=ANN, claimed_at_s=7)
+    record = Record(batch=1, stan=1, amount_fen=100, payer=ANN, claimed_at_s=7)
     history.send(request_of(record, SaleRequest))
     assert history.broken == {"T1"}
 

@@ -1,4 +1,4 @@
-"""The brain at the counter: keys, card, screens, numbers. What happens after sending is in flows/test_sale.py."""
+"""The brain at the counter: keys, card, screens, numbers. What happens after sending: flows/test_transaction.py."""
 
 import pytest
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from protocol import TerminalNumber
 from terminal_emulator.columns import columns
 from terminal_emulator.i18n import LANGUAGES, translator
-from terminal_emulator.record import Merchant, RecordState, SaleRecord
+from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.slip import SLIP_COLUMNS, STATE_TEXT, Copy, sale_slip
 
 TERMINAL = TerminalNumber(3, 58)
 MERCHANT = Merchant(100001, "一食堂")
-RECORD = SaleRecord(
+RECORD = Record(
     batch=1,
     stan=123,
     amount_fen=1250,
@@ -96,7 +96,7 @@ def test_a_merchant_name_cannot_upset_the_printer():
 
 @given(
     record=st.builds(
-        SaleRecord,
+        Record,
         batch=st.integers(1, 999_999),
         stan=st.integers(1, 999_999),
         amount_fen=st.integers(1, 999_999_999),

@@ -10,14 +10,15 @@ from collections import Counter
 import msgspec
 import pytest
 
+from protocol.messages.money import TransactionKind
 from terminal_emulator import storage as storage_module
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.storage import FileStorage, MemoryStorage, StorageError
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost
 
 
 def record(stan, state=RecordState.PENDING, batch=1):
-    return SaleRecord(batch=batch, stan=stan, amount_fen=1250, payer=CARD, claimed_at_s=1, state=state)
+    return Record(batch=batch, stan=stan, amount_fen=1250, payer=CARD, claimed_at_s=1, state=state)
 
 
 def contents(storage):
@@ -71,7 +72,7 @@ def test_what_is_saved_is_there(make, opened):
 
 
 def test_every_field_of_a_record_comes_back(opened):
-    full = SaleRecord(
+    full = Record(
         batch=999_999,
         stan=999_999,
         amount_fen=999_999_999,
@@ -81,6 +82,12 @@ def test_every_field_of_a_record_comes_back(opened):
         entry_mode=2,
         state=RecordState.APPROVED,
         response_code="00",
+        kind=TransactionKind.REFUND,
+        original_terminal=2**32 - 1,
+        original_batch=999_998,
+        original_stan=1,
+        charged_fen=1,
+        points=2**32 - 1,
         rrn=2**64 - 1,
         balance_fen=-(2**63),
         posted_at_ms=2**64 - 1,
@@ -288,3 +295,25 @@ def test_a_journal_line_reads_like_what_it_is(opened, tmp_path):
     opened().save(record(1))
     line = (tmp_path / "till" / "journal").read_text()
     assert msgspec.json.decode(line.partition(" ")[2])["type"] == "sale"
+
+
+def test_a_journal_from_when_there_were_only_sales_is_read(tmp_path):
+    folder = tmp_path / "till"
+    folder.mkdir()
+    text = (
+        b'{"type":"sale","batch":1,"stan":2,"amount_fen":100,"payer":"BKGyww==","claimed_at_s":5,"operator":0,'
+        b'"entry_mode":1,"state":"approved","response_code":"00","rrn":9,"balance_fen":1,"posted_at_ms":3}'
+    )
+    (folder / "journal").write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    storage = FileStorage(folder)
+    (found,) = storage.acknowledged()
+    assert (found.kind, found.identity, found.charged_fen, found.moved_fen) == (TransactionKind.SALE, (1, 2), None, 100)
+    storage.close()
+
+
+def test_open_is_whatever_has_no_final_state():
+    storage = MemoryStorage()
+    for stan, state in enumerate(RecordState, 1):
+        storage.save(record(stan, state))
+    found = [kept.state for kept in storage.open_records()]
+    assert found == [RecordState.PENDING, RecordState.REVERSING, RecordState.REPEATING]

@@ -1,6 +1,7 @@
 """A terminal on a line: memory streams, the toy host, and a clock that jumps."""
 
 import math
+import random
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,11 +10,13 @@ import trio.testing
 
 from protocol.limits import HEARTBEAT_S, RECONNECT_MAX_S, RECONNECT_MIN_S
 from protocol.messages import Auth, EchoRequest, Hello, QueryRequest, ReversalRequest, SaleRequest
+from protocol.messages.money import NO_PIN_BLOCK
+from protocol.pin_block import card_digits, decode_pin_block
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Key, Outcome, Tap
+from terminal_emulator.effects import Key, Outcome, Send, Tap
 from terminal_emulator.storage import MemoryStorage
-from terminal_emulator.terminal import EnrolError, enrol, run_terminal
-from tests.terminal_emulator.till import CARD, NUMBER, WALL_S, settings_of
+from terminal_emulator.terminal import EnrolError, Terminal, Ticker, enrol, run_terminal
+from tests.terminal_emulator.till import CARD, NUMBER, WALL_S, changed, settings_of
 from tests.terminal_emulator.toy_server import SlowToClose, ToyServer
 
 KEY = bytes(range(32))
@@ -389,3 +392,28 @@ async def test_enrolment_brings_the_terminals_own_key(autojump_clock, server):
     server.up = False
     with pytest.raises(OSError, match="refused"):
         await try_it(code)
+
+
+async def test_a_pin_travels_enciphered_under_the_key_of_the_session_anew_each_time(autojump_clock, server, nursery):
+    terminal = Terminal(
+        Brain(settings_of(), MemoryStorage()),
+        open_stream=server.open_stream,
+        random_bytes=random.Random(1).randbytes,
+        wall_clock=lambda: WALL_S,
+        ticker=Ticker(),
+        show=lambda _: None,
+    )
+    terminal.brain.power_on(terminal.now())
+    nursery.start_soon(terminal.run)
+    await trio.testing.wait_all_tasks_blocked()
+    request = SaleRequest(stan=1, batch=1, amount_fen=5, payer=CARD, claimed_at_s=1)
+    for _ in range(2):
+        await terminal.perform(terminal.after([Send(request, "1234")]))
+        await trio.testing.wait_all_tasks_blocked()
+    blocks = [sent.pin_block for sent in server.requests]
+    key = server.connection.pin_key
+    assert [decode_pin_block(key, block, card_digits(CARD)) for block in blocks] == ["1234", "1234"]
+    assert len(set(blocks)) == 2
+    assert [changed(sent, pin_block=NO_PIN_BLOCK) for sent in server.requests] == [request, request]
+    assert "1234" not in repr(Send(request, "1234"))
+    nursery.cancel_scope.cancel()

@@ -8,13 +8,13 @@ from protocol import TerminalNumber
 from protocol.messages import (
     EchoAnswer,
     EchoRequest,
+    MoneyRequest,
     QueryAnswer,
     QueryRequest,
     Ready,
     Reject,
     ReversalAnswer,
     SaleAnswer,
-    SaleRequest,
     TransactionState,
     UploadAnswer,
     UploadRequest,
@@ -22,6 +22,7 @@ from protocol.messages import (
 )
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Beep, HangUp, Key, Note, Now, Outcome, PrintSlip, Send
+from terminal_emulator.flows.requests import MESSAGES
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage
 
@@ -29,6 +30,10 @@ CARD = bytes.fromhex("04A1B2C3")
 WALL_S = 1_760_000_000.0
 POSTED_MS = 1_760_000_000_123
 NUMBER = TerminalNumber(3, 58)
+
+KINDS = {request: (kind, answer) for kind, (request, answer) in MESSAGES.items()}
+TAKES_MONEY = frozenset({"SALE", "PREAUTH", "TOPUP_VOID", "POINTS_SALE"})
+"""Of the others the payer has more afterwards. A completion takes what was held already."""
 
 
 def settings_of(number=NUMBER, **changes):
@@ -57,6 +62,7 @@ class ToyHost:
         self.asked = {}
         self.states = {}
         self.balances = {}
+        self.moved = {}
         self.balance_fen = balance_fen
         self.sales_posted = 0
         self.next_rrn = 1
@@ -76,11 +82,12 @@ class ToyHost:
         if isinstance(request, UploadRequest):
             return self._upload(key, request)
         self.newest[number] = max(self.newest.get(number, (0, 0)), key[1:])
-        return self._sale(key, request) if isinstance(request, SaleRequest) else self._reverse(key, request)
+        return self._money(key, request) if isinstance(request, MoneyRequest) else self._reverse(key, request)
 
-    def _sale(self, key, request):
+    def _money(self, key, request):
+        kind, answer = KINDS[type(request)]
         if self.asked.setdefault(key, content_of(request)) != content_of(request):
-            return SaleAnswer(
+            return answer(
                 stan=request.stan,
                 batch=request.batch,
                 amount_fen=request.amount_fen,
@@ -91,16 +98,21 @@ class ToyHost:
             )
         if key not in self.decided:
             balance = self.balances.setdefault(request.payer, self.balance_fen)
-            approved = balance >= request.amount_fen
+            moves_fen = 0 if kind.name == "COMPLETION" else request.amount_fen
+            if kind.name in TAKES_MONEY:
+                moves_fen = -moves_fen
+            approved = balance + moves_fen >= 0
             if approved:
-                balance = self.balances[request.payer] = balance - request.amount_fen
+                balance = self.balances[request.payer] = balance + moves_fen
+                self.moved[key] = moves_fen
                 self.sales_posted += 1
             self.states[key] = TransactionState.APPROVED if approved else TransactionState.DECLINED
-            self.decided[key] = SaleAnswer(
+            self.decided[key] = answer(
                 stan=request.stan,
                 batch=request.batch,
                 amount_fen=request.amount_fen,
                 response_code="00" if approved else "51",
+                charged_fen=request.amount_fen if approved else 0,
                 rrn=self._rrn(),
                 balance_fen=balance,
                 posted_at_ms=POSTED_MS,
@@ -111,7 +123,7 @@ class ToyHost:
         given_back = 0
         if self.states.get(key) is TransactionState.APPROVED:
             given_back = request.amount_fen
-            self.balances[request.payer] += given_back
+            self.balances[request.payer] -= self.moved[key]
         if key not in self.decided:
             self.decided[key] = SaleAnswer(
                 stan=request.stan,
@@ -147,12 +159,14 @@ class ToyHost:
         if verdict is UploadVerdict.RESTORED:
             self.states[key], self.asked[key] = TransactionState.APPROVED, content_of(request)
             self.balances[request.payer] = self.balances.get(request.payer, self.balance_fen) - request.amount_fen
+            self.moved[key] = -request.amount_fen
             self.sales_posted += 1
             self.decided[key] = SaleAnswer(
                 stan=request.stan,
                 batch=request.batch,
                 amount_fen=request.amount_fen,
                 response_code="00",
+                charged_fen=request.charged_fen,
                 rrn=self._rrn(),
                 balance_fen=self.balances[request.payer],
                 posted_at_ms=POSTED_MS,
@@ -179,6 +193,7 @@ class ToyHost:
             state=state,
             response_code=code,
             amount_fen=request.amount_fen,
+            charged_fen=sale.charged_fen if sale else 0,
             rrn=sale.rrn if sale else 0,
             balance_fen=sale.balance_fen if sale else 0,
             posted_at_ms=sale.posted_at_ms if sale else 0,

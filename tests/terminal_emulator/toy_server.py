@@ -56,6 +56,7 @@ class ToyServer:
         self.codes = {}  # enrolment codes by terminal number
         self.requests = []
         self.streams = set()
+        self.connection: Any = None  # of the newest session
         self.answering = set()  # streams with a request in hand
         self.leaving = set()  # streams to be closed after the answer in hand
         self.nursery: Any = None
@@ -91,7 +92,8 @@ class ToyServer:
         self.streams.add(stream)
         try:
             async with stream:
-                await self._session(stream, Connection(Role.HOST))
+                self.connection = Connection(Role.HOST)
+                await self._session(stream, self.connection)
         except (RemoteProtocolError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:

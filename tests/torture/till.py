@@ -14,7 +14,7 @@ from protocol.messages import SaleRequest
 from terminal_emulator import settings as settings_module
 from terminal_emulator import storage as storage_module
 from terminal_emulator.effects import Outcome, Send
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings, read_settings, write_settings
 from terminal_emulator.storage import FileStorage
 from tests.terminal_emulator.till import Till
@@ -24,10 +24,10 @@ from tests.torture.witness import Witness
 
 SETTINGS: Final = "terminal.json"
 FIRST_KEY: Final = Settings(terminal=TerminalNumber.parse("3-1"), root_key=bytes(32), key_version=1)
-SALE: Final = SaleRecord(batch=1, stan=1, amount_fen=100, payer=b"\x04\xa1\xb2\xc3", claimed_at_s=1_789_000_000)
+SALE: Final = Record(batch=1, stan=1, amount_fen=100, payer=b"\x04\xa1\xb2\xc3", claimed_at_s=1_789_000_000)
 
 
-def record(stan: int, state: RecordState = RecordState.PENDING) -> SaleRecord:
+def record(stan: int, state: RecordState = RecordState.PENDING) -> Record:
     return msgspec.structs.replace(SALE, stan=stan, amount_fen=100 + stan, state=state)
 
 
@@ -49,7 +49,7 @@ class _Watched(FileStorage):
         self.life = life
         super().__init__(folder)
 
-    def save(self, record: SaleRecord) -> None:
+    def save(self, record: Record) -> None:
         super().save(record)
         self.life.promise()
 

@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from terminal_emulator.record import SaleRecord
+from terminal_emulator.record import Record
 from terminal_emulator.storage import JOURNAL_NAME, FileStorage, StorageError
 from tests.fuzz.target import Target
 
@@ -51,7 +51,7 @@ def run(data: bytes) -> str:
     assert b"\n" not in dropped[:-1]
     again = FileStorage(folder)
     assert (memory(again), again.torn) == (found, 0)
-    again.save(SaleRecord(batch=1, stan=1, amount_fen=1, payer=b"\1", claimed_at_s=0))
+    again.save(Record(batch=1, stan=1, amount_fen=1, payer=b"\1", claimed_at_s=0))
     again.close()
     last = FileStorage(folder)
     assert last.records[1, 1].amount_fen == 1

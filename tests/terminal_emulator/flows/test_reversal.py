@@ -5,14 +5,14 @@ import itertools
 import pytest
 
 from protocol.messages import ReversalAnswer
-from terminal_emulator.record import RecordState, SaleRecord
+from protocol.messages.money import TransactionKind
+from terminal_emulator.flows.requests import request_of
+from terminal_emulator.record import Record, RecordState
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost, changed, reject_of
 
 
 def reversing(stan):
-    return SaleRecord(
-        batch=1, stan=stan, amount_fen=100 * stan, payer=CARD, claimed_at_s=5, state=RecordState.REVERSING
-    )
+    return Record(batch=1, stan=stan, amount_fen=100 * stan, payer=CARD, claimed_at_s=5, state=RecordState.REVERSING)
 
 
 @pytest.fixture
@@ -98,3 +98,70 @@ def test_an_answer_about_another_one_is_not_ours(till):
     till.online()
     assert till.answer(changed(ToyHost().answer(NUMBER, till.request), stan=2)) == ["note not_ours", "hang up"]
     assert till.brain.view.pending_reversals == 3
+
+
+def refund(stan, state):
+    return Record(
+        kind=TransactionKind.REFUND,
+        batch=1,
+        stan=stan,
+        amount_fen=100,
+        payer=CARD,
+        claimed_at_s=5,
+        original_batch=1,
+        original_stan=1,
+        state=state,
+    )
+
+
+@pytest.fixture
+def refunding():
+    """A refund was sent, and the power went."""
+    till = Till()
+    till.storage.save(refund(2, RecordState.PENDING))
+    till.power_on()
+    return till
+
+
+def test_a_refund_is_never_reversed_but_repeated_until_the_host_decides(refunding):
+    till, host = refunding, ToyHost()
+    assert till.online(last=(1, 2)) == ["Query 2"]
+    assert till.answer(host.answer(NUMBER, till.request)) == ["beep error", "Refund 2"]  # never seen
+    assert till.storage.records[1, 2].state is RecordState.REPEATING
+    assert (till.screen, till.brain.view.kind) == ("last_repeating", TransactionKind.REFUND)
+    assert till.answer(reject_of(till.request)) == ["note rejected"]  # of an earlier copy it says nothing
+    busy = changed(host.answer(NUMBER, refund_request(till)), response_code="09", rrn=0)
+    for again in (lambda: till.answer(busy), lambda: till.offline() + till.online(last=(1, 2))):
+        while till.brain.is_line_free:
+            till.wait(1)
+        assert till.request == refund_request(till)
+        again()
+    till.power_on()
+    assert till.brain.view.pending_reversals == 1
+    assert till.online(last=(1, 2)) == ["Refund 2"]
+    assert till.answer(host.answer(NUMBER, till.request)) == ["beep ok", "slip", "outcome approved 2"]
+    assert (till.screen, till.brain.unresolved) == ("last_approved", 0)
+    record = till.storage.records[1, 2]
+    assert (record.state, record.charged_fen, record.response_code) == (RecordState.APPROVED, 100, "00")
+    assert host.sales_posted == 1
+
+
+def refund_request(till):
+    return request_of(till.storage.records[1, 2])
+
+
+def test_a_refund_that_is_refused_in_the_end_is_said(refunding):
+    refunding.online(last=(1, 2))
+    refunding.answer(ToyHost().answer(NUMBER, refunding.request))
+    refused = changed(ToyHost().answer(NUMBER, refunding.request), response_code="61", charged_fen=0)
+    assert refunding.answer(refused) == ["beep error", "outcome declined 2"]
+    assert (refunding.screen, refunding.brain.view.response_code) == ("last_uncharged", "61")
+
+
+@pytest.mark.parametrize("wrong", [{"stan": 3}, {"batch": 2}, {"amount_fen": 1}], ids=["stan", "batch", "amount"])
+def test_an_answer_to_another_refund_is_no_answer(refunding, wrong):
+    refunding.online(last=(1, 2))
+    refunding.answer(ToyHost().answer(NUMBER, refunding.request))
+    answer = changed(ToyHost().answer(NUMBER, refunding.request), **wrong)
+    assert refunding.answer(answer) == ["note not_ours", "hang up"]
+    assert refunding.storage.records[1, 2].state is RecordState.REPEATING

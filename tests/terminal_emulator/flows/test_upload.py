@@ -3,9 +3,10 @@
 import pytest
 
 from protocol.messages import ReversalAnswer, ReversalRequest, UploadAnswer, UploadRequest, UploadVerdict
+from protocol.messages.money import TransactionKind
 from terminal_emulator.effects import Note
 from terminal_emulator.flows.upload import PAUSE_SHARE, UNDECIDED_WAIT_MAX_S
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.view import UploadProgress
 from tests.terminal_emulator.till import CARD, NUMBER, UPLOAD_CODES, Till, ToyHost, changed, ready_of, reject_of
 
@@ -14,7 +15,7 @@ RESTORED = {"history": 2, "restored_at_s": 1_790_000_000, "last": (0, 0)}
 
 
 def kept(stan, state=APPROVED, batch=1):
-    return SaleRecord(
+    return Record(
         batch=batch,
         stan=stan,
         amount_fen=100 * stan,
@@ -340,3 +341,17 @@ def test_a_hundred_thousand_records_are_no_hundred_thousand_messages(monkeypatch
     monkeypatch.setattr("terminal_emulator.flows.upload.UploadRequest", lambda **fields: made.append(fields))
     till.brain.link_up(ready_of(history=2), till.now)
     assert len(made) == 1
+
+
+def test_an_upload_says_what_it_is_and_what_it_is_about():
+    top_up = changed(kept(2), kind=TransactionKind.TOPUP, charged_fen=220, points=3)
+    void = changed(kept(3), kind=TransactionKind.TOPUP_VOID, original_batch=1, original_stan=2)
+    till = till_with(top_up, void)
+    till.online(**RESTORED)
+    sent = till.request
+    assert (sent.kind, sent.charged_fen, sent.points, sent.original_batch) == (TransactionKind.TOPUP, 220, 3, 0)
+    answer(till, ToyHost())
+    till.wait(1)
+    sent = till.request
+    assert (sent.kind, sent.original_batch, sent.original_stan) == (TransactionKind.TOPUP_VOID, 1, 2)
+    assert sent.charged_fen == sent.amount_fen  # a record of before the host told

@@ -12,7 +12,7 @@ from trio.testing import memory_stream_pair
 from protocol import TerminalNumber
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Effect, Key, Outcome, Tap
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import run_terminal
@@ -38,7 +38,7 @@ class Counter:
         settings = Settings(terminal=number, root_key=root_key, key_version=key_version)
         self.number = number
         self.brain = Brain(settings, MemoryStorage(), jitter=random.Random(number.to_int()).random)
-        self.records: list[SaleRecord] = []
+        self.records: list[Record] = []
         self._card = card
         self._open_stream = open_stream
         self._changed = trio.Event()
@@ -89,11 +89,11 @@ class Counter:
         return len(self.records) + self.brain.unresolved
 
     @property
-    def approved(self) -> list[SaleRecord]:
+    def approved(self) -> list[Record]:
         return [record for record in self.records if record.state is RecordState.APPROVED]
 
     @property
-    def newest(self) -> SaleRecord:
+    def newest(self) -> Record:
         return self.records[-1]
 
 

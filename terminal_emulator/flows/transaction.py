@@ -1,11 +1,14 @@
-"""The sale, from the moment it is stored until somebody knows what became of it.
+"""A transaction, from the moment it is stored until somebody knows what became of it.
 
     send -> send again (MAX_RESENDS) -> ask -> give up: reverse
 
 One rung up the ladder for every ANSWER_TIMEOUT_S without an answer, every lost session and every answer that decides
-nothing. UNKNOWN_AFTER_S after the first sending the customer must be told something: "not charged", and the reversal
-makes it true whatever the host has booked. A sale found in the memory after a power cut starts at "ask": the customer
-may be gone, so it is never sent again; UNKNOWN_AFTER_S counts from the first query then.
+nothing. UNKNOWN_AFTER_S after the first sending people must be told something: "it did not happen", and the reversal
+makes it true whatever the host has booked. What is never reversed, a refund, is said to be still open then, and is
+repeated until the host decides.
+
+A transaction found in the memory after a power cut starts at "ask": the customer may be gone, so it is never sent
+again; UNKNOWN_AFTER_S counts from the first query then.
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from protocol.limits import MAX_RESENDS, UNKNOWN_AFTER_S
-from protocol.messages import Message, QueryAnswer, QueryRequest, Reject, SaleAnswer, SaleRequest, TransactionState
+from protocol.messages import Message, MoneyAnswer, QueryAnswer, Reject, TransactionState
 from terminal_emulator.backoff import Jitter
 from terminal_emulator.flows import APPROVED, NON_FINAL
-from terminal_emulator.record import RecordState, SaleRecord
+from terminal_emulator.flows.requests import MESSAGES, NEVER_REVERSED, query_of, request_of
+from terminal_emulator.record import Record, RecordState
 
 BUSY_WAIT_MIN_S: Final = 0.3
 BUSY_WAIT_MAX_S: Final = 1.2
@@ -32,16 +36,29 @@ DECIDED: Final = {
 }
 
 
-class SaleFlow:
-    """One sale. `record` is PENDING until a method returns it with another state; then it is `done`.
+class TransactionFlow:
+    """One transaction. `record` is PENDING until a method returns it with another state; then it is `done`.
 
-    `recovered`: it was found open after a power cut. `sends` counts sale requests, `asking` says that queries began.
+    `recovered`: it was found open after a power cut. `sends` counts its requests, `asking` says that queries began.
+    `pin` is what the payer keyed, if anything: it lives here alone, and goes with every copy of the request.
     """
 
-    __slots__ = ("_give_up_s", "_jitter", "_request", "_wait_until_s", "asking", "done", "record", "sends")
+    __slots__ = (
+        "_answer",
+        "_give_up_s",
+        "_jitter",
+        "_request",
+        "_wait_until_s",
+        "asking",
+        "done",
+        "pin",
+        "record",
+        "sends",
+    )
 
-    def __init__(self, record: SaleRecord, now_s: float, jitter: Jitter, *, recovered: bool = False) -> None:
+    def __init__(self, record: Record, now_s: float, jitter: Jitter, *, pin: str = "", recovered: bool = False) -> None:
         assert record.state is RecordState.PENDING
+        self.pin = pin
         self.record = record
         self.asking = recovered
         self.done = False
@@ -49,15 +66,8 @@ class SaleFlow:
         self._jitter = jitter
         self._wait_until_s = now_s
         self._give_up_s = inf if recovered else now_s + UNKNOWN_AFTER_S
-        self._request = SaleRequest(
-            stan=record.stan,
-            batch=record.batch,
-            amount_fen=record.amount_fen,
-            operator=record.operator,
-            entry_mode=record.entry_mode,
-            payer=record.payer,
-            claimed_at_s=record.claimed_at_s,
-        )
+        self._request = request_of(record)
+        self._answer = MESSAGES[record.kind][1]
 
     def next_request(self, now_s: float) -> Message | None:
         """See Flow."""
@@ -68,27 +78,20 @@ class SaleFlow:
             return self._request
         if self._give_up_s == inf:
             self._give_up_s = now_s + UNKNOWN_AFTER_S
-        record = self.record
-        return QueryRequest(
-            stan=record.stan,
-            batch=record.batch,
-            amount_fen=record.amount_fen,
-            payer=record.payer,
-            claimed_at_s=record.claimed_at_s,
-        )
+        return query_of(self.record)
 
     def fits(self, message: Message) -> bool:
         """See Flow."""
         record = self.record
-        if isinstance(message, SaleAnswer | QueryAnswer):
+        if isinstance(message, self._answer | QueryAnswer):
             return (message.stan, message.batch, message.amount_fen) == (record.stan, record.batch, record.amount_fen)
         return isinstance(message, Reject)
 
-    def answered(self, message: Message, now_s: float) -> SaleRecord | None:
+    def answered(self, message: Message, now_s: float) -> Record | None:
         """See Flow."""
         if self.done:
             return None
-        if isinstance(message, SaleAnswer):
+        if isinstance(message, MoneyAnswer):
             if message.response_code in NON_FINAL:
                 self._wait(now_s)
                 return None
@@ -107,14 +110,14 @@ class SaleFlow:
         self.done = True
         return replace(self.record, state=RecordState.DECLINED, response_code=message.response_code)
 
-    def unanswered(self, now_s: float) -> SaleRecord | None:
+    def unanswered(self, now_s: float) -> Record | None:
         """See Flow."""
         self.asking = self.asking or self.sends > MAX_RESENDS
         self._wait_until_s = now_s
         return None
 
-    def expired(self, now_s: float) -> SaleRecord | None:
-        """The record to be reversed if UNKNOWN_AFTER_S has passed without a final word."""
+    def expired(self, now_s: float) -> Record | None:
+        """The record to be reversed, or repeated, if UNKNOWN_AFTER_S has passed without a final word."""
         return None if self.done or now_s < self._give_up_s else self._give_up()
 
     def deadline_s(self, now_s: float) -> float:
@@ -127,16 +130,19 @@ class SaleFlow:
         self.asking = self.asking or self.sends > MAX_RESENDS
         self._wait_until_s = now_s + BUSY_WAIT_MIN_S + (BUSY_WAIT_MAX_S - BUSY_WAIT_MIN_S) * self._jitter()
 
-    def _give_up(self) -> SaleRecord:
+    def _give_up(self) -> Record:
         self.done = True
-        return replace(self.record, state=RecordState.REVERSING)
+        repeated = self.record.kind in NEVER_REVERSED
+        return replace(self.record, state=RecordState.REPEATING if repeated else RecordState.REVERSING)
 
-    def _decide(self, state: RecordState, answer: SaleAnswer | QueryAnswer) -> SaleRecord:
+    def _decide(self, state: RecordState, answer: MoneyAnswer | QueryAnswer) -> Record:
         self.done = True
         return replace(
             self.record,
             state=state,
             response_code=answer.response_code,
+            charged_fen=answer.charged_fen,
+            points=answer.points,
             rrn=answer.rrn,
             balance_fen=answer.balance_fen,
             posted_at_ms=answer.posted_at_ms,

@@ -14,6 +14,7 @@ import msgspec
 
 from server.host_secrets import bind_secrets
 from server.keys import KeyRing, bind_kek
+from server.ledger import stop_list
 from server.ledger.ledger import Ledger
 from server.ledger.registry import Registry
 from server.operations.accounts import Accounts
@@ -85,6 +86,9 @@ class Admin:
         on_revoked: Callable[[int], None],
     ) -> None:
         bind_kek(registry, keys)
+        if not stop_list.newest_version(registry.store):
+            with registry.store.transaction():
+                stop_list.complete(registry.store)
         self.secrets = bind_secrets(registry, keys, random_bytes)
         desk = Desk(ledger, registry, keys, self.secrets, now_ms, random_bytes, on_revoked)
         self.merchants = Merchants(desk)

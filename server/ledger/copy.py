@@ -52,6 +52,23 @@ TABLES: Final = (
         " balance_fen operator business_day claimed_at_s posted_at_ms original_seq token_hash digest",
     ),
     _table("entries", "seq, account_id", "seq account_id amount_fen balance_fen previous_seq"),
+    _table("card_classes", "class_id", "class_id name sale_limit_fen day_limit_fen"),
+    _table("meal_periods", "meal_id", "meal_id name start_minute end_minute"),
+    _table("class_meals", "class_id, meal_id", "class_id meal_id discount_percent limit_fen"),
+    _table("bonus_tiers", "merchant_id, threshold_fen", "merchant_id threshold_fen bonus_fen"),
+    _table("points_rates", "merchant_id", "merchant_id fen_per_point point_fen"),
+    _table("products", "merchant_id, code", "merchant_id code name price_fen"),
+    _table(
+        "operators",
+        "merchant_id, operator",
+        "merchant_id operator role name verifier must_change tries is_locked",
+    ),
+    _table("parameters", "scope, owner, name", "scope owner name value"),
+    _table("terminal_states", "terminal_id", "terminal_id seen_at_ms firmware"),
+    _table("terminal_events", "terminal_id, number", "terminal_id number at_ms kind detail"),
+    _table("stop_list", "version", "version token_hash stopped"),
+    _table("changes", "number", "number at_ms who operation what old new"),
+    _table("resolutions", "kind, number", "kind number at_ms who note"),
 )
 """All a ledger consists of. `migrations` is missing on purpose: a store writes its own when it is made."""
 

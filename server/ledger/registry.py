@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from server.ledger import stop_list
 from server.ledger.model import FIRST_CUSTOMER_ACCOUNT, FIRST_MERCHANT_ACCOUNT, AccountKind, Status
+from server.ledger.operators import Operators
 from server.ledger.store import Store
 
 
@@ -159,12 +161,13 @@ class Registry:
         return MerchantRecord(*rows[0]) if rows else None
 
     def add_merchant(self, name: str) -> int:
-        """A new merchant with an account of its own; its number."""
+        """A new merchant with an account of its own and the operators that all have; its number."""
         account_id = self._new_account(AccountKind.MERCHANT, FIRST_MERCHANT_ACCOUNT, FIRST_CUSTOMER_ACCOUNT)
         merchant_id = self._rows("SELECT coalesce(max(merchant_id), 0) + 1 FROM merchants")[0][0]
         self._rows(
             "INSERT INTO merchants (merchant_id, name, account_id) VALUES (?, ?, ?)", (merchant_id, name, account_id)
         )
+        Operators(self.store).open_merchant(int(merchant_id))
         return int(merchant_id)
 
     def rename_merchant(self, merchant_id: int, name: str) -> None:
@@ -317,10 +320,12 @@ class Registry:
             " ON CONFLICT (token) DO UPDATE SET account_id = ?2, sale_limit_fen = ?3, day_limit_fen = ?4, status = 0",
             (token, account_id, sale_limit_fen, day_limit_fen),
         )
+        stop_list.note(self.store, token, Status.ACTIVE)
 
     def set_card_status(self, token: bytes, status: Status) -> None:
         """Freeze, report lost, close, or make active again."""
         self._rows("UPDATE cards SET status = ? WHERE token = ?", (int(status), token))
+        stop_list.note(self.store, token, status)
 
     def set_card_limits(self, token: bytes, *, sale_limit_fen: int, day_limit_fen: int) -> None:
         """Limits in fen; 0 = the host's default."""

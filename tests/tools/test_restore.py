@@ -448,7 +448,7 @@ def test_everything_is_on_the_disk_before_the_ledger_gets_its_name(used, backup,
 
 def test_a_backup_of_an_older_program_is_brought_up_to_date(used, backup, monkeypatch):
     known = migrate.available()
-    later = migrate.Migration(len(known) + 1, "later.sql", "CREATE TABLE later (x INTEGER PRIMARY KEY) STRICT;")
+    later = migrate.Migration(known[-1].number + 1, "later.sql", "CREATE TABLE later (x INTEGER PRIMARY KEY) STRICT;")
     monkeypatch.setattr(migrate, "available", lambda: [*known, later])
     before = backup.read_bytes()
     lose(used)

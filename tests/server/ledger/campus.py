@@ -188,6 +188,19 @@ TABLES = (
     "meta",
     "customers",
     "histories",
+    "card_classes",
+    "meal_periods",
+    "class_meals",
+    "bonus_tiers",
+    "points_rates",
+    "products",
+    "operators",
+    "parameters",
+    "terminal_states",
+    "terminal_events",
+    "stop_list",
+    "changes",
+    "resolutions",
 )
 
 

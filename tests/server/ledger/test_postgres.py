@@ -319,7 +319,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(dsn, store, monkeypatch
     store.close()
     before = [*migrate.available()]
     broken = migrate.Migration(
-        len(before) + 1, "9999_broken.sql", "CREATE TABLE later (x INTEGER); INSERT INTO nowhere VALUES (1);"
+        before[-1].number + 1, "9999_broken.sql", "CREATE TABLE later (x INTEGER); INSERT INTO nowhere VALUES (1);"
     )
     with monkeypatch.context() as patched:
         patched.setattr(migrate, "available", lambda: [*before, broken])

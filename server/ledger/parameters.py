@@ -1,0 +1,119 @@
+"""Parameters of terminals and rules: one value for the campus, a merchant or one terminal; the narrowest counts.
+
+`Parameters` is the list of all there are, with the program's own values. A row of the table replaces one of them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from server.ledger.store import Store
+
+
+class Scope(IntEnum):
+    """For whom a value is; a narrower one counts more. Stored."""
+
+    CAMPUS = 0
+    MERCHANT = 1
+    TERMINAL = 2
+
+
+CAMPUS_OWNER: Final = 0
+
+
+class Profile(IntEnum):
+    """What a terminal's keys do at rest. Numbered as on the wire."""
+
+    CANTEEN = 1
+    MEMBER = 2
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in force for one terminal. Amounts in fen."""
+
+    profile: int = Profile.CANTEEN
+    repeat_guard: int = 1
+    """1 = the same payer and amount as the sale before must be confirmed."""
+    offline_sale_fen: int = 3_000
+    """Offline: at most so much in one sale; 0 = nothing is sold offline."""
+    offline_card_fen: int = 5_000
+    """Offline: at most so much with one card."""
+    offline_total_fen: int = 500_000
+    """Offline: at most so much at one terminal."""
+    offline_count: int = 500
+    """Offline: at most so many sales at one terminal."""
+    pin_sale_fen: int = 0
+    """A sale of more than this needs the card's PIN; 0 = none does for its amount."""
+    pin_count: int = 0
+    """A card's sales after so many on one day need its PIN; 0 = none does for their number."""
+    discount_percent: int = 20
+    """A cashier may give a discount of so much; more takes the supervisor's password."""
+    hold_hours: int = 168
+    """How long a pre-authorization holds money."""
+    refund_days: int = 180
+    """How long after a sale it may be refunded."""
+
+
+NAMES: Final = Parameters.__struct_fields__
+RANGES: Final = {
+    "profile": (Profile.CANTEEN, Profile.MEMBER),
+    "repeat_guard": (0, 1),
+    "offline_count": (0, 65_535),
+    "pin_count": (0, 65_535),
+    "discount_percent": (0, 100),
+    "hold_hours": (1, 24 * 30),
+    "refund_days": (0, 180),
+}
+"""Least and largest value of what is no amount."""
+CAMPUS_ONLY: Final = frozenset({"hold_hours", "refund_days"})
+"""Rules about money that are the same at every terminal."""
+
+
+class ParameterRecord(msgspec.Struct, frozen=True):
+    """A value that somebody has set."""
+
+    scope: int
+    owner: int
+    name: str
+    value: int
+
+
+class ParameterTable:
+    """See the module's docstring. Nothing here opens a transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def values(self) -> list[ParameterRecord]:
+        """All that somebody has set, wide scopes first."""
+        return self._found("ORDER BY scope, owner, name")
+
+    def in_force(self, terminal_id: int, merchant_id: int) -> Parameters:
+        """What counts for one terminal."""
+        found = self._found(
+            "WHERE scope = 0 OR (scope = 1 AND owner = ?1) OR (scope = 2 AND owner = ?2) ORDER BY scope",
+            merchant_id,
+            terminal_id,
+        )
+        return Parameters(**{record.name: record.value for record in found if record.name in NAMES})
+
+    def set(self, record: ParameterRecord) -> None:
+        """Set one value."""
+        self._store.execute(
+            "INSERT INTO parameters (scope, owner, name, value) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (scope, owner, name) DO UPDATE SET value = excluded.value",
+            (record.scope, record.owner, record.name, record.value),
+        )
+
+    def unset(self, scope: Scope, owner: int, name: str) -> None:
+        """Let the next wider scope count again."""
+        self._store.execute(
+            "DELETE FROM parameters WHERE scope = ? AND owner = ? AND name = ?", (int(scope), owner, name)
+        )
+
+    def _found(self, condition: str, *values: int) -> list[ParameterRecord]:
+        sql = f"SELECT scope, owner, name, value FROM parameters {condition}"  # noqa: S608 - conditions are our own
+        return [ParameterRecord(*row) for row in self._store.execute(sql, values)]

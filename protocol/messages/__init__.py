@@ -20,6 +20,7 @@ from protocol.messages import (
     reject,
     reversal,
     sale,
+    settlement,
     sign_on,
     stop_list,
     tellers,
@@ -61,6 +62,18 @@ from protocol.messages.refund import RefundAnswer, RefundRequest
 from protocol.messages.reject import Reject
 from protocol.messages.reversal import ReversalAnswer, ReversalRequest
 from protocol.messages.sale import SaleAnswer, SaleRequest
+from protocol.messages.settlement import (
+    BatchEndAnswer,
+    BatchEndRequest,
+    BatchUploadAnswer,
+    BatchUploadRequest,
+    DifferencesAnswer,
+    DifferencesRequest,
+    SettlementAnswer,
+    SettlementCloseAnswer,
+    SettlementCloseRequest,
+    SettlementRequest,
+)
 from protocol.messages.sign_on import OperatorRole, SignOnAnswer, SignOnRequest
 from protocol.messages.stop_list import StopAction, StopListAnswer, StopListRequest, StopRow
 from protocol.messages.tellers import TellerAction, TellerAnswer, TellerRequest
@@ -91,6 +104,7 @@ CAPABILITIES: Final = (
     upload,
     offline,
     stop_list,
+    settlement,
     reject,
 )
 """To add a message type, write its module and add it here."""
@@ -105,12 +119,18 @@ __all__ = [
     "Auth",
     "BalanceAnswer",
     "BalanceRequest",
+    "BatchEndAnswer",
+    "BatchEndRequest",
+    "BatchUploadAnswer",
+    "BatchUploadRequest",
     "CardStatus",
     "Challenge",
     "CompletionAnswer",
     "CompletionRequest",
     "CompletionVoidAnswer",
     "CompletionVoidRequest",
+    "DifferencesAnswer",
+    "DifferencesRequest",
     "EchoAnswer",
     "EchoRequest",
     "EnrolAnswer",
@@ -159,6 +179,10 @@ __all__ = [
     "ReversalRequest",
     "SaleAnswer",
     "SaleRequest",
+    "SettlementAnswer",
+    "SettlementCloseAnswer",
+    "SettlementCloseRequest",
+    "SettlementRequest",
     "SignOffAnswer",
     "SignOffRequest",
     "SignOnAnswer",

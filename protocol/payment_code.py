@@ -23,8 +23,6 @@ CODE_DIGITS: Final = len(CODE_PREFIX) + NUMBER_DIGITS + DYNAMIC_DIGITS
 STEP_S: Final = 15
 STEPS_BACK: Final = 1
 """A code shown just before its step ended is still taken: a queue is slower than a phone."""
-STALE_STEPS: Final = 40
-"""Ten minutes: so long an old code is recognised as one that was right, so that it is not taken for a guess."""
 
 
 class PaymentCode(msgspec.Struct, frozen=True):
@@ -78,18 +76,10 @@ def one_time_password(secret: bytes, step: int, digits: int = DYNAMIC_DIGITS) ->
 
 
 def matching_step(secret: bytes, dynamic: str, at_s: int) -> int | None:
-    """The newest step up to now, of the last STALE_STEPS, whose password this is; None if it is of none of them.
-
-    Whether that step is new enough is for `is_fresh` to say. All steps of the time allowed are always tried.
-    """
+    """The step this is the password of, if it is the one of `at_s` or STEPS_BACK before; else None. Constant time."""
     now = step_at(at_s)
     found = None
-    for step in range(max(now - STALE_STEPS, 0), now + 1):
+    for step in range(now - STEPS_BACK, now + 1):
         if hmac.compare_digest(one_time_password(secret, step).encode(), dynamic.encode()):
             found = step
     return found
-
-
-def is_fresh(step: int, at_s: int) -> bool:
-    """Whether a code of this step may still be taken."""
-    return step_at(at_s) - step <= STEPS_BACK

@@ -89,8 +89,8 @@ class Admin:
         if not stop_list.newest_version(registry.store):
             with registry.store.transaction():
                 stop_list.complete(registry.store)
-        self.secrets = bind_secrets(registry, keys, random_bytes)
-        desk = Desk(ledger, registry, keys, self.secrets, now_ms, random_bytes, on_revoked)
+        secrets = bind_secrets(registry, keys, random_bytes)
+        self.desk = desk = Desk(ledger, registry, keys, secrets, now_ms, random_bytes, on_revoked)
         self.merchants = Merchants(desk)
         self.terminals = Terminals(desk)
         self.accounts = Accounts(desk)

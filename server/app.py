@@ -94,7 +94,13 @@ class Host:
             gather_s=config.ledger.gather_s,
         )
         self.service = Service(
-            self.gate, self.ledger, self.admin, self.metrics, now_ms=outside.now_ms, config_version=epoch
+            self.gate,
+            self.ledger,
+            self.admin,
+            self.admin.desk,
+            self.metrics,
+            now_ms=outside.now_ms,
+            config_version=epoch,
         )
         self.link = Link(
             self.service,

@@ -37,6 +37,7 @@ from server.ledger.rollback import Rollback
 from server.ledger.rollback import note as note_rollback
 from server.ledger.store import StorePaused
 from server.metrics import Metrics
+from server.payers import SessionKeys
 from server.root_keys import ENROL_KEY_VERSION, Keys, RootKeys
 from server.service import Service
 from server.session import Pace, Session
@@ -364,6 +365,7 @@ class Link:
         """Answer requests until somebody ends it; the reason it ended."""
         terminal = connection.terminal
         assert terminal is not None
+        keys = SessionKeys(connection.pin_key, connection.saf_key)
         limits = self._limits
         pace = self._paces.setdefault(terminal, Pace(limits.requests_per_s))
         scope = session.scope
@@ -391,7 +393,7 @@ class Link:
                     # Whoever asks at the last moment is not idle: the answer gets its time too.
                     waiting_for_rest = False
                     deadline_s = scope.deadline = now_s + limits.idle_timeout_s
-                reply = await self._service.handle(terminal, event)
+                reply = await self._service.handle(terminal, event, keys)
                 await stream.send_all(connection.send(reply))
                 session.busy = False
                 if connection.state is State.CLOSED:

@@ -25,18 +25,22 @@ from protocol.messages import (
     UploadVerdict,
 )
 from protocol.messages.key_change import NO_WRAPPED_KEY
+from protocol.response_codes import RESPONSE_CODES as ALL_CODES
 from server.gate import Gate
-from server.handlers import HANDLERS, Handler
+from server.handlers import CALLS, HANDLERS, Call, Handler
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.ledger import Ledger
 from server.ledger.model import Decision, Outcome
+from server.ledger.store import StorePaused
 from server.metrics import Metrics
+from server.operations.desk import Desk
+from server.payers import NO_KEYS, Caller, Payers, SessionKeys
 
 log = structlog.get_logger("service")
 
+CODES: Final = (*ALL_CODES,)
 APPROVED: Final = "00"
 NOT_PERMITTED: Final = "58"
-CODES: Final = (*sorted(set(RESPONSE_CODES.values())),)
 
 
 class Enroller(Protocol):
@@ -61,6 +65,7 @@ class Service:
         gate: Gate,
         ledger: Ledger,
         enroller: Enroller,
+        desk: Desk,
         metrics: Metrics,
         *,
         now_ms: Callable[[], int],
@@ -69,25 +74,27 @@ class Service:
         self._gate = gate
         self._ledger = ledger
         self._enroller = enroller
+        self._desk = desk
+        self._payers = Payers(desk.secrets, now_ms)
         self._metrics = metrics
         self._now_ms = now_ms
         self.config_version = config_version
+        names = (*(one.name for one in HANDLERS.values()), *(one.name for one in CALLS.values()))
         # Looking a labelled child up by name costs more than counting: resolve them once.
         self._counters = {
-            (handler.name, code): metrics.authorizations.labels(type=handler.name, code=code)
-            for handler in HANDLERS.values()
-            for code in CODES
+            (name, code): metrics.authorizations.labels(type=name, code=code) for name in names for code in CODES
         }
         self._uploads = {verdict: metrics.uploads.labels(verdict=verdict.name.lower()) for verdict in UploadVerdict}
-        self._latency = {
-            handler.name: metrics.latency_seconds.labels(type=handler.name) for handler in HANDLERS.values()
-        }
+        self._latency = {name: metrics.latency_seconds.labels(type=name) for name in names}
 
-    async def handle(self, terminal: TerminalNumber, message: Message) -> Message:
-        """The answer to one request of an open session."""
+    async def handle(self, terminal: TerminalNumber, message: Message, keys: SessionKeys = NO_KEYS) -> Message:
+        """The answer to one request of an open session, which has these keys."""
         handler = HANDLERS.get(type(message))
         if handler is not None:
-            return await self._decide(handler, terminal, message)
+            return await self._decide(handler, terminal, message, keys)
+        call = CALLS.get(type(message))
+        if call is not None:
+            return await self._look_up(call, terminal, message)
         await trio.lowlevel.checkpoint()
         if isinstance(message, EchoRequest):
             return EchoAnswer(
@@ -122,9 +129,10 @@ class Service:
         log.info("request refused", terminal=str(terminal), expected=reject.expected, got=reject.got)
         return reject
 
-    async def _decide(self, handler: Handler, terminal: TerminalNumber, message: Message) -> Message:
+    async def _decide(self, handler: Handler, terminal: TerminalNumber, message: Message, keys: SessionKeys) -> Message:
         started_s = trio.current_time()
-        outcome: Outcome = await self._gate.submit(handler.to_command(terminal.to_int(), message))
+        caller = Caller(terminal.to_int(), keys, self._payers)
+        outcome: Outcome = await self._gate.submit(handler.to_command(caller, message))
         decision = outcome.decision
         if decision == Decision.ID_CONFLICT:
             self._metrics.id_conflicts.inc()
@@ -135,12 +143,25 @@ class Service:
                 stan=getattr(message, "stan", 0),
                 **_evidence(message),
             )
-        self._counters[(handler.name, RESPONSE_CODES[decision])].inc()
-        self._latency[handler.name].observe(trio.current_time() - started_s)
+        self._count(handler.name, RESPONSE_CODES[decision], started_s)
         answer: Message = handler.to_answer(message, outcome)
         if isinstance(answer, UploadAnswer):
             self._uploads[answer.verdict].inc()
         return answer
+
+    async def _look_up(self, call: Call, terminal: TerminalNumber, message: Message) -> Message:
+        """Answer in the ledger's thread what is no command of the ledger."""
+        started_s = trio.current_time()
+        try:
+            answer = await self._gate.call(call.run, self._desk, terminal.to_int(), message)
+        except StorePaused:  # said in the log by the gate
+            answer = call.undecided(message, RESPONSE_CODES[Decision.FAULT])
+        self._count(call.name, getattr(answer, "response_code", APPROVED), started_s)
+        return answer
+
+    def _count(self, name: str, code: str, started_s: float) -> None:
+        self._counters[(name, code)].inc()
+        self._latency[name].observe(trio.current_time() - started_s)
 
     async def enrol(self, wrapped_code: bytes | None, terminal: TerminalNumber, message: Message) -> Message:
         """The answer inside a session opened by a one-time code: there is nothing else it may ask."""

@@ -15,6 +15,7 @@ from protocol.messages import (
     EchoRequest,
     Hello,
     Message,
+    MoneyRequest,
     QueryAnswer,
     QueryRequest,
     Ready,
@@ -61,15 +62,19 @@ class Till:
         )
 
 
-def reversal_of(sale: SaleRequest) -> ReversalRequest:
-    return ReversalRequest(**msgspec.structs.asdict(sale))
+def reversal_of(request: MoneyRequest) -> ReversalRequest:
+    """The reversal of a money request of any kind."""
+    said = msgspec.structs.asdict(request)
+    return ReversalRequest(**{name: said[name] for name in ReversalRequest.__struct_fields__ if name in said})
 
 
-def query_of(sale: SaleRequest) -> QueryRequest:
+def query_of(sale: MoneyRequest) -> QueryRequest:
+    """The query for a money request of any kind."""
     return QueryRequest(
         stan=sale.stan,
         batch=sale.batch,
         amount_fen=sale.amount_fen,
+        entry_mode=sale.entry_mode,
         payer=sale.payer,
         claimed_at_s=sale.claimed_at_s,
     )

@@ -1,4 +1,4 @@
-"""What the ledger decides about: one module per capability, and this table of them all."""
+"""What the ledger decides about, and what is looked up beside it: one module per capability, and these two tables."""
 
 from __future__ import annotations
 
@@ -8,15 +8,29 @@ from typing import Any, Final, NamedTuple
 from protocol.messages import Message, QueryRequest, ReversalRequest, SaleRequest, UploadRequest
 from server.handlers import query, reversal, sale, upload
 from server.ledger.model import Command, Outcome
+from server.operations.desk import Desk
+from server.payers import Caller
 
 
 class Handler(NamedTuple):
     """How one request type meets the ledger. `name` is its metric label, `conflict` the log line of an ID_CONFLICT."""
 
     name: str
-    to_command: Callable[[int, Any], Command]
+    to_command: Callable[[Caller, Any], Command]
     to_answer: Callable[[Any, Outcome], Message]
     conflict: str = "identity reused with other content: expected a copy of the first request"
+
+
+class Call(NamedTuple):
+    """A request that is no command of the ledger: `run` answers it in the ledger's thread, between two batches.
+
+    `run(desk, terminal_id, message)` opens its own transaction if it writes. `undecided(message, code)` is the answer
+    when the store cannot be written now: it decides nothing, and the terminal asks again.
+    """
+
+    name: str
+    run: Callable[[Desk, int, Any], Message]
+    undecided: Callable[[Any, str], Message]
 
 
 HANDLERS: Final[dict[type[Message], Handler]] = {
@@ -30,3 +44,5 @@ HANDLERS: Final[dict[type[Message], Handler]] = {
         "upload contradicts the ledger: expected a sale it does not have, or has approved with the same content",
     ),
 }
+
+CALLS: Final[dict[type[Message], Call]] = {}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from protocol.messages import QueryAnswer, QueryRequest
 from server.handlers.outcomes import RESPONSE_CODES, STATES
 from server.ledger.model import Decision, Identity, Outcome, Query, TransferState
+from server.payers import Caller, token_of
 
 
-def to_command(terminal_id: int, message: QueryRequest) -> Query:
+def to_command(caller: Caller, message: QueryRequest) -> Query:
     """The ledger's command: a terminal can only ask for its own."""
-    identity = Identity(terminal_id, message.batch, message.stan)
-    return Query(identity, message.amount_fen, message.payer, message.claimed_at_s)
+    identity = Identity(caller.terminal_id, message.batch, message.stan)
+    return Query(identity, message.amount_fen, token_of(message.entry_mode, message.payer), message.claimed_at_s)
 
 
 def to_answer(message: QueryRequest, outcome: Outcome) -> QueryAnswer:

@@ -7,15 +7,16 @@ from hashlib import sha256
 from protocol.messages import ReversalAnswer, ReversalRequest
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.model import Decision, Identity, Outcome, Reversal
+from server.payers import Caller, token_of
 
 
-def to_command(terminal_id: int, message: ReversalRequest) -> Reversal:
+def to_command(caller: Caller, message: ReversalRequest) -> Reversal:
     """The ledger's command. The hash covers amount and payer only: a reversal repeated after a power cut may give
     another reason or time, and is still the same reversal."""
     return Reversal(
-        Identity(terminal_id, message.batch, message.stan),
+        Identity(caller.terminal_id, message.batch, message.stan),
         sha256(f"reversal {message.amount_fen} {message.payer.hex()}".encode()).digest()[:16],
-        message.payer,
+        token_of(message.entry_mode, message.payer),
         message.amount_fen,
         message.operator,
         message.claimed_at_s,

@@ -7,6 +7,7 @@ from hashlib import sha256
 from protocol.messages import SaleAnswer, SaleRequest, UploadRequest
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.model import Identity, Outcome, Sale
+from server.payers import Caller, token_of
 
 
 def request_hash(message: SaleRequest | UploadRequest) -> bytes:
@@ -15,12 +16,12 @@ def request_hash(message: SaleRequest | UploadRequest) -> bytes:
     return sha256(f"sale {said} {message.claimed_at_s}".encode()).digest()[:16]
 
 
-def to_command(terminal_id: int, message: SaleRequest) -> Sale:
+def to_command(caller: Caller, message: SaleRequest) -> Sale:
     """The ledger's command."""
     return Sale(
-        Identity(terminal_id, message.batch, message.stan),
+        Identity(caller.terminal_id, message.batch, message.stan),
         request_hash(message),
-        message.payer,
+        token_of(message.entry_mode, message.payer),
         message.amount_fen,
         message.operator,
         message.claimed_at_s,

@@ -8,6 +8,7 @@ from protocol.messages import UploadAnswer, UploadRequest, UploadVerdict
 from server.handlers.outcomes import RESPONSE_CODES
 from server.handlers.sale import request_hash
 from server.ledger.model import Decision, Identity, Outcome, Upload
+from server.payers import Caller, token_of
 
 RRN_MAX: Final = (1 << 63) - 1
 """What the journal can hold. This host never gives a greater one, so a greater one is remembered as this."""
@@ -20,12 +21,12 @@ VERDICTS: Final[dict[Decision, UploadVerdict]] = {
 """Every decision but these and APPROVED is about this moment (busy, faulty, revoked): nothing was decided."""
 
 
-def to_command(terminal_id: int, message: UploadRequest) -> Upload:
+def to_command(caller: Caller, message: UploadRequest) -> Upload:
     """The ledger's command, with the hash that the lost sale had."""
     return Upload(
-        Identity(terminal_id, message.batch, message.stan),
+        Identity(caller.terminal_id, message.batch, message.stan),
         request_hash(message),
-        message.payer,
+        token_of(message.entry_mode, message.payer),
         message.amount_fen,
         message.operator,
         message.claimed_at_s,

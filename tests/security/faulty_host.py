@@ -34,9 +34,9 @@ def build_in() -> None:
     for kind, handler in list(HANDLERS.items()):
         real = handler.to_command
 
-        def to_command(terminal_id: int, message: Any, real: Any = real) -> Any:
+        def to_command(caller: Any, message: Any, real: Any = real) -> Any:
             payer = getattr(message, "payer", b"")
-            command = real(terminal_id, message)
+            command = real(caller, message)
             if getattr(message, "amount_fen", 0) == CODE_FEN:
                 raise RuntimeError("a bug in a handler") from ValueError(len(payer))
             return command

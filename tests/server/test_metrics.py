@@ -8,14 +8,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from protocol import Reason
-from server.handlers import HANDLERS
-from server.handlers.outcomes import RESPONSE_CODES
+from protocol.response_codes import RESPONSE_CODES
+from server.handlers import CALLS, HANDLERS
 from server.metrics import Metrics
 from tests.server.host import CARD, STRANGER, open_host
 
+TYPES = {one.name for table in (HANDLERS, CALLS) for one in table.values()}
 LABELS = {
-    "fanka_authorizations": {"type": {h.name for h in HANDLERS.values()}, "code": set(RESPONSE_CODES.values())},
-    "fanka_authorization_seconds": {"type": {handler.name for handler in HANDLERS.values()}},
+    "fanka_authorizations": {"type": TYPES, "code": set(RESPONSE_CODES)},
+    "fanka_authorization_seconds": {"type": TYPES},
     "fanka_uploads": {"verdict": {"restored", "known", "reversed", "conflict", "not_open", "undecided"}},
     "fanka_ledger_faults": {"kind": {"StoreFull", "StoreAway", "StoreBroken", "command"}},
     "fanka_handshakes": {"result": {"ready", "enrol", "failed", "timeout"}},

@@ -6,10 +6,11 @@ import pytest
 from protocol.codec import encode
 from protocol.messages import LAYOUTS, EchoRequest, EnrolRequest, KeyRequest, SignOffRequest, UploadRequest
 from protocol.state import Kind, Role
-from server.handlers import HANDLERS
+from server.handlers import CALLS, HANDLERS
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.model import Decision, Identity, Outcome, TransferState
 from tests.protocol.samples import SAMPLE_OF
+from tests.server.callers import caller_of
 
 TERMINAL_ID = 0x0003_003A
 APPROVED = Outcome(Decision.APPROVED, 1250, 8750, 17, 1_795_000_000_123, TransferState.APPROVED)
@@ -20,13 +21,14 @@ each_handler = pytest.mark.parametrize("kind", list(HANDLERS), ids=lambda kind: 
 def test_every_request_has_a_handler_or_is_the_services_own():
     requests = {layout.message for layout in LAYOUTS.values() if layout.sender is Role.TERMINAL}
     handshake = {layout.message for layout in LAYOUTS.values() if layout.kind in (Kind.HELLO, Kind.AUTH)}
-    assert requests - handshake == {*HANDLERS, EchoRequest, EnrolRequest, KeyRequest, SignOffRequest}
-    assert len({handler.name for handler in HANDLERS.values()}) == len(HANDLERS)
+    assert requests - handshake == {*HANDLERS, *CALLS, EchoRequest, EnrolRequest, KeyRequest, SignOffRequest}
+    names = [one.name for table in (HANDLERS, CALLS) for one in table.values()]
+    assert len(set(names)) == len(names)
 
 
 @each_handler
 def test_the_identity_is_the_sessions_terminal_with_the_requests_batch_and_stan(kind):
-    command = HANDLERS[kind].to_command(TERMINAL_ID, SAMPLE_OF[kind])
+    command = HANDLERS[kind].to_command(caller_of(TERMINAL_ID), SAMPLE_OF[kind])
     assert command.identity == Identity(TERMINAL_ID, 17, 123)
 
 

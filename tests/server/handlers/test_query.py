@@ -6,12 +6,13 @@ from protocol.messages import QueryRequest, TransactionState
 from server.handlers.outcomes import STATES
 from server.handlers.query import to_answer, to_command
 from server.ledger.model import Decision, Identity, Outcome, Query, TransferState
+from tests.server.callers import caller_of
 
 QUERY = QueryRequest(stan=123, batch=17, amount_fen=1250, payer=b"\x04\xa1", claimed_at_s=99)
 
 
 def test_a_terminal_asks_for_its_own_and_says_which():
-    assert to_command(5, QUERY) == Query(Identity(5, 17, 123), 1250, b"\x04\xa1", 99)
+    assert to_command(caller_of(5), QUERY) == Query(Identity(5, 17, 123), 1250, b"\x04\xa1", 99)
 
 
 @pytest.mark.parametrize("state", list(TransferState))

@@ -7,6 +7,7 @@ from protocol.messages import EntryMode
 from server.handlers.reversal import to_answer, to_command
 from server.ledger.model import Decision, Outcome, Reversal, TransferState
 from tests.protocol.samples import REVERSAL
+from tests.server.callers import caller_of
 
 HASH = "597e50ea479dd029dacf14ade6dbe28e"
 """The first half of: printf 'reversal 1250 04a1b2c3d4e5f6' | sha256sum"""
@@ -14,11 +15,11 @@ APPROVED = Outcome(Decision.APPROVED, 1250, 10_000, 18, 99, TransferState.APPROV
 
 
 def hash_of(**changes):
-    return to_command(1, msgspec.structs.replace(REVERSAL, **changes)).request_hash
+    return to_command(caller_of(1), msgspec.structs.replace(REVERSAL, **changes)).request_hash
 
 
 def test_the_command_carries_what_the_request_says():
-    command = to_command(1, REVERSAL)
+    command = to_command(caller_of(1), REVERSAL)
     assert type(command) is Reversal
     assert (command.token, command.amount_fen) == (REVERSAL.payer, REVERSAL.amount_fen)
     assert (command.operator, command.claimed_at_s) == (REVERSAL.operator, REVERSAL.claimed_at_s)

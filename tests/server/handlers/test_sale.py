@@ -7,17 +7,18 @@ from protocol.messages import EntryMode
 from server.handlers.sale import to_answer, to_command
 from server.ledger.model import Decision, Outcome, Sale, TransferState
 from tests.protocol.samples import SALE
+from tests.server.callers import caller_of
 
 HASH = "5b8b698e8ba4ac533bdb6a174bd17c20"
 """The first half of: printf 'sale 1250 5 1 04a1b2c3d4e5f6 1795000000' | sha256sum"""
 
 
 def hash_of(**changes):
-    return to_command(1, msgspec.structs.replace(SALE, **changes)).request_hash
+    return to_command(caller_of(1), msgspec.structs.replace(SALE, **changes)).request_hash
 
 
 def test_the_command_carries_what_the_request_says():
-    command = to_command(1, SALE)
+    command = to_command(caller_of(1), SALE)
     assert type(command) is Sale
     assert (command.token, command.amount_fen) == (SALE.payer, SALE.amount_fen)
     assert (command.operator, command.claimed_at_s) == (SALE.operator, SALE.claimed_at_s)
@@ -42,7 +43,7 @@ def test_anything_else_said_is_another_request(change):
 
 
 def test_where_and_under_which_number_is_not_part_of_the_content():
-    assert hash_of(stan=1, batch=1) == hash_of() == to_command(2, SALE).request_hash
+    assert hash_of(stan=1, batch=1) == hash_of() == to_command(caller_of(2), SALE).request_hash
 
 
 def test_the_answer_says_what_was_decided_and_booked():

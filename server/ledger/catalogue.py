@@ -13,6 +13,8 @@ from server.ledger.store import Store
 
 ALL_MERCHANTS: Final = 0
 """In place of a merchant's number: for every merchant that has nothing of its own."""
+ANY_TIME: Final = 0
+"""In place of a meal's number."""
 STANDARD_CLASS: Final = 0
 """The class of every card that was given no other."""
 
@@ -22,8 +24,9 @@ class ClassRecord(msgspec.Struct, frozen=True):
 
     class_id: int
     name: str
-    sale_limit_fen: int
-    day_limit_fen: int
+    sale_limit_fen: int = 0
+    meal_limit_fen: int = 0
+    day_limit_fen: int = 0
 
 
 class MealRecord(msgspec.Struct, frozen=True):
@@ -36,12 +39,11 @@ class MealRecord(msgspec.Struct, frozen=True):
 
 
 class ClassMealRecord(msgspec.Struct, frozen=True):
-    """What a class gets in a meal: percent off, and how much it may spend (0 = no limit)."""
+    """What a class gets off in a meal, in percent; meal ANY_TIME = whenever it has nothing else."""
 
     class_id: int
     meal_id: int
     discount_percent: int
-    limit_fen: int
 
 
 class BonusRecord(msgspec.Struct, frozen=True):
@@ -131,6 +133,10 @@ class Catalogue:
     def put_class_meal(self, record: ClassMealRecord) -> None:
         """Set the terms of a class in a meal."""
         self._put("class_meals", "class_id, meal_id", record)
+
+    def delete_class_meal(self, class_id: int, meal_id: int) -> None:
+        """No terms of its own in this meal any more."""
+        self._store.execute("DELETE FROM class_meals WHERE class_id = ? AND meal_id = ?", (class_id, meal_id))
 
     # --- bonus tiers and points
 

@@ -1,4 +1,5 @@
 """Parameters of terminals and rules: one value for the campus, a merchant or one terminal; the narrowest counts.
+Of offline limits the least counts.
 
 `Parameters` is the list of all there are, with the program's own values. A row of the table replaces one of them.
 """
@@ -27,8 +28,8 @@ CAMPUS_OWNER: Final = 0
 class Profile(IntEnum):
     """What a terminal's keys do at rest. Numbered as on the wire."""
 
-    CANTEEN = 1
-    MEMBER = 2
+    CANTEEN = 0
+    MEMBER = 1
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """A card's sales after so many on one day need its PIN; 0 = none does for their number."""
     discount_percent: int = 20
     """A cashier may give a discount of so much; more takes the supervisor's password."""
-    hold_hours: int = 168
+    hold_hours: int = 720
     """How long a pre-authorization holds money."""
     refund_days: int = 180
     """How long after a sale it may be refunded."""
@@ -68,8 +69,10 @@ RANGES: Final = {
     "refund_days": (0, 180),
 }
 """Least and largest value of what is no amount."""
-CAMPUS_ONLY: Final = frozenset({"hold_hours", "refund_days"})
-"""Rules about money that are the same at every terminal."""
+CAMPUS_ONLY: Final = frozenset({"pin_sale_fen", "pin_count", "hold_hours", "refund_days"})
+"""Rules of the ledger: the same at every terminal."""
+OFFLINE: Final = ("offline_sale_fen", "offline_card_fen", "offline_total_fen", "offline_count")
+"""The host checks uploads against the campus's values, so no narrower one may be larger: the least counts."""
 
 
 class ParameterRecord(msgspec.Struct, frozen=True):
@@ -98,6 +101,18 @@ class ParameterTable:
             merchant_id,
             terminal_id,
         )
+        values: dict[str, int] = {}
+        for record in found:
+            if record.name in OFFLINE:
+                wider = values.get(record.name, getattr(Parameters(), record.name))
+                values[record.name] = record.value if record.scope == Scope.CAMPUS else min(wider, record.value)
+            elif record.name in NAMES:
+                values[record.name] = record.value
+        return Parameters(**values)
+
+    def of_campus(self) -> Parameters:
+        """What counts where nothing narrower does, and for the ledger's rules."""
+        found = self._found("WHERE scope = 0")
         return Parameters(**{record.name: record.value for record in found if record.name in NAMES})
 
     def set(self, record: ParameterRecord) -> None:

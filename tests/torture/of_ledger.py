@@ -71,7 +71,7 @@ UPDATE customers SET torture = name;
 
 def _with_next_migration() -> list[migrate.Migration]:
     known = _known_migrations()
-    number = len(known) + 1
+    number = known[-1].number + 1
     return [*known, migrate.Migration(number, f"{number:04}_torture.sql", NEXT_MIGRATION)]
 
 

@@ -6,6 +6,7 @@ CREATE TABLE card_classes (
     class_id       INTEGER PRIMARY KEY,
     name           TEXT NOT NULL UNIQUE,
     sale_limit_fen INTEGER NOT NULL DEFAULT 0,
+    meal_limit_fen INTEGER NOT NULL DEFAULT 0,
     day_limit_fen  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO card_classes (class_id, name) VALUES (0, 'standard');
@@ -18,12 +19,11 @@ CREATE TABLE meal_periods (
     end_minute   INTEGER NOT NULL
 ) STRICT;
 
--- What a class of cards pays in a meal, and how much it may spend in one (0 = no limit).
+-- What a class of cards pays less in a meal. Meal 0 = at every time for which there is no row.
 CREATE TABLE class_meals (
     class_id         INTEGER NOT NULL,
     meal_id          INTEGER NOT NULL,
-    discount_percent INTEGER NOT NULL DEFAULT 0,
-    limit_fen        INTEGER NOT NULL DEFAULT 0,
+    discount_percent INTEGER NOT NULL,
     PRIMARY KEY (class_id, meal_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -8,6 +8,7 @@ import pytest
 
 from server.ledger.catalogue import (
     ALL_MERCHANTS,
+    ANY_TIME,
     STANDARD_CLASS,
     BonusRecord,
     Catalogue,
@@ -27,30 +28,32 @@ def catalogue(request):
 
 
 def test_there_is_a_standard_class_and_nothing_else(catalogue):
-    assert catalogue.classes() == [ClassRecord(STANDARD_CLASS, "standard", 0, 0)]
+    assert catalogue.classes() == [ClassRecord(STANDARD_CLASS, "standard")]
     assert catalogue.meals() == catalogue.class_meals() == catalogue.bonus_tiers() == catalogue.points_rates() == []
     assert catalogue.products(1, after="", limit=5) == []
 
 
 def test_classes_and_meals_with_their_terms(catalogue):
-    students, lunch = ClassRecord(1, "students", 2000, 5000), MealRecord(2, "午餐", 660, 780)
+    students, lunch = ClassRecord(1, "students", 2000, 3000, 5000), MealRecord(2, "午餐", 660, 780)
     catalogue.put_class(students)
     catalogue.put_meal(MealRecord(1, "night", 1300, 60))
     catalogue.put_meal(lunch)
-    catalogue.put_class_meal(ClassMealRecord(1, 2, 10, 1500))
-    catalogue.put_class_meal(ClassMealRecord(1, 2, 20, 1500))
-    catalogue.put_class_meal(ClassMealRecord(0, 1, 5, 0))
+    catalogue.put_class_meal(ClassMealRecord(1, 2, 10))
+    catalogue.put_class_meal(ClassMealRecord(1, 2, 20))
+    catalogue.put_class_meal(ClassMealRecord(0, ANY_TIME, 5))
     assert catalogue.classes()[1:] == [students]
     assert [meal.meal_id for meal in catalogue.meals()] == [2, 1]
-    assert catalogue.class_meals() == [ClassMealRecord(0, 1, 5, 0), ClassMealRecord(1, 2, 20, 1500)]
+    assert catalogue.class_meals() == [ClassMealRecord(0, ANY_TIME, 5), ClassMealRecord(1, 2, 20)]
     catalogue.put_meal(MealRecord(2, "lunch", 650, 780))
     assert catalogue.meals()[0] == MealRecord(2, "lunch", 650, 780)
     catalogue.delete_meal(2)
-    assert catalogue.class_meals() == [ClassMealRecord(0, 1, 5, 0)]
-    catalogue.put_class_meal(ClassMealRecord(1, 1, 7, 0))
+    assert catalogue.class_meals() == [ClassMealRecord(0, ANY_TIME, 5)]
+    catalogue.put_class_meal(ClassMealRecord(1, 1, 7))
+    catalogue.put_class_meal(ClassMealRecord(0, 1, 8))
+    catalogue.delete_class_meal(0, 1)
     catalogue.delete_class(1)
     assert [found.class_id for found in catalogue.classes()] == [STANDARD_CLASS]
-    assert catalogue.class_meals() == [ClassMealRecord(0, 1, 5, 0)]
+    assert catalogue.class_meals() == [ClassMealRecord(0, ANY_TIME, 5)]
 
 
 def test_bonus_tiers_and_points(catalogue):

@@ -34,17 +34,29 @@ def test_the_programs_own_values(table):
 
 
 def test_the_narrowest_counts(table):
-    table.set(ParameterRecord(Scope.TERMINAL, TILL, "pin_sale_fen", 300))
-    table.set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, "pin_sale_fen", 100))
-    table.set(ParameterRecord(Scope.MERCHANT, 1, "pin_sale_fen", 200))
-    assert table.in_force(TILL, 1).pin_sale_fen == 300
-    assert table.in_force(OTHER_TILL, 1).pin_sale_fen == 200
-    assert table.in_force(OTHER_TILL, 2).pin_sale_fen == 100
-    table.unset(Scope.TERMINAL, TILL, "pin_sale_fen")
-    assert table.in_force(TILL, 1).pin_sale_fen == 200
-    table.set(ParameterRecord(Scope.MERCHANT, 1, "pin_sale_fen", 0))
-    assert table.in_force(TILL, 1).pin_sale_fen == 0
-    assert [(found.scope, found.value) for found in table.values()] == [(Scope.CAMPUS, 100), (Scope.MERCHANT, 0)]
+    table.set(ParameterRecord(Scope.TERMINAL, TILL, "discount_percent", 30))
+    table.set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, "discount_percent", 10))
+    table.set(ParameterRecord(Scope.MERCHANT, 1, "discount_percent", 25))
+    assert table.in_force(TILL, 1).discount_percent == 30
+    assert table.in_force(OTHER_TILL, 1).discount_percent == 25
+    assert table.in_force(OTHER_TILL, 2).discount_percent == table.of_campus().discount_percent == 10
+    table.unset(Scope.TERMINAL, TILL, "discount_percent")
+    assert table.in_force(TILL, 1).discount_percent == 25
+    table.set(ParameterRecord(Scope.MERCHANT, 1, "discount_percent", 0))
+    assert table.in_force(TILL, 1).discount_percent == 0
+    assert [(found.scope, found.value) for found in table.values()] == [(Scope.CAMPUS, 10), (Scope.MERCHANT, 0)]
+
+
+def test_of_offline_limits_the_least_counts(table):
+    """The host checks uploads against the campus's: a terminal must not sell what it would refuse."""
+    table.set(ParameterRecord(Scope.MERCHANT, 1, "offline_sale_fen", Parameters().offline_sale_fen + 1))
+    assert table.in_force(TILL, 1).offline_sale_fen == Parameters().offline_sale_fen
+    table.set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, "offline_sale_fen", 9_000))
+    table.set(ParameterRecord(Scope.TERMINAL, TILL, "offline_sale_fen", 500))
+    assert table.in_force(TILL, 1).offline_sale_fen == 500
+    assert table.in_force(OTHER_TILL, 1).offline_sale_fen == Parameters().offline_sale_fen + 1
+    table.set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, "offline_sale_fen", 0))
+    assert table.in_force(TILL, 1).offline_sale_fen == table.of_campus().offline_sale_fen == 0
 
 
 def test_a_merchant_and_a_terminal_of_one_number_are_two(table):

@@ -76,6 +76,9 @@ class NoteKind(StrEnum):
     UPLOAD_REFUSED = "upload_refused"  # the restored host lacks a sale of ours, and takes no uploads any more
     UPLOAD_DONE = "upload_done"  # every record has its verdict
     REVERSAL_REFUSED = "reversal_refused"  # a reversal was refused for good: it stays open and needs a person
+    OFFLINE_REFUSED = "offline_refused"  # the host would not book a sale made offline: the merchant bears it
+    CHAIN_RESENT = "chain_resent"  # the host lacks records made offline that it had: they are sent again
+    CHAIN_RENUMBERED = "chain_renumbered"  # records made offline follow the host's chain, which is not the memory's
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -109,7 +112,8 @@ class PrintSlip(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """A transaction reached its final state (APPROVED, DECLINED or REVERSED). Exactly one for every one."""
+    """A transaction reached its final state: APPROVED, DECLINED, REVERSED or REFUSED. Exactly one for every one, unless
+    it was made offline and a restored host judges it again."""
 
     record: Record
 

@@ -11,7 +11,8 @@ from protocol.messages.money import THIS_TERMINAL, TransactionKind
 
 
 class RecordState(StrEnum):
-    """Where a transaction stands for this terminal. PENDING, REVERSING and REPEATING are open; the others are final."""
+    """Where a transaction stands for this terminal. PENDING, REVERSING and REPEATING are open: people wait for them.
+    OFFLINE waits for its upload. The others are final."""
 
     PENDING = "pending"  # stored, perhaps sent, no final word yet
     APPROVED = "approved"  # it has happened, once
@@ -19,11 +20,23 @@ class RecordState(StrEnum):
     REVERSING = "reversing"  # outcome unknown: people were told "it did not happen", the host is told until it confirms
     REVERSED = "reversed"  # the host confirmed: it has not happened, for ever
     REPEATING = "repeating"  # outcome unknown of what is never reversed: the host is asked again until it decides
+    OFFLINE = "offline"  # it has happened: this terminal decided alone, and the host has not judged it yet
+    REFUSED = "refused"  # it has happened, offline, and the host would not book it: the merchant bears it
 
     @property
     def is_open(self) -> bool:
         """Whether the terminal still has to find out or to make sure."""
         return self in (RecordState.PENDING, RecordState.REVERSING, RecordState.REPEATING)
+
+
+class Saf(msgspec.Struct, frozen=True, gc=False):
+    """A record's place in the chain of those made offline ("store and forward"), and its tag over the one before."""
+
+    sequence: int
+    previous_tag: bytes
+    tag: bytes
+    stop_list_version: int
+    """Of the stop list that its card was looked up in."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
@@ -55,6 +68,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     rrn: int = 0
     balance_fen: int = 0
     posted_at_ms: int = 0
+    saf: Saf | None = None
+    """Only of what was made offline."""
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -64,7 +79,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     @property
     def moved_fen(self) -> int:
         """What was moved in the end: a discount makes it less than the amount, a bonus more; 0 if nothing was."""
-        if self.state is not RecordState.APPROVED:
+        if self.state not in (RecordState.APPROVED, RecordState.OFFLINE):
             return 0
         return self.amount_fen if self.charged_fen is None else self.charged_fen
 

@@ -14,11 +14,13 @@ from __future__ import annotations
 import fcntl
 import os
 import zlib
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
+from protocol.messages.offline import NO_TAG
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
 
@@ -63,7 +65,28 @@ class Epoch(msgspec.Struct, frozen=True, gc=False, tag="epoch"):
     epoch: int
 
 
-Entry = Record | Used | Epoch | History
+class ChainEnd(msgspec.Struct, frozen=True, gc=False, tag="chain"):
+    """Number and tag of the newest record ever made offline; the record itself may be gone."""
+
+    sequence: int
+    tag: bytes
+
+
+class StopChanges(msgspec.Struct, frozen=True, gc=False, tag="stop_list"):
+    """What leads to a version of the stop list. Version 0: everything before is forgotten."""
+
+    version: int
+    stopped: tuple[bytes, ...] = ()
+    allowed: tuple[bytes, ...] = ()
+
+
+class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
+    """Whether the cashier has switched to selling offline."""
+
+    is_on: bool
+
+
+Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | OfflineMode
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 
@@ -119,11 +142,54 @@ class Storage(Protocol):
         """Everything has been uploaded for this history of the host."""
         ...
 
+    @property
+    def chain(self) -> tuple[int, bytes]:
+        """Number and tag of the newest record made offline; (0, 16 zero bytes) in a new terminal."""
+        ...
+
+    @property
+    def stop_version(self) -> int:
+        """Version of the stop list, 0 if there is none."""
+        ...
+
+    @property
+    def stopped(self) -> Set[bytes]:
+        """The cards on it, as it names them."""
+        ...
+
+    @property
+    def is_offline_mode(self) -> bool:
+        """Whether the cashier has switched to selling offline."""
+        ...
+
+    def offline_records(self) -> list[Record]:
+        """What was made offline, uploaded or not, oldest first."""
+        ...
+
+    def save_stop_changes(self, version: int, stopped: Iterable[bytes], allowed: Iterable[bytes]) -> None:
+        """Keep the changes that lead to a version of the stop list. Version 0: forget it."""
+        ...
+
+    def save_offline_mode(self, is_on: bool) -> None:
+        """Keep what the cashier has switched to."""
+        ...
+
 
 class MemoryStorage:
     """A memory that lasts as long as the program. `records` is everything saved, by identity."""
 
-    __slots__ = ("epoch", "history", "newest_approved", "records", "used")
+    __slots__ = (
+        "_chain_identity",
+        "chain",
+        "epoch",
+        "history",
+        "is_offline_mode",
+        "newest_approved",
+        "records",
+        "stop_version",
+        "stopped",
+        "used",
+    )
 
     def __init__(self) -> None:
         self.records: dict[tuple[int, int], Record] = {}
@@ -131,6 +197,11 @@ class MemoryStorage:
         self.newest_approved = (0, 0)
         self.epoch = 0
         self.history = (1, 0)
+        self.chain = (0, NO_TAG)
+        self._chain_identity = (0, 0)  # whose place `chain` is: records get their verdicts in any order
+        self.stop_version = 0
+        self.stopped: set[bytes] = set()
+        self.is_offline_mode = False
 
     @property
     def is_full(self) -> bool:
@@ -145,6 +216,11 @@ class MemoryStorage:
         """See Storage."""
         return self._in_order(ACKNOWLEDGED)
 
+    def offline_records(self) -> list[Record]:
+        """See Storage."""
+        found = [identity for identity, record in self.records.items() if record.saf is not None]
+        return [self.records[identity] for identity in sorted(found)]
+
     def _in_order(self, states: frozenset[RecordState]) -> list[Record]:
         found = [identity for identity, record in self.records.items() if record.state in states]
         return [self.records[identity] for identity in sorted(found)]
@@ -157,6 +233,8 @@ class MemoryStorage:
             self.used = identity
         if record.state is RecordState.APPROVED and identity > self.newest_approved:
             self.newest_approved = identity
+        if record.saf is not None and identity >= self._chain_identity:
+            self.chain, self._chain_identity = (record.saf.sequence, record.saf.tag), identity
 
     def skip_to(self, batch: int, stan: int) -> None:
         """See Storage."""
@@ -169,6 +247,18 @@ class MemoryStorage:
     def save_history(self, history: int, restored_at_s: int) -> None:
         """See Storage."""
         self.history = (history, restored_at_s)
+
+    def save_stop_changes(self, version: int, stopped: Iterable[bytes], allowed: Iterable[bytes]) -> None:
+        """See Storage."""
+        if version == 0:
+            self.stopped.clear()
+        self.stopped.difference_update(allowed)
+        self.stopped.update(stopped)
+        self.stop_version = version
+
+    def save_offline_mode(self, is_on: bool) -> None:
+        """See Storage."""
+        self.is_offline_mode = is_on
 
 
 _decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
@@ -250,6 +340,18 @@ class FileStorage(MemoryStorage):
         self._append(History(history, restored_at_s))
         super().save_history(history, restored_at_s)
 
+    def save_stop_changes(self, version: int, stopped: Iterable[bytes], allowed: Iterable[bytes]) -> None:
+        """See Storage."""
+        changes = StopChanges(version, tuple(stopped), tuple(allowed))
+        self._append(changes)
+        super().save_stop_changes(changes.version, changes.stopped, changes.allowed)
+
+    def save_offline_mode(self, is_on: bool) -> None:
+        """See Storage."""
+        if is_on != self.is_offline_mode:
+            self._append(OfflineMode(is_on))
+            super().save_offline_mode(is_on)
+
     def close(self) -> None:
         """Let the folder go. Everything is on the disk already."""
         for descriptor in (self._out, self._lock):
@@ -314,8 +416,14 @@ class FileStorage(MemoryStorage):
             MemoryStorage.skip_to(self, entry.batch, entry.stan)
         elif isinstance(entry, Epoch):
             MemoryStorage.save_epoch(self, entry.epoch)
-        else:
+        elif isinstance(entry, History):
             MemoryStorage.save_history(self, entry.history, entry.restored_at_s)
+        elif isinstance(entry, ChainEnd):
+            self.chain = (entry.sequence, entry.tag)
+        elif isinstance(entry, StopChanges):
+            MemoryStorage.save_stop_changes(self, entry.version, entry.stopped, entry.allowed)
+        else:
+            MemoryStorage.save_offline_mode(self, entry.is_on)
 
     def _keep(self, record: Record) -> None:
         super().save(record)
@@ -340,7 +448,8 @@ class FileStorage(MemoryStorage):
         """Write the journal anew with one line a sale, and without old sales that moved nothing."""
         for identity in sorted(self._without_money)[:-KEEP_FINISHED]:
             del self.records[identity], self._without_money[identity]
-        entries: list[Entry] = [Used(*self.used), Epoch(self.epoch), History(*self.history)]
+        entries: list[Entry] = [Used(*self.used), Epoch(self.epoch), History(*self.history), ChainEnd(*self.chain)]
+        entries += (StopChanges(self.stop_version, tuple(sorted(self.stopped))), OfflineMode(self.is_offline_mode))
         entries += [record for _, record in sorted(self.records.items())]
         try:
             write_atomically(self._path, b"".join(map(_to_line, entries)))

@@ -12,7 +12,7 @@ import pytest
 
 from protocol.messages.money import TransactionKind
 from terminal_emulator import storage as storage_module
-from terminal_emulator.record import Record, RecordState
+from terminal_emulator.record import Record, RecordState, Saf
 from terminal_emulator.storage import FileStorage, MemoryStorage, StorageError
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost
 
@@ -317,3 +317,33 @@ def test_open_is_whatever_has_no_final_state():
         storage.save(record(stan, state))
     found = [kept.state for kept in storage.open_records()]
     assert found == [RecordState.PENDING, RecordState.REVERSING, RecordState.REPEATING]
+
+
+def offline_record(stan, sequence, state=RecordState.OFFLINE):
+    saf = Saf(sequence, bytes([sequence - 1] * 16), bytes([sequence] * 16), 4)
+    return msgspec.structs.replace(record(stan, state), kind=TransactionKind.OFFLINE_SALE, saf=saf)
+
+
+@pytest.mark.parametrize("make", [MemoryStorage, None], ids=["memory", "file"])
+def test_where_the_chain_stands_outlives_verdicts_and_power_cuts(make, opened):
+    storage = make() if make else opened()
+    assert (storage.chain, storage.offline_records(), storage.is_offline_mode) == ((0, bytes(16)), [], False)
+    for stan in (4, 7, 9):
+        storage.save(offline_record(stan, stan - 3))
+    storage.save(offline_record(4, 1, RecordState.APPROVED))
+    storage.save(record(5, RecordState.APPROVED))
+    storage.save_offline_mode(True)
+    assert storage.chain == (6, bytes([6] * 16)), "the verdict of an older one does not take it back"
+    assert [r.stan for r in storage.offline_records()] == [4, 7, 9]
+    storage.save(offline_record(9, 2))  # numbered anew
+    assert storage.chain == (2, bytes([2] * 16))
+    assert storage.open_records() == [], "nobody asks about them, and nobody reverses them"
+    if not make:
+        storage._compact()
+        before = storage.offline_records()
+        storage = opened()
+        assert (storage.chain, storage.is_offline_mode) == ((2, bytes([2] * 16)), True)
+        assert storage.offline_records() == before
+        storage.records.clear()  # as a settlement does
+        storage._compact()
+        assert opened().chain == (2, bytes([2] * 16))

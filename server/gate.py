@@ -31,6 +31,10 @@ log = structlog.get_logger("gate")
 QUEUE_PATIENCE_S: Final = 2.0
 """Longest a request waits for its commit to begin: a terminal gives up after ANSWER_TIMEOUT_S, three seconds, and a
 sale booked after that is one to be looked up or reversed."""
+BACKGROUND_PER_COMMIT: Final = 16
+"""How many commands that nobody at a till waits for go along with one commit, when others want it too. A thousand
+terminals that come back from an outage bring a day's sales at once: all of them in a commit would make it ten times as
+long, and every sale of the moment would wait for it."""
 PROBE_EVERY_S: Final = 5.0
 """How often an unhealthy ledger is tried, and how long nothing may have been committed before a healthy one is asked
 whether its database is there."""
@@ -129,21 +133,23 @@ class Gate:
         self._gather_s = gather_s
         self._next_commit_s = self._next_fault_line_s = self._committed_s = 0.0
         self._commands: deque[_Waiting] = deque()
+        self._background: deque[_Waiting] = deque()
         self._calls: deque[_Waiting] = deque()
         self._wanted = trio.Event()
         self.healthy = True
         """Whether the newest batch could be committed: what /readyz shows."""
-        metrics.queue_depth.set_function(lambda: len(self._commands))
+        metrics.queue_depth.set_function(lambda: len(self._commands) + len(self._background))
 
-    async def submit(self, command: Command) -> Outcome:
+    async def submit(self, command: Command, *, in_background: bool = False) -> Outcome:
         """The outcome of one command, after it is durable. BUSY at once when the queue is full: nothing is decided
-        then."""
-        if len(self._commands) >= self._queue_max:
+        then. `in_background`: nobody stands at a till for it, so those who do go first."""
+        queue = self._background if in_background else self._commands
+        if len(queue) >= self._queue_max:
             self._metrics.shed.inc()
             await trio.lowlevel.checkpoint()
             return BUSY
         waiting = _Waiting(command)
-        self._commands.append(waiting)
+        queue.append(waiting)
         self._wanted.set()
         result: Outcome = await waiting.wait()
         return result
@@ -162,10 +168,10 @@ class Gate:
         while True:
             await self._wanted.wait()
             self._wanted = trio.Event()
-            while self._commands or self._calls:
+            while self._commands or self._background or self._calls:
                 if self._calls:
                     await self._run_calls()
-                if self._commands:
+                if self._commands or self._background:
                     await self._gather()
                     await self._run_batch()
 
@@ -220,16 +226,21 @@ class Gate:
         self._next_commit_s = trio.current_time() + self._gather_s
 
     def _next_batch(self, now_s: float) -> list[_Waiting]:
-        """What waits, oldest first. What has waited too long is answered BUSY: its terminal is about to ask again."""
+        """What waits, oldest first, with some of what can wait. What has waited too long is answered BUSY: its terminal
+        is about to ask again."""
         batch: list[_Waiting] = []
-        while self._commands and len(batch) < self._batch_max:
-            waiting = self._commands.popleft()
+        self._take(self._commands, batch, self._batch_max, now_s)
+        self._take(self._background, batch, min(len(batch) + BACKGROUND_PER_COMMIT, self._batch_max), now_s)
+        return batch
+
+    def _take(self, queue: deque[_Waiting], batch: list[_Waiting], size_max: int, now_s: float) -> None:
+        while queue and len(batch) < size_max:
+            waiting = queue.popleft()
             if now_s - waiting.since_s <= QUEUE_PATIENCE_S:
                 batch.append(waiting)
             else:
                 self._metrics.shed.inc()
                 waiting.finish(outcome.Value(BUSY))
-        return batch
 
     def _note_fault(self, error: StoreError) -> None:
         """Count and log; a store that may have lost a commit takes the process down."""

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from trio.testing import wait_all_tasks_blocked
 
 from server.gate import (
+    BACKGROUND_PER_COMMIT,
     BUSY,
     FAULT,
     FAULT_LINE_EVERY_S,
@@ -101,12 +102,12 @@ async def threaded(nursery):
     rig.store.close()
 
 
-def submit_all(gate, nursery, commands):
+def submit_all(gate, nursery, commands, *, in_background=False):
     """Submit each from a task of its own; the outcomes appear by STAN as they come."""
     outcomes = {}
 
     async def one(command):
-        outcomes[command.identity.stan] = await gate.submit(command)
+        outcomes[command.identity.stan] = await gate.submit(command, in_background=in_background)
 
     for command in commands:
         nursery.start_soon(one, command)
@@ -185,6 +186,39 @@ async def test_a_full_queue_answers_busy_at_once_and_decides_nothing(threaded):
     # What was shed was not seen: sent again, it is decided like new.
     again = await rig.gate.submit(sale(21, 1))
     assert (again.decision, again.replayed) == (APPROVED, False)
+
+
+async def test_what_can_wait_goes_last_and_never_much_of_it_at_once(nursery):
+    executor = LedgerThread()
+    rig = GateRig(executor)
+    nursery.start_soon(rig.gate.run)
+    count = 2 * BACKGROUND_PER_COMMIT + 1
+    async with Held(rig, nursery):
+        waiting = submit_all(rig.gate, nursery, [sale(n, 1) for n in range(1, count + 1)], in_background=True)
+        await wait_all_tasks_blocked()
+        sales = submit_all(rig.gate, nursery, [sale(n, 1) for n in range(900, 940)])
+        await wait_all_tasks_blocked()
+    while len(waiting) < count or len(sales) < 40:
+        await rig.gate.call(int)
+    assert rig.batches() == (3, count + 40)
+    assert max(outcome.rrn for outcome in sales.values()) < min(outcome.rrn for outcome in waiting.values())
+    nursery.cancel_scope.cancel()
+    executor.stop()
+    rig.store.close()
+
+
+async def test_those_who_can_wait_do_not_take_the_places_of_those_who_cannot(threaded, nursery):
+    rig, held = threaded
+    async with held:
+        waiting = submit_all(rig.gate, nursery, [sale(n, 1) for n in range(1, 25)], in_background=True)
+        await wait_all_tasks_blocked()
+        assert [outcome.decision for outcome in waiting.values()] == [Decision.BUSY] * 4
+        sales = submit_all(rig.gate, nursery, [sale(900, 1)])
+        await wait_all_tasks_blocked()
+        assert sales == {}, "it waits for its commit, and is not turned away"
+    while not sales:
+        await rig.gate.call(int)
+    assert sales[900].decision == APPROVED
 
 
 async def test_shedding_yields_to_others(threaded):

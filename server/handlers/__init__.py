@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from protocol.messages import Message, QueryRequest, ReversalRequest, SaleRequest, UploadRequest
-from server.handlers import query, reversal, sale, upload
+from protocol.messages import Message, QueryRequest, ReversalRequest, SaleRequest, StopListRequest, UploadRequest
+from server.handlers import query, reversal, sale, stop_list, upload
 from server.ledger.model import Command, Outcome
 from server.operations.desk import Desk
 from server.payers import Caller
@@ -45,4 +45,6 @@ HANDLERS: Final[dict[type[Message], Handler]] = {
     ),
 }
 
-CALLS: Final[dict[type[Message], Call]] = {}
+CALLS: Final[dict[type[Message], Call]] = {
+    StopListRequest: Call("stop_list", stop_list.run, stop_list.undecided),
+}

@@ -18,7 +18,7 @@ from typing import Final
 from protocol.limits import ANSWER_TIMEOUT_S
 from protocol.messages import Message, MoneyRequest, Ready, Reject, ReversalAnswer
 from protocol.messages.fields import PAYER_SIZE
-from protocol.messages.money import MAX_BATCH, MAX_STAN, TransactionKind
+from protocol.messages.money import MAX_BATCH, MAX_STAN, EntryMode, TransactionKind
 from terminal_emulator.backoff import Jitter, middle
 from terminal_emulator.effects import (
     Beep,
@@ -264,8 +264,18 @@ class Brain:
         return False
 
     def tap(self, uid: bytes, now: Now) -> list[Effect]:
-        """A card was held to the reader. The sale is stored, then sent."""
-        if self._screen is not Screen.CARD or self._sale is not None or not 1 <= len(uid) <= PAYER_SIZE:
+        """A card was held to the reader."""
+        return self._pay(uid, EntryMode.CARD, now)
+
+    def scan(self, text: str, now: Now) -> list[Effect]:
+        """A code was held to the scanner. What is no payment code is the same as no code."""
+        if not (text.isascii() and text.isdigit()):
+            return [ERROR_BEEP]
+        return self._pay(text.encode("ascii"), EntryMode.CODE, now)
+
+    def _pay(self, payer: bytes, entry_mode: EntryMode, now: Now) -> list[Effect]:
+        """Somebody pays what is on the screen. The sale is stored, then sent."""
+        if self._screen is not Screen.CARD or self._sale is not None or not 1 <= len(payer) <= PAYER_SIZE:
             return [ERROR_BEEP]
         if not self._may_sell():
             return [ERROR_BEEP]
@@ -275,7 +285,8 @@ class Brain:
             batch=batch,
             stan=stan,
             amount_fen=self._keypad.amount_fen,
-            payer=uid,
+            payer=payer,
+            entry_mode=entry_mode,
             claimed_at_s=claimed_time_s(now.wall_s),
             operator=self.settings.operator,
         )

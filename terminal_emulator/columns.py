@@ -38,7 +38,11 @@ def is_ambiguous(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """The text without what would upset a screen or printer: control characters become spaces."""
+    """The text without what would upset a screen or printer: control characters become spaces.
+
+    The narrow yen sign, which Chinese fonts do not have, becomes the wide one.
+    """
+    text = text.replace("\u00a5", "\uffe5")
     return "".join(" " if unicodedata.category(char) == "Cc" else char for char in text)
 
 

@@ -43,7 +43,13 @@ class Tap(msgspec.Struct, frozen=True, gc=False):
     uid: bytes
 
 
-Input = Key | Tap
+class Scan(msgspec.Struct, frozen=True, gc=False):
+    """A code held to the scanner: its text, as printed or shown."""
+
+    text: str
+
+
+Input = Key | Tap | Scan
 """What a cashier and a customer do to a terminal."""
 
 

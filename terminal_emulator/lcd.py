@@ -12,6 +12,7 @@ from typing import Final
 from protocol.messages.money import TransactionKind
 from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.printer import PrinterState
 from terminal_emulator.texts import KIND_TEXT, Advice, advice, yuan
 from terminal_emulator.view import Link, Lock, Screen, UploadProgress, View
 
@@ -23,6 +24,14 @@ Lcd = tuple[str, str, str, str]
 
 BLANK: Final[Lcd] = ("", "", "", "")
 INSUFFICIENT_FUNDS: Final = "51"
+
+AT_REST: Final = frozenset({Screen.IDLE, Screen.APPROVED, Screen.LAST_APPROVED})
+"""Screens whose last line is advice: there the printer may ask for paper instead."""
+
+PRINTER_TEXT: Final = {
+    PrinterState.OUT_OF_PAPER: N_("Put in paper"),
+    PrinterState.COVER_OPEN: N_("Printer is open"),
+}
 
 _FULL_WIDTH: Final = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789."}
 """ASCII to the full-width forms, twice as wide: the nearest thing to big digits that a character LCD has."""
@@ -52,9 +61,11 @@ LOCK_ADVICE: Final = {
 }
 
 
-def render(view: View, _: Translate) -> Lcd:
-    """The LCD of a view in the language of the translation."""
+def render(view: View, _: Translate, printer: PrinterState = PrinterState.READY) -> Lcd:
+    """The LCD of a view in the language of the translation. What is wrong with the printer is said where it may be."""
     lines = SCREENS[view.screen](view, _)
+    if printer is not PrinterState.READY and view.screen in AT_REST:
+        lines = (*lines[:3], _(PRINTER_TEXT[printer]))
     first, second, third, fourth = (cut(line, LCD_COLUMNS).rstrip() for line in lines)
     return first, second, third, fourth
 

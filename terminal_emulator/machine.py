@@ -14,14 +14,12 @@ from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Beep, BeepKind, Effect, Note, Outcome, PrintSlip
 from terminal_emulator.i18n import Translate, translator
 from terminal_emulator.lcd import Lcd, render
+from terminal_emulator.printer import Paper, Printer, PrinterState
 from terminal_emulator.rotation import Keep
-from terminal_emulator.slip import Copy, Slip, sale_slip
+from terminal_emulator.slip import Copy, Slip, record_slip
 from terminal_emulator.terminal import OpenStream, Terminal, Ticker, Write
 from terminal_emulator.texts import yuan
 from terminal_emulator.view import Link
-
-Printer = Callable[[Slip], None]
-"""Puts a slip on paper, or raises OSError."""
 
 
 class Watcher:
@@ -87,13 +85,13 @@ class Machine(Terminal):
         open_stream: OpenStream,
         random_bytes: Callable[[int], bytes],
         wall_clock: Callable[[], float],
-        printer: Printer | None = None,
+        paper: Paper | None = None,
         keep_settings: Keep | None = None,
     ) -> None:
         self.cable = Cable(open_stream)
         self.ticker = Ticker()
         self.translate: Translate = translator(brain.settings.language)
-        self._printer = printer
+        self.printer = Printer(paper, self._printed, self._unprinted)
         self._watchers: list[Watcher] = []
         self._link = brain.link
         super().__init__(
@@ -109,7 +107,7 @@ class Machine(Terminal):
     @property
     def lcd(self) -> Lcd:
         """What the LCD shows now."""
-        return render(self.brain.view, self.translate)
+        return render(self.brain.view, self.translate, self.printer.state)
 
     @property
     def online(self) -> bool:
@@ -139,6 +137,12 @@ class Machine(Terminal):
         """Put the network cable back."""
         await self.cable.plug()
 
+    def set_printer(self, state: PrinterState) -> None:
+        """The paper ends, the cover is opened, or all is well again and what waited is printed."""
+        self.printer.set(state)
+        for watcher in self._watchers:
+            watcher.changed()
+
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` from now on."""
         self._watchers.append(watcher)
@@ -160,7 +164,7 @@ class Machine(Terminal):
                     watcher.beeped(kind)
             case PrintSlip(record, merchant):
                 for copy in Copy:
-                    self._print(sale_slip(record, self.brain.settings.terminal, merchant, copy, self.translate))
+                    self.printer.put(record_slip(record, self.brain.settings.terminal, merchant, copy, self.translate))
             case Outcome(record):
                 self._note(f"{record.stan:06d} {yuan(record.amount_fen)} {record.state}")
             case Note(kind, detail):
@@ -168,16 +172,13 @@ class Machine(Terminal):
             case _:
                 pass  # effects about the line do not come here
 
-    def _print(self, slip: Slip) -> None:
-        """The sale is decided and stored by now: whatever the printer does, it stays what it is."""
-        try:
-            if self._printer is not None:
-                self._printer(slip)
-        except OSError as error:
-            self._note(f"printer failed, the sale stands: {error}")
-            return
+    def _printed(self, slip: Slip) -> None:
         for watcher in self._watchers:
             watcher.printed(slip)
+
+    def _unprinted(self, reason: str) -> None:
+        """The transaction is decided and stored by now: whatever the printer does, it stays what it is."""
+        self._note(f"printer failed, the transaction stands: {reason}")
 
     def _note(self, text: str) -> None:
         for watcher in self._watchers:

@@ -17,7 +17,7 @@ import trio
 import urwid
 
 from terminal_emulator.columns import cut, fit
-from terminal_emulator.effects import BeepKind, Input, Key, Tap
+from terminal_emulator.effects import BeepKind, Input, Key, Scan, Tap
 from terminal_emulator.face import (
     CABLE,
     CARD_KEYS,
@@ -28,6 +28,8 @@ from terminal_emulator.face import (
     draw_face,
 )
 from terminal_emulator.machine import Machine, Watcher, run_machine
+from terminal_emulator.printer import PrinterState
+from terminal_emulator.scanner import ReadPicture, Scanner
 from terminal_emulator.slip import SLIP_COLUMNS, Slip
 from terminal_emulator.texts import CHINA_TIME, date_time
 
@@ -66,6 +68,14 @@ KEYBOARD: Final = {
     "down": Key.DOWN,
 }
 CABLE_KEY: Final = "x"
+PRINTER_KEY: Final = "p"
+NEXT_PRINTER_STATE: Final = {
+    PrinterState.READY: PrinterState.OUT_OF_PAPER,
+    PrinterState.OUT_OF_PAPER: PrinterState.COVER_OPEN,
+    PrinterState.COVER_OPEN: PrinterState.READY,
+}
+"""The paper ends, somebody opens the cover to put in more, and closes it."""
+
 RESIZED: Final = "window resize"
 """Looks like a key to urwid, and it wants it back."""
 
@@ -163,6 +173,7 @@ class Screen(Watcher):
         *,
         later: Callable[[float, Callable[[], None]], object],
         bell: Callable[[], None] | None = None,
+        read_picture: ReadPicture | None = None,
         zone: tzinfo = CHINA_TIME,
     ) -> None:
         """`put(None)` moves the cable; `later(seconds, f)` calls f then; `bell` sounds for all but keys."""
@@ -173,6 +184,7 @@ class Screen(Watcher):
         self._later = later
         self._bell = bell
         self._zone = zone
+        self._scanner = Scanner(read_picture)
         self._beep: BeepKind | None = None
         self._beeps = 0
         self._pressed: Target | None = None
@@ -209,16 +221,32 @@ class Screen(Watcher):
 
     def press(self, key: str) -> None:
         """A key of the computer's keyboard."""
-        if key in QUIT_KEYS:
+        if self._scanner.is_reading:
+            self._scan(key)
+        elif self._scanner.begin(key):
+            self.changed()
+        elif key in QUIT_KEYS:
             raise urwid.ExitMainLoop
-        if key in KEYBOARD:
+        elif key in KEYBOARD:
             self.click(KEYBOARD[key])
         elif key in CARD_KEYS[: len(self._cards)]:
             self.click(CARD_KEYS.index(key))
         elif key == CABLE_KEY:
             self.click(CABLE)
+        elif key == PRINTER_KEY:
+            self._machine.set_printer(NEXT_PRINTER_STATE[self._machine.printer.state])
         elif key in SCROLL_KEYS:
             self.scroll(SCROLL_KEYS[key])
+
+    def _scan(self, key: str) -> None:
+        try:
+            text = self._scanner.press(key)
+        except (ValueError, OSError) as error:
+            self.noted(f"nothing scanned: {error}")
+        else:
+            if text:
+                self._put(Scan(text))
+        self.changed()
 
     def click(self, target: Target) -> None:
         """A key or card of the machine, or its cable."""
@@ -256,7 +284,9 @@ class Screen(Watcher):
         )
         settings = machine.brain.settings
         self._title.set_text(f" Fanka  {_('POS terminal')} {settings.terminal}  {settings.host}:{settings.port}")
-        keys = _("0-9 . Enter Esc Backspace  a-e card  x cable  q quit")
+        keys = _("0-9 . Enter Esc Backspace  a-e card  s scan  x cable  p paper  q quit")
+        if self._scanner.is_reading:
+            keys = _("Code, then Enter: {text}").format(text=self._scanner.text)
         unresolved = _("open: {count}").format(count=machine.unresolved)
         self._status.set_text(f" {machine.brain.link.value}  {unresolved}  │  {keys}")
 
@@ -312,6 +342,7 @@ async def run_screen(
     cards: Sequence[tuple[str, bytes]],
     *,
     bell: bool = False,
+    read_picture: ReadPicture | None = None,
     window: TextIO | None = None,
 ) -> None:
     """Run the machine on `window`, default this one, until somebody quits. At most `MAX_CARDS` cards: (label, UID).
@@ -338,10 +369,10 @@ async def run_screen(
 
     event_loop = urwid.TrioEventLoop()
     keyboard, paper = (sys.stdin, sys.stdout) if window is None else (window, window)
-    display = urwid.display.raw.Screen(keyboard, paper)
+    display = urwid.display.raw.Screen(keyboard, paper, bracketed_paste_mode=True)
     display.set_terminal_properties(colors=256)
     ring = partial(display.write, "\a") if bell else None
-    screen = Screen(machine, cards, put_if_room, later=event_loop.alarm, bell=ring)
+    screen = Screen(machine, cards, put_if_room, later=event_loop.alarm, bell=ring, read_picture=read_picture)
     loop = urwid.MainLoop(screen.top, PALETTE, display, input_filter=screen.filter, event_loop=event_loop)
     async with trio.open_nursery() as nursery:
         await nursery.start(run_machine, machine)

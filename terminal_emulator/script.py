@@ -3,69 +3,64 @@
 One step a line; `#` starts a comment, at the beginning of a line or after a space.
 
     card NAME UID          give a card's UID (hex digits) a name
+    code NAME TEXT         give a code to be scanned a name
     key 1 2 . 5 ENTER      press keys; 12.50 stands for its digits; ENTER CLEAR DELETE F1 F2 UP DOWN
-    tap CARD               hold a card to the reader: its name, or its UID
+    tap CARD               hold a card to the reader: its name, or its UID; several, one at once after the other,
+                           with commas between them
+    scan CODE              hold a code to the scanner: its name, its text, or @FILE for a picture of it; the name of a
+                           virtual card stands for its code of this moment
     cut / plug             pull the network cable out / put it back
-    wait-for online        also: offline; idle (no sale being decided); settled (no sale without a final state);
+    printer out            no paper any more; also: open (the cover), in (paper is in, the cover closed)
+    restart                kill the terminal and start it again from what it has stored
+    wait-for online        also: offline; idle (no transaction being decided); settled (none without a final state);
                            uploaded (a host that was restored has back what it lost)
     expect lcd TEXT        TEXT is on one line of the LCD; parts separated by " / " may be on different lines
+    expect lcd line 2 TEXT TEXT is on this line of it, 1 to 4
     expect beep ok         also: error, key
-    expect slip TEXT       TEXT is on one line of a slip, separated parts on different lines
+    expect slip TEXT       TEXT is on one line of a slip, separated parts on different lines of the same
+    expect slip customer TEXT   ... of a customer's copy; also: merchant
     expect no slip         none came out (looks once, does not wait)
     within 20              seconds that `wait-for` and `expect` wait from here on
     pause 0.2              do nothing for so many seconds
 
-Expectations wait until they are fulfilled. They look at what happened since the last key, tap or cable step, so nothing
-that flashed by is missed, and nothing older is mistaken for it. Half-width and full-width characters are the same to
-them, and so are one space and many.
+Expectations wait until they are fulfilled. They look at what happened since the last key, tap, scan, cable, printer or
+restart step, so nothing that flashed by is missed, and nothing older is mistaken for it. Half-width and full-width
+characters are the same to them, and so are one space and many. `player` carries the steps out.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
-import trio
 
-from terminal_emulator.effects import BeepKind, Input, Key, Tap
-from terminal_emulator.film import Frame, boxed, film_strip
-from terminal_emulator.lcd import Lcd
-from terminal_emulator.machine import Watcher
-from terminal_emulator.slip import Copy, Slip
-
-EXPECT_TIMEOUT_S: Final = 15.0
-"""How long a step waits unless `within` says otherwise: a sale without an answer is given up after 10 s, plus air."""
+from terminal_emulator.effects import BeepKind, Key
+from terminal_emulator.lcd import LCD_LINES
+from terminal_emulator.printer import PrinterState
+from terminal_emulator.slip import Copy
 
 SECONDS_MAX: Final = 86_400
 """A day: more is a slip of the finger, and enough digits in a row would wait for ever."""
 
-MAX_SCREENS_REMEMBERED: Final = 1000
-"""Different LCD contents kept since the last action; the oldest go first. A sale shows about five."""
-
 OTHER_KEY_NAMES: Final = {"确认": Key.ENTER, "清零": Key.CLEAR, "删除": Key.DELETE}
 KEY_NAMES: Final = {key.value.upper(): key for key in Key} | OTHER_KEY_NAMES
 UID_BYTES_MAX: Final = 24
+STATES: Final = ("online", "offline", "idle", "settled", "uploaded")
+PRINTER_WORDS: Final = {
+    "out": PrinterState.OUT_OF_PAPER,
+    "open": PrinterState.COVER_OPEN,
+    "in": PrinterState.READY,
+}
+
+Code = Callable[[], str]
+"""What a code says at the moment it is scanned."""
 
 
 class ScriptSyntaxError(ValueError):
     """A line that is no step. The text gives the place, what was expected and what stands there."""
-
-
-class ScriptFailure(Exception):
-    """A step that was not fulfilled. The text gives the place, what was expected, what came, and the LCD."""
-
-    def __init__(self, place: str, step: str, expected: str, got: str, lcd: Lcd) -> None:
-        self.expected = expected
-        self.got = got
-        box = "\n".join(f"  {line}" for line in film_strip([Frame("LCD", lcd)]))
-        super().__init__(f"{place}: {step}\n  expected: {expected}\n  got:      {got}\n{box}")
-
-
-# ---------------------------------------------------------------------------------------------- the language
 
 
 class Press(msgspec.Struct, frozen=True):
@@ -75,16 +70,39 @@ class Press(msgspec.Struct, frozen=True):
 
 
 class TapCard(msgspec.Struct, frozen=True):
-    """`tap`"""
+    """`tap`, one card of it"""
 
     name: str
     uid: bytes
+
+
+class TapCards(msgspec.Struct, frozen=True):
+    """`tap`"""
+
+    taps: tuple[TapCard, ...]
+
+
+class ScanCode(msgspec.Struct, frozen=True):
+    """`scan`"""
+
+    name: str
+    code: Code
 
 
 class MoveCable(msgspec.Struct, frozen=True):
     """`cut` and `plug`"""
 
     plug: bool
+
+
+class SetPrinter(msgspec.Struct, frozen=True):
+    """`printer`"""
+
+    state: PrinterState
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """`restart`"""
 
 
 class WaitFor(msgspec.Struct, frozen=True):
@@ -94,10 +112,15 @@ class WaitFor(msgspec.Struct, frozen=True):
 
 
 class Expect(msgspec.Struct, frozen=True):
-    """`expect`: every part of `parts` on a line of the LCD or of one slip, or a beep of the kind `parts[0]`."""
+    """`expect`: every part of `parts` on a line of the LCD or of one slip, or a beep of the kind `parts[0]`.
+
+    `line`: on this line of the LCD, 0: on any. `copy`: on this copy of a slip, None: on either.
+    """
 
     what: str
     parts: tuple[str, ...]
+    line: int = 0
+    copy: Copy | None = None
 
 
 class Within(msgspec.Struct, frozen=True):
@@ -112,7 +135,7 @@ class Pause(msgspec.Struct, frozen=True):
     seconds: float
 
 
-Action = Press | TapCard | MoveCable | WaitFor | Expect | Within | Pause
+Action = Press | TapCards | ScanCode | MoveCable | SetPrinter | Restart | WaitFor | Expect | Within | Pause
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -121,6 +144,24 @@ class Step(msgspec.Struct, frozen=True):
     place: str
     text: str
     action: Action
+
+
+class Names:
+    """The cards and codes that a script may call by name; it may give names of its own."""
+
+    def __init__(
+        self,
+        cards: Mapping[str, bytes] | None = None,
+        codes: Mapping[str, Code] | None = None,
+        read_picture: Callable[[str], str] | None = None,
+    ) -> None:
+        """`read_picture` gives the text of the code in a picture, or raises ValueError."""
+        self.cards = dict(cards or {})
+        self.codes = dict(codes or {})
+        self.read_picture = read_picture
+
+
+Read = Callable[[str, Names], Action]
 
 
 def parse_uid(text: str) -> bytes:
@@ -134,9 +175,9 @@ def parse_uid(text: str) -> bytes:
     return uid
 
 
-def parse_script(text: str, name: str = "script", cards: Mapping[str, bytes] | None = None) -> list[Step]:
-    """Read a whole script before its first step runs. `cards` are names known from outside; ScriptSyntaxError."""
-    known = dict(cards or {})
+def parse_script(text: str, name: str = "script", known: Names | None = None) -> list[Step]:
+    """Read a whole script before its first step runs. `known` are names from outside; ScriptSyntaxError."""
+    names = Names() if known is None else Names(known.cards, known.codes, known.read_picture)
     steps = []
     for number, line in enumerate(text.splitlines(), 1):
         line = re.sub(r"(^|\s)#.*", "", line).strip()
@@ -144,21 +185,40 @@ def parse_script(text: str, name: str = "script", cards: Mapping[str, bytes] | N
             continue
         verb, _, rest = line.partition(" ")
         try:
-            if verb == "card":
-                card, _, uid = rest.strip().rpartition(" ")
-                if not card:
-                    raise ValueError(f"expected card NAME UID, got {line!r}")
-                known[card.strip()] = parse_uid(uid)
+            if verb in NAMING:
+                NAMING[verb](rest.strip(), names)
             elif (read := VERBS.get(verb)) is None:
-                raise ValueError(f"expected one of card, {', '.join(VERBS)}, got {verb!r}")
+                raise ValueError(f"expected one of {', '.join((*NAMING, *VERBS))}, got {verb!r}")
             else:
-                steps.append(Step(f"{name}:{number}", line, read(rest.strip(), known)))
+                steps.append(Step(f"{name}:{number}", line, read(rest.strip(), names)))
         except ValueError as error:
             raise ScriptSyntaxError(f"{name}:{number}: {error}") from None
     return steps
 
 
-def _read_keys(rest: str, _cards: Mapping[str, bytes]) -> Action:
+def plain(text: str) -> str:
+    """For comparing: full-width forms as ASCII, any run of spaces as one."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def _name_card(rest: str, names: Names) -> None:
+    card, _, uid = rest.rpartition(" ")
+    if not card:
+        raise ValueError(f"expected card NAME UID, got {f'card {rest}'!r}")
+    names.cards[card.strip()] = parse_uid(uid)
+
+
+def _name_code(rest: str, names: Names) -> None:
+    name, _, text = rest.partition(" ")
+    if not text.strip():
+        raise ValueError(f"expected code NAME TEXT, got {f'code {rest}'!r}")
+    names.codes[name] = text.strip
+
+
+NAMING: Final[dict[str, Callable[[str, Names], None]]] = {"card": _name_card, "code": _name_code}
+
+
+def _read_keys(rest: str, _names: Names) -> Action:
     keys: list[Key] = []
     for word in rest.split():
         if word.upper() in KEY_NAMES:
@@ -172,46 +232,74 @@ def _read_keys(rest: str, _cards: Mapping[str, bytes]) -> Action:
     return Press(tuple(keys))
 
 
-def _read_tap(rest: str, cards: Mapping[str, bytes]) -> Action:
-    if rest in cards:
-        return TapCard(rest, cards[rest])
+def _read_tap(rest: str, names: Names) -> Action:
+    return TapCards(tuple(_card(name.strip(), names.cards) for name in rest.split(",")))
+
+
+def _card(name: str, cards: Mapping[str, bytes]) -> TapCard:
+    if name in cards:
+        return TapCard(name, cards[name])
     try:
-        return TapCard(rest, parse_uid(rest))
+        return TapCard(name, parse_uid(name))
     except ValueError:
-        names = ", ".join(cards) or "none yet"
-        raise ValueError(f"expected a UID in hex digits or the name of a card ({names}), got {rest!r}") from None
+        known = ", ".join(cards) or "none yet"
+        raise ValueError(f"expected a UID in hex digits or the name of a card ({known}), got {name!r}") from None
 
 
-def _read_cable(plug: bool) -> Callable[[str, Mapping[str, bytes]], Action]:
-    def read(rest: str, _cards: Mapping[str, bytes]) -> Action:
+def _read_scan(rest: str, names: Names) -> Action:
+    if not rest:
+        raise ValueError("expected a code or its name after scan, got none")
+    if rest in names.codes:
+        return ScanCode(rest, names.codes[rest])
+    if not rest.startswith("@"):
+        return ScanCode(rest, lambda: rest)
+    if names.read_picture is None:
+        raise ValueError(f"expected the text of a code, got a picture, which nothing here can read: {rest!r}")
+    text = names.read_picture(rest[1:])
+    return ScanCode(rest, lambda: text)
+
+
+def _nothing_more(action: Action) -> Read:
+    def read(rest: str, _names: Names) -> Action:
         if rest:
             raise ValueError(f"expected nothing more on the line, got {rest!r}")
-        return MoveCable(plug)
+        return action
 
     return read
 
 
-def _read_wait(rest: str, _cards: Mapping[str, bytes]) -> Action:
+def _read_printer(rest: str, _names: Names) -> Action:
+    if rest not in PRINTER_WORDS:
+        raise ValueError(f"expected one of {', '.join(PRINTER_WORDS)} after printer, got {rest!r}")
+    return SetPrinter(PRINTER_WORDS[rest])
+
+
+def _read_wait(rest: str, _names: Names) -> Action:
     if rest not in STATES:
         raise ValueError(f"expected one of {', '.join(STATES)} after wait-for, got {rest!r}")
     return WaitFor(rest)
 
 
-def _read_expect(rest: str, _cards: Mapping[str, bytes]) -> Action:
+def _read_expect(rest: str, _names: Names) -> Action:
     what, _, text = rest.partition(" ")
     if rest == "no slip":
         return Expect("no slip", ())
     if what == "beep" and text in set(BeepKind):
         return Expect(what, (text,))
+    line, copy = 0, None
+    if what == "lcd" and (numbered := re.match(rf"line ([1-{LCD_LINES}]) ", text)):
+        line, text = int(numbered[1]), text[numbered.end() :]
+    if what == "slip" and (copied := re.match(rf"({'|'.join(Copy)}) ", text)):
+        copy, text = Copy(copied[1]), text[copied.end() :]
     parts = tuple(part for part in map(plain, text.split(" / ")) if part)
     if what not in ("lcd", "slip") or not parts:
         kinds = "|".join(BeepKind)
         raise ValueError(f"expected lcd TEXT, slip TEXT, no slip, or beep {kinds} after expect, got {rest!r}")
-    return Expect(what, parts)
+    return Expect(what, parts, line, copy)
 
 
-def _read_seconds(kind: type[Within] | type[Pause]) -> Callable[[str, Mapping[str, bytes]], Action]:
-    def read(rest: str, _cards: Mapping[str, bytes]) -> Action:
+def _read_seconds(kind: type[Within] | type[Pause]) -> Read:
+    def read(rest: str, _names: Names) -> Action:
         if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", rest):
             raise ValueError(f"expected seconds such as 0.5, got {rest!r}")
         if float(rest) > SECONDS_MAX:
@@ -221,216 +309,16 @@ def _read_seconds(kind: type[Within] | type[Pause]) -> Callable[[str, Mapping[st
     return read
 
 
-VERBS: Final[dict[str, Callable[[str, Mapping[str, bytes]], Action]]] = {
+VERBS: Final[dict[str, Read]] = {
     "key": _read_keys,
     "tap": _read_tap,
-    "cut": _read_cable(plug=False),
-    "plug": _read_cable(plug=True),
+    "scan": _read_scan,
+    "cut": _nothing_more(MoveCable(plug=False)),
+    "plug": _nothing_more(MoveCable(plug=True)),
+    "printer": _read_printer,
+    "restart": _nothing_more(Restart()),
     "wait-for": _read_wait,
     "expect": _read_expect,
     "within": _read_seconds(Within),
     "pause": _read_seconds(Pause),
 }
-
-
-# ----------------------------------------------------------------------------------------------- the player
-
-
-class Operated(Protocol):
-    """What a script needs of a terminal. `terminal_emulator.machine.Machine` is one; its cable moves are awaited."""
-
-    @property
-    def lcd(self) -> Lcd: ...
-    @property
-    def online(self) -> bool: ...
-    @property
-    def busy(self) -> bool: ...
-    @property
-    def unresolved(self) -> int: ...
-    @property
-    def uploading(self) -> bool: ...
-    async def feed(self, what: Input) -> None: ...
-    async def cut(self) -> None: ...
-    async def plug(self) -> None: ...
-    def watch(self, watcher: Watcher) -> None: ...
-
-
-STATES: Final[dict[str, Callable[[Operated], bool]]] = {
-    "online": lambda machine: machine.online,
-    "offline": lambda machine: not machine.online,
-    "idle": lambda machine: not machine.busy,
-    "settled": lambda machine: machine.unresolved == 0,
-    "uploaded": lambda machine: not machine.uploading,
-}
-
-
-async def run_script(machine: Operated, steps: list[Step], show: Callable[[str], None] | None = None) -> None:
-    """Do the steps one after another; ScriptFailure at the first that is not fulfilled.
-
-    `show` gets the film line by line: each step, the LCD after each key and at every change, and the slips that a step
-    expects.
-    """
-    player = Player(machine)
-    for step in steps:
-        if show is not None:
-            show(f"> {step.text}")
-        try:
-            await player.do(step)
-        finally:
-            frames, slips = player.take_film()
-            if show is not None:
-                for line in (*film_strip(frames), *(line for slip in slips for line in boxed(slip))):
-                    show(line)
-
-
-class Player(Watcher):
-    """Does steps, and remembers what came of the last action."""
-
-    def __init__(self, machine: Operated) -> None:
-        self._machine = machine
-        self._timeout_s = EXPECT_TIMEOUT_S
-        self._changed = trio.Event()
-        self._screens: deque[Lcd] = deque([machine.lcd], MAX_SCREENS_REMEMBERED)
-        self._beeps: set[BeepKind] = set()
-        self._slips: list[Slip] = []
-        self._film: list[Frame] = []
-        self._slips_to_show: list[Slip] = []
-        self._caption = ""
-        self._acted_s = trio.current_time()
-        machine.watch(self)
-
-    # --- What happens
-
-    def changed(self) -> None:
-        """Remember a new LCD, and wake whoever waits."""
-        lcd = self._machine.lcd
-        if lcd != self._screens[-1]:
-            self._screens.append(lcd)
-            if not self._caption:  # an action puts its own frame into the film
-                self._film.append(Frame(f"+{(trio.current_time() - self._acted_s) * 1000:.0f} ms", lcd))
-        self._wake()
-
-    def beeped(self, kind: BeepKind) -> None:
-        """Remember a sound."""
-        self._beeps.add(kind)
-        self._wake()
-
-    def printed(self, slip: Slip) -> None:
-        """Remember a slip."""
-        self._slips.append(slip)
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
-    def take_film(self) -> tuple[list[Frame], list[Slip]]:
-        """What there is to show since the last call."""
-        film, self._film = self._film, []
-        slips, self._slips_to_show = self._slips_to_show, []
-        return film, slips
-
-    # --- What to do
-
-    async def do(self, step: Step) -> None:
-        """One step; ScriptFailure if it is not fulfilled in time."""
-        match step.action:
-            case Press(keys):
-                self._forget()
-                for key in keys:
-                    await self._act(f"[{key.upper()}]", key)
-            case TapCard(name, uid):
-                self._forget()
-                await self._act(f"tap {name}", Tap(uid))
-            case MoveCable(plug):
-                self._forget()
-                await (self._machine.plug() if plug else self._machine.cut())
-            case Within(seconds):
-                self._timeout_s = seconds
-            case Pause(seconds):
-                await trio.sleep(seconds)
-            case WaitFor(state):
-                await self._wait(step, lambda: STATES[state](self._machine), f"the terminal to be {state}", self._state)
-            case Expect():
-                await self._expect(step, step.action)
-
-    def _forget(self) -> None:
-        """An action begins: what was before does not count any more."""
-        self._screens = deque([self._machine.lcd], MAX_SCREENS_REMEMBERED)
-        self._beeps.clear()
-        self._slips.clear()
-        self._acted_s = trio.current_time()
-
-    async def _act(self, caption: str, what: Input) -> None:
-        self._caption = caption
-        try:
-            await self._machine.feed(what)
-        finally:
-            self._caption = ""
-        self._film.append(Frame(caption, self._machine.lcd))
-
-    async def _expect(self, step: Step, wanted: Expect) -> None:
-        text = " / ".join(wanted.parts)
-        match wanted.what:
-            case "lcd":
-                await self._wait(step, lambda: self._saw(wanted.parts), f"{text!r} on the LCD", self._lcd_text)
-            case "beep":
-                kind = BeepKind(text)
-                await self._wait(step, lambda: kind in self._beeps, f"beep {kind}", self._beep_text)
-            case "slip":
-                await self._wait(step, lambda: self._has_slip(wanted.parts), f"{text!r} on a slip", self._slip_text)
-                self._slips_to_show += [slip for slip in self._slips if slip.copy is Copy.MERCHANT]
-            case "no slip":
-                if self._slips:
-                    self._fail(step, "no slip", self._slip_text())
-
-    async def _wait(self, step: Step, fulfilled: Callable[[], bool], expected: str, got: Callable[[], str]) -> None:
-        with trio.move_on_after(self._timeout_s):
-            while not fulfilled():
-                await self._changed.wait()
-            return
-        self._fail(step, f"{expected} within {self._timeout_s:g} s", got())
-
-    def _fail(self, step: Step, expected: str, got: str) -> None:
-        raise ScriptFailure(step.place, step.text, expected, got, self._machine.lcd)
-
-    # --- What to look at
-
-    def _saw(self, parts: tuple[str, ...]) -> bool:
-        """Whether an LCD since the last action had it. Those before it are done with: expectations keep their order."""
-        for index, lcd in enumerate(self._screens):
-            if shows(lcd, parts):
-                for _ in range(index):
-                    self._screens.popleft()
-                return True
-        return False
-
-    def _has_slip(self, parts: tuple[str, ...]) -> bool:
-        return any(shows(slip.lines, parts) for slip in self._slips)
-
-    def _lcd_text(self) -> str:
-        return " / ".join(filter(None, map(plain, self._machine.lcd))) or "a dark LCD"
-
-    def _beep_text(self) -> str:
-        return ", ".join(f"beep {kind}" for kind in sorted(self._beeps)) or "no beep"
-
-    def _slip_text(self) -> str:
-        if not self._slips:
-            return "no slip"
-        return " / ".join(line for line in map(plain, self._slips[-1].lines) if line.strip("-"))
-
-    def _state(self) -> str:
-        machine = self._machine
-        line = "online" if machine.online else "offline"
-        return f"{line}, {'busy' if machine.busy else 'idle'}, {machine.unresolved} sales without a final state"
-
-
-def plain(text: str) -> str:
-    """For comparing: full-width forms as ASCII, any run of spaces as one."""
-    return " ".join(unicodedata.normalize("NFKC", text).split())
-
-
-def shows(lines: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    """Whether every part stands on some line."""
-    compared = [plain(line) for line in lines]
-    return all(any(part in line for line in compared) for part in parts)

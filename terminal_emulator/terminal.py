@@ -48,7 +48,7 @@ from protocol.pin_block import RANDOM_FILL_SIZE, card_digits, encode_pin_block
 from protocol.security import CHALLENGE_SIZE, root_key_from_enrol_code
 from terminal_emulator.backoff import Backoff
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Effect, HangUp, Input, Now, Send, Tap
+from terminal_emulator.effects import Effect, HangUp, Input, Now, Scan, Send, Tap
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.rotation import Keep, Rotation
 from terminal_emulator.view import Link
@@ -220,9 +220,14 @@ class Terminal:
         return Now(trio.current_time(), self._wall_clock())
 
     async def feed(self, what: Input) -> None:
-        """A key was pressed or a card held to the reader."""
-        brain = self.brain
-        effects = brain.tap(what.uid, self.now()) if isinstance(what, Tap) else brain.key(what, self.now())
+        """A key was pressed, a card held to the reader or a code to the scanner."""
+        brain, now = self.brain, self.now()
+        if isinstance(what, Tap):
+            effects = brain.tap(what.uid, now)
+        elif isinstance(what, Scan):
+            effects = brain.scan(what.text, now)
+        else:
+            effects = brain.key(what, now)
         await self.perform(self.after(effects))
 
     def tick(self) -> list[Write]:

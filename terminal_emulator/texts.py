@@ -18,6 +18,10 @@ CHINA_TIME: Final = timezone(timedelta(hours=8), "CST")
 CARD_DIGITS_SHOWN: Final = 4
 """Of a card's number slips and screens show no more than this, as everywhere in the trade."""
 
+OWN_CODE_SIZE: Final = 22
+OWN_CODE_CARD_END: Final = 12
+"""A payment code of ours is "91", ten digits that name the virtual card, and ten that change."""
+
 
 KIND_TEXT: Final = {
     TransactionKind.SALE: N_("Sale"),
@@ -123,7 +127,14 @@ def date_time(at_s: float, zone: tzinfo = CHINA_TIME) -> str:
         return ""  # a host or clock gone mad must not keep a slip from being printed
 
 
-def masked(payer: bytes) -> str:
-    """A card's number with all but its last four hex digits hidden; a number that short is hidden whole."""
-    digits = payer.hex().upper()
+def masked(payer: bytes, *, is_code: bool = False) -> str:
+    """A card's number with all but its last four digits hidden; a number that short is hidden whole.
+
+    Of a payment code of ours that is the number of its virtual card: the digits behind it change with every code.
+    """
+    if is_code:
+        digits = payer.decode("ascii", "replace")
+        digits = digits[:OWN_CODE_CARD_END] if len(digits) == OWN_CODE_SIZE else digits
+    else:
+        digits = payer.hex().upper()
     return "****" + (digits[-CARD_DIGITS_SHOWN:] if len(digits) > CARD_DIGITS_SHOWN else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +14,9 @@ from cyclopts import Parameter
 from protocol import TerminalNumber
 from server.folder import DataFolder
 from terminal_emulator.brain import Brain
-from terminal_emulator.script import ScriptFailure, parse_script
+from terminal_emulator.outlet import Outlet
+from terminal_emulator.player import ScriptFailure
+from terminal_emulator.script import parse_script
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import FileStorage
 from tools.admin_client import open_admin
@@ -24,7 +26,7 @@ from tools.host_process import serving
 from tools.listing import console
 from tools.load import check_rush, full_report, rush
 from tools.load_report import print_result
-from tools.terminal import run_with_script
+from tools.terminal import machine_of, run_with_script
 from tools.verify import check_ledger
 
 MERCHANT: Final = "一食堂"
@@ -123,7 +125,8 @@ def _one_sale(settings: Settings, memory: Path) -> bool:
     failures: list[BaseException] = []
     try:
         brain = Brain(settings, storage, jitter=secrets.SystemRandom().random)
-        trio.run(partial(run_with_script, brain, parse_script(SCRIPT, "demo"), print))
+        outlet = Outlet(lambda: nullcontext(machine_of(brain)))
+        trio.run(run_with_script, outlet, parse_script(SCRIPT, "demo"), print)
     except* ScriptFailure as group:
         failures.extend(group.exceptions)
     finally:

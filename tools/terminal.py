@@ -22,10 +22,14 @@ from cyclopts import Parameter
 from protocol import TerminalNumber
 from protocol.security import ENROL_CODE_SIZE
 from terminal_emulator.brain import Brain
+from terminal_emulator.escpos import escpos as escpos_bytes
 from terminal_emulator.face import MAX_CARDS
-from terminal_emulator.machine import Machine, Printer, run_machine
+from terminal_emulator.machine import Machine
+from terminal_emulator.outlet import Outlet
+from terminal_emulator.player import ScriptFailure, run_script
+from terminal_emulator.printer import Paper
 from terminal_emulator.rotation import Keep
-from terminal_emulator.script import ScriptFailure, ScriptSyntaxError, Step, parse_script, parse_uid, run_script
+from terminal_emulator.script import Names, ScriptSyntaxError, Step, parse_script, parse_uid
 from terminal_emulator.settings import DEFAULT_PORT, Settings, SettingsError, read_settings, write_settings
 from terminal_emulator.slip import Slip
 from terminal_emulator.storage import FileStorage, StorageError
@@ -56,7 +60,8 @@ def terminal(
     card: Annotated[list[str] | None, Parameter(negative="")] = None,
     script: Path | None = None,
     show: Annotated[bool, Parameter(negative="")] = False,
-    slips: Path | None = None,
+    printer: Path | None = None,
+    escpos: Path | None = None,
     bell: Annotated[bool, Parameter(negative="")] = False,
     enrol_code: str | None = None,
     number: str | None = None,
@@ -80,8 +85,10 @@ def terminal(
         Run this file of keys, taps and expectations, then end: 0 all fulfilled, 1 not, 2 the script cannot be read.
     show
         With --script: print the LCD key by key.
-    slips
+    printer
         Append every slip to this file, as plain text.
+    escpos
+        Append every slip to this file or printer device, as ESC/POS bytes with Chinese in GBK.
     bell
         Ring the bell of this window when the terminal beeps.
     enrol_code
@@ -93,36 +100,44 @@ def terminal(
     """
     with explained():
         cards = [read_card(text) for text in card or []]
-        steps = None if script is None else parse_script(read_script(script), str(script), dict(cards))
-        if slips is not None:
-            slips.open("a").close()  # before anything is sold or a code used up
+        steps = None if script is None else parse_script(read_script(script), str(script), Names(dict(cards)))
+        paper = paper_of(printer, escpos)
         key_file, memory = find_place(place)
         if enrol_code is not None:
             address = (host or "127.0.0.1", port or DEFAULT_PORT)
             trio.run(enrol_into, key_file, enrol_code, number, serial_number, address)
-        filed = read_key_file(key_file)
-        settings = choose(filed, host, port, language)
         if steps is None and len(cards) > MAX_CARDS:
             raise UsageError(f"--card: expected at most {MAX_CARDS} cards on the screen, got {len(cards)}")
         if steps is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise UsageError("expected a window with keyboard and screen, got none: use --script FILE without one")
-        storage = FileStorage(memory)
-        if storage.torn:
-            # Whoever wrote it was cut off before it counted: nothing was sent on the strength of it.
-            print(f"{memory}: dropped {counted(storage.torn, 'byte')} of an unfinished last entry", file=sys.stderr)
-        try:
-            brain = Brain(settings, storage, jitter=secrets.SystemRandom().random)
-            printer = None if slips is None else partial(append_slip, slips)
-            keep = partial(keep_keys, key_file, filed)
-            if steps is None:
-                trio.run(_on_screen, brain, cards, printer, bell, keep)
-            else:
-                trio.run(run_with_script, brain, steps, print if show else None, printer, keep)
-            if brain.unresolved:
-                sales = counted(brain.unresolved, "sale")
-                print(f"kept, to be resolved at the next start: {sales} without a final state", file=sys.stderr)
-        finally:
-            storage.close()
+        start = partial(powered, key_file, memory, partial(choose, host=host, port=port, language=language), paper)
+        if steps is None:
+            with start() as machine:
+                trio.run(partial(run_screen_on, machine, cards, bell=bell))
+        else:
+            outlet = Outlet(start)
+            trio.run(run_with_script, outlet, steps, print if show else None)
+            machine = outlet.machine
+        if machine.unresolved:
+            kept = counted(machine.unresolved, "transaction")
+            print(f"kept, to be resolved at the next start: {kept} without a final state", file=sys.stderr)
+
+
+@contextmanager
+def powered(
+    key_file: Path, memory: Path, chosen: Callable[[Settings], Settings], paper: Paper | None
+) -> Iterator[Machine]:
+    """A terminal as its key file and its memory have it at this moment; also after each restart."""
+    filed = read_key_file(key_file)
+    storage = FileStorage(memory)
+    if storage.torn:
+        # Whoever wrote it was cut off before it counted: nothing was sent on the strength of it.
+        print(f"{memory}: dropped {counted(storage.torn, 'byte')} of an unfinished last entry", file=sys.stderr)
+    try:
+        brain = Brain(chosen(filed), storage, jitter=secrets.SystemRandom().random)
+        yield machine_of(brain, paper, partial(keep_keys, key_file, filed))
+    finally:
+        storage.close()
 
 
 def keep_keys(key_file: Path, filed: Settings, settings: Settings) -> None:
@@ -139,7 +154,7 @@ def keep_keys(key_file: Path, filed: Settings, settings: Settings) -> None:
     )
 
 
-def machine_of(brain: Brain, printer: Printer | None = None, keep: Keep | None = None) -> Machine:
+def machine_of(brain: Brain, paper: Paper | None = None, keep: Keep | None = None) -> Machine:
     """A machine on the real network, with the real clock and real randomness."""
     settings = brain.settings
     return Machine(
@@ -147,32 +162,24 @@ def machine_of(brain: Brain, printer: Printer | None = None, keep: Keep | None =
         open_stream=partial(trio.open_tcp_stream, settings.host, settings.port),
         random_bytes=secrets.token_bytes,
         wall_clock=time.time,
-        printer=printer,
+        paper=paper,
         keep_settings=keep,
     )
 
 
-async def run_with_script(
-    brain: Brain,
-    steps: list[Step],
-    show: Callable[[str], None] | None = None,
-    printer: Printer | None = None,
-    keep: Keep | None = None,
-) -> None:
+async def run_with_script(outlet: Outlet, steps: list[Step], show: Callable[[str], None] | None = None) -> None:
     """Run a terminal until its script has ended; ScriptFailure, in an exception group, if it was not fulfilled."""
-    machine = machine_of(brain, printer, keep)
     async with trio.open_nursery() as nursery:
-        await nursery.start(run_machine, machine)
-        await run_script(machine, steps, show)
+        await nursery.start(outlet.run)
+        await run_script(outlet, steps, show)
         nursery.cancel_scope.cancel()
 
 
-async def _on_screen(
-    brain: Brain, cards: Sequence[tuple[str, bytes]], printer: Printer | None, bell: bool, keep: Keep
-) -> None:
+async def run_screen_on(machine: Machine, cards: Sequence[tuple[str, bytes]], *, bell: bool) -> None:
+    """Run a terminal on this screen until somebody quits."""
     from terminal_emulator.screen import run_screen  # urwid is for screens only
 
-    await run_screen(machine_of(brain, printer, keep), cards, bell=bell)
+    await run_screen(machine, cards, bell=bell)
 
 
 async def enrol_into(
@@ -266,10 +273,30 @@ def read_card(text: str) -> tuple[str, bytes]:
         raise UsageError(f"--card {name}: {error}") from None
 
 
-def append_slip(path: Path, slip: Slip) -> None:
-    """A `Printer` whose paper is a file."""
+def paper_of(text: Path | None, escpos: Path | None) -> Paper | None:
+    """Where slips go. Tried at once, before anything is sold or a code used up; OSError if it cannot be written."""
+    papers = [put for path, put in ((text, append_text), (escpos, append_escpos)) if path is not None]
+    paths = [path for path in (text, escpos) if path is not None]
+    for path in paths:
+        path.open("ab").close()
+
+    def put(slip: Slip) -> None:
+        for path, append in zip(paths, papers, strict=True):
+            append(path, slip)
+
+    return put if paths else None
+
+
+def append_text(path: Path, slip: Slip) -> None:
+    """A slip for people to read."""
     with path.open("a", encoding="utf-8") as paper:
         paper.write(f"{slip.text}\n")
+
+
+def append_escpos(path: Path, slip: Slip) -> None:
+    """A slip for a printer."""
+    with path.open("ab") as paper:
+        paper.write(escpos_bytes(slip))
 
 
 @contextmanager

@@ -331,7 +331,7 @@ def terminal_on_the_line(scene: Scene) -> None:
         "key ENTER 1 . 5 ENTER\ntap code\nexpect beep error\nwait-for settled\n"
     )
     words = ["terminal", key_file, "--card", f"canary={CARD.hex()}", "--card", f"code={PAYMENT_CODE.hex()}"]
-    scene.run("terminal", *words, "--script", script, "--show", "--slips", place / "slips")
+    scene.run("terminal", *words, "--script", script, "--show", "--printer", place / "slips")
     changed = json.loads(key_file.read_text())
     assert (changed["key_version"], "next_root_key" in changed) == (2, False)
     scene.root_key(till.number, bytes.fromhex(changed["root_key"]))

@@ -2,7 +2,7 @@
 
 from terminal_emulator.columns import columns
 from terminal_emulator.film import FILM_COLUMNS, Frame, boxed, film_strip
-from terminal_emulator.slip import Copy, Slip
+from tests.terminal_emulator.slips import plain_slip
 
 LCD = ("一食堂      3-58", "请刷卡", "      １２．５０", "")
 
@@ -33,5 +33,5 @@ def test_no_film_is_no_lines():
 
 
 def test_a_slip_in_a_box():
-    slip = Slip(copy=Copy.MERCHANT, stan=1, lines=("消费", "12345"))
+    slip = plain_slip("消费", "12345")
     assert boxed(slip) == ["╭╌╌╌╌╌╌╌╮", "┆ 消费  ┆", "┆ 12345 ┆", "╰╌╌╌╌╌╌╌╯"]

@@ -32,7 +32,7 @@ class Diary(Watcher):
 
 def at(nursery, printer=None):
     host = LineHost(nursery, ToyHost(10_000), settings_of().root_key)
-    machine = machine_at(host, printer=printer)
+    machine = machine_at(host, paper=printer)
     diary = Diary()
     machine.watch(Watcher())  # one who wants nothing
     machine.watch(diary)
@@ -67,7 +67,7 @@ async def test_a_printer_that_fails_changes_nothing_about_the_sale(nursery, auto
     machine, diary = at(nursery, jam)
     await sell(machine)
     assert diary.slips == []
-    assert diary.notes.count("printer failed, the sale stands: paper jam") == len(Copy)
+    assert diary.notes.count("printer failed, the transaction stands: paper jam") == len(Copy)
     assert diary.notes[-1] == "000001 5.00 approved"
     assert machine.lcd[0] == "交易成功  000001"
 

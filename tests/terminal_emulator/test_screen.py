@@ -15,12 +15,13 @@ import trio
 import urwid
 
 from terminal_emulator.columns import columns
-from terminal_emulator.effects import BeepKind, Key, Tap
+from terminal_emulator.effects import BeepKind, Key, Scan, Tap
 from terminal_emulator.face import draw_face
 from terminal_emulator.i18n import translator
+from terminal_emulator.printer import PrinterState
 from terminal_emulator.screen import KEYBOARD, MAX_SLIP_LINES_SHOWN, PALETTE, Screen, run_screen
-from terminal_emulator.slip import Copy, Slip
 from tests.terminal_emulator.line_host import LineHost, machine_at, until
+from tests.terminal_emulator.slips import plain_slip
 from tests.terminal_emulator.till import ToyHost, settings_of
 
 CARDS = [("张三", b"\x04\x01"), ("李四", b"\x04\x02")]
@@ -95,7 +96,7 @@ async def test_every_colour_that_is_used_is_in_the_palette(desk):
         desk.screen.beeped(beep)
         desk.screen.changed()
         assert f"beep {beep}" in desk.attributes()
-    desk.screen.printed(Slip(copy=Copy.CUSTOMER, stan=1, lines=("消费",)))
+    desk.screen.printed(plain_slip("消费"))
     desk.screen.click(Key.D1)
     await desk.machine.cut()
     desk.screen.changed()
@@ -115,6 +116,27 @@ async def test_cards_and_cable_on_the_keyboard(desk):
     for key in ("a", "b", "c", "x", "?"):
         desk.screen.press(key)
     assert desk.inputs == [Tap(b"\x04\x01"), Tap(b"\x04\x02"), None]
+
+
+async def test_a_code_is_typed_or_pasted(desk):
+    for key in ("s", "9", "1"):
+        desk.screen.press(key)
+    assert "91" in desk.draw()[-1]
+    desk.screen.press("enter")
+    for key in ("begin paste", "q", "5", "end paste", "s", *"@a.png", "enter"):
+        desk.screen.press(key)
+    assert desk.inputs == [Scan("91"), Scan("q5")]
+    assert "nothing scanned: pictures of codes cannot be read here" in "".join(desk.draw()).replace("  ", "")
+
+
+async def test_the_paper_ends_and_is_put_back(desk):
+    states = []
+    for _ in range(3):
+        desk.screen.press("p")
+        states.append(desk.machine.printer.state)
+    assert states == [PrinterState.OUT_OF_PAPER, PrinterState.COVER_OPEN, PrinterState.READY]
+    desk.screen.press("p")
+    assert "缺纸 请装纸" in "\n".join(desk.draw())
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl c"])
@@ -170,7 +192,7 @@ async def test_beeps_are_seen_and_heard_and_end(desk):
 
 async def test_slips_scroll(desk):
     for number in range(40):
-        desk.screen.printed(Slip(copy=Copy.CUSTOMER, stan=number, lines=("消费", f"number {number}")))
+        desk.screen.printed(plain_slip("消费", f"number {number}"))
     assert "number 39" in "\n".join(desk.draw())
     for _ in range(100):
         desk.screen.press("page up")
@@ -180,8 +202,8 @@ async def test_slips_scroll(desk):
 
 
 async def test_the_roll_of_slips_is_bounded(desk):
-    for number in range(MAX_SLIP_LINES_SHOWN):
-        desk.screen.printed(Slip(copy=Copy.CUSTOMER, stan=number, lines=("消费",)))
+    for _number in range(MAX_SLIP_LINES_SHOWN):
+        desk.screen.printed(plain_slip("消费"))
     assert len(desk.screen._roll) == MAX_SLIP_LINES_SHOWN
     assert columns(desk.draw()[0]) == 100
 

@@ -2,6 +2,7 @@
 
 import random
 import re
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -11,22 +12,25 @@ from protocol import TerminalNumber
 from protocol.messages import EnrolAnswer, EnrolRequest
 from protocol.security import root_key_from_enrol_code
 from terminal_emulator.brain import Brain
+from terminal_emulator.escpos import escpos
+from terminal_emulator.outlet import Outlet
 from terminal_emulator.script import parse_script
 from terminal_emulator.settings import read_settings, write_settings
-from terminal_emulator.slip import Copy, Slip
+from terminal_emulator.slip import Copy
 from terminal_emulator.storage import JOURNAL_NAME, FileStorage, MemoryStorage
 from terminal_emulator.terminal import EnrolError
 from tests.terminal_emulator.line_host import LineHost
+from tests.terminal_emulator.slips import plain_slip
 from tests.terminal_emulator.till import CARD, NUMBER, ToyHost, settings_of
 from tools.terminal import (
     NOT_FULFILLED,
     USAGE,
     UsageError,
-    append_slip,
     choose,
     enrol_into,
     find_place,
     machine_of,
+    paper_of,
     read_card,
     read_enrol_code,
     run_with_script,
@@ -61,7 +65,8 @@ async def test_a_sale_over_a_socket(nursery, tmp_path):
     settings = settings_of(port=await listen(nursery, toy, settings_of().root_key))
     storage = FileStorage(tmp_path / "memory")
     steps = parse_script(f"wait-for online\nkey 12.5 ENTER\ntap {CARD.hex()}\nexpect lcd 交易成功\nexpect slip 87.50")
-    await run_with_script(Brain(settings, storage), steps, shown.append, partial(append_slip, slips))
+    outlet = Outlet(lambda: nullcontext(machine_of(Brain(settings, storage), paper_of(slips, None))))
+    await run_with_script(outlet, steps, shown.append)
     storage.close()
     assert toy.sales_posted == 1
     assert len(storage.records) == 1
@@ -143,11 +148,16 @@ async def test_the_machine_is_on_the_real_network():
         await machine.cable.open()
 
 
-def test_slips_go_to_the_end_of_a_file(tmp_path):
-    paper = tmp_path / "slips.txt"
-    for number in (1, 2):
-        append_slip(paper, Slip(copy=Copy.MERCHANT, stan=number, lines=("消费", str(number))))
-    assert paper.read_text(encoding="utf-8") == "消费\n1\n\n消费\n2\n\n"
+def test_slips_go_to_the_end_of_a_file_as_text_and_as_a_printers_bytes(tmp_path):
+    text, raw = tmp_path / "slips.txt", tmp_path / "slips.bin"
+    paper = paper_of(text, raw)
+    assert paper is not None
+    slips = [plain_slip("消费", str(number)) for number in (1, 2)]
+    for slip in slips:
+        paper(slip)
+    assert text.read_text(encoding="utf-8") == "消费\n1\n\n消费\n2\n\n"
+    assert raw.read_bytes() == b"".join(map(escpos, slips))
+    assert paper_of(None, None) is None
 
 
 # --------------------------------------------------------------------------------------- the whole command
@@ -195,7 +205,7 @@ def test_a_script_that_is_not_fulfilled(key_file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"script": "lunch"}, "error: .*script.txt:1: expected one of card, key"),
+        ({"script": "lunch"}, "error: .*script.txt:1: expected one of card, code, key"),
         ({"card": ["x"]}, "error: --card: expected NAME=UID"),
         ({"place": "none.json"}, "error: .*none.json: expected a key file, got none"),
         ({"place": "bad.json"}, "error: .*bad.json"),
@@ -238,7 +248,7 @@ def test_a_script_that_is_none(key_file, tmp_path, capsys):
 
 def test_slips_that_cannot_be_written_are_refused_before_the_first_step(key_file, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        run(key_file, "expect lcd 3-58", tmp_path, show=True, slips=tmp_path / "missing" / "slips.txt")
+        run(key_file, "expect lcd 3-58", tmp_path, show=True, printer=tmp_path / "missing" / "slips.txt")
     assert caught.value.code == USAGE
     said = capsys.readouterr()
     assert said.err.startswith(f"error: {tmp_path}/missing/slips.txt: expected ")

@@ -6,7 +6,7 @@ import math
 import re
 
 from protocol import TerminalNumber
-from terminal_emulator.script import Pause, Press, ScriptSyntaxError, TapCard, Within, parse_script
+from terminal_emulator.script import Pause, Press, ScanCode, ScriptSyntaxError, TapCards, Within, parse_script
 from tests.fuzz.target import Target
 
 
@@ -36,8 +36,10 @@ def run(data: bytes) -> str:
         action = step.action
         if isinstance(action, Within | Pause):
             assert math.isfinite(action.seconds), step
-        elif isinstance(action, TapCard):
-            assert 1 <= len(action.uid) <= 24
+        elif isinstance(action, TapCards):
+            assert all(1 <= len(tap.uid) <= 24 for tap in action.taps)
+        elif isinstance(action, ScanCode):
+            assert action.code()
         elif isinstance(action, Press):
             assert action.keys
     return " ".join(sorted({type(step.action).__name__ for step in steps})[:3])
@@ -47,9 +49,15 @@ SCRIPT = """# a sale
 card Ann 04A1B2C3
 wait-for online
 key 1 2 . 5 ENTER
-tap Ann
+tap Ann, 04FF
+code phone 9112345
+scan phone
+printer out
+restart
 within 20
 expect lcd 12.50 / APPROVED
+expect lcd line 2 12.50
+expect slip customer 12.50
 expect beep ok
 expect slip 一食堂
 expect no slip
@@ -69,6 +77,11 @@ WORDS = tuple(
         "card",
         "key",
         "tap",
+        "code",
+        "scan",
+        "printer",
+        "restart",
+        "line",
         "cut",
         "plug",
         "wait-for",

@@ -16,7 +16,7 @@ import msgspec
 from protocol.framing import KNOWN_FLAGS, Flag, TerminalNumber, crc32c
 from protocol.limits import CRC_SIZE, HEADER_SIZE, MAX_BODY_SIZE, SYNC, WIRE_VERSION
 from protocol.messages import LAYOUTS, Layout
-from protocol.messages.fields import Field, Privacy, masked_hex
+from protocol.messages.fields import ROW_COUNT_SIZE, Field, Privacy, masked_hex
 from protocol.response_codes import meaning
 
 HEADER_FIELDS: Final = (
@@ -112,10 +112,29 @@ def body_items(layout: Layout, body: bytes, checks: dict[str, str]) -> Iterator[
     for field in layout.fields:
         raw = body[at : at + field.size]
         value, readable = field_value(field, raw)
+        if field.row is not None and readable:
+            yield from row_items(field, raw, HEADER_SIZE + at)
+            at += field.size
+            continue
         verdict = checks.get(field.name, "") if readable else f"expected {field.expected}"
         shown = raw.hex() if field.privacy is Privacy.OPEN else STARS
         yield Item(HEADER_SIZE + at, field.size, shown, field.name, value, verdict)
         at += field.size
+
+
+def row_items(field: Field, raw: bytes, offset: int) -> Iterator[Item]:
+    """The lines of a good field of rows: the count, each cell, and how much is left empty."""
+    yield Item(offset, ROW_COUNT_SIZE, raw[:ROW_COUNT_SIZE].hex(), field.name, f"{raw[0]} rows")
+    at = ROW_COUNT_SIZE
+    for number in range(1, raw[0] + 1):
+        for column in field.columns:
+            cell = raw[at : at + column.size]
+            shown = cell.hex() if column.privacy is Privacy.OPEN else STARS
+            name = f"{field.name}[{number}].{column.name}"
+            yield Item(offset + at, column.size, shown, name, field_value(column, cell)[0])
+            at += column.size
+    if at < len(raw):
+        yield Item(offset + at, len(raw) - at, "", field.name, f"{len(raw) - at} bytes of no row, all zero")
 
 
 def field_value(field: Field, raw: bytes) -> tuple[str, bool]:

@@ -4,8 +4,8 @@
     card field = length of the card number - 12 | its digits, at least 12 | zeros     (one digit or mark a half byte)
     block      = E(E(PIN field) XOR card field)
 
-The key is K_pin of the session or any AES key of 16, 24 or 32 bytes; randomness is passed in by the caller. No message
-of wire version 1 carries a PIN block yet.
+The key is K_pin of the session or any AES key of 16, 24 or 32 bytes; randomness is passed in by the caller. Every
+request for money has room for a block, and zeros in its place when no PIN was keyed.
 
 Errors never hold a PIN, a digit of one, or the block. Whatever is wrong with a block that came from outside (another
 key, another card, a changed bit, another format) is one and the same error: told apart, they would help guessing.

@@ -107,6 +107,7 @@ def type_of(field: Field) -> str:
         "two characters": "ASCII",
         "at most": "UTF-8",
         "length": "u8, bytes",
+        "a count": "u8, rows",
         f"{field.size} bytes": "bytes",
     }.items():
         if field.expected.startswith(start):
@@ -145,7 +146,19 @@ def message(layout: Layout) -> str:
         (layout.offset_of(field.name), field.size, f"`{field.name}`", type_of(field), field.expected, field.note)
         for field in layout.fields
     ]
-    return "\n".join(lines) + table(["offset", "size", "field", "type", "allowed", "note"], rows)
+    parts = ["\n".join(lines) + table(["offset", "size", "field", "type", "allowed", "note"], rows)]
+    return "\n\n".join([*parts, *(row_table(field) for field in layout.fields if field.row is not None)])
+
+
+def row_table(field: Field) -> str:
+    """What stands in each row of a field of rows, counted from the first byte of the row."""
+    at = 0
+    rows = []
+    for column in field.columns:
+        rows.append((at, column.size, f"`{column.name}`", type_of(column), column.expected, column.note))
+        at += column.size
+    head = ["at", "size", "field", "type", "allowed", "note"]
+    return f"Each row of `{field.name}`, {at} bytes:\n\n{table(head, rows)}"
 
 
 def response_codes() -> str:

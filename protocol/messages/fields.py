@@ -89,11 +89,19 @@ class Field:
 
     def show(self, value: object) -> str:
         """A value in words, as far as its privacy allows."""
+        if self.row is not None and isinstance(value, tuple):
+            return f"({', '.join(self._show_row(one) for one in value)})"
         if self.privacy is Privacy.OPEN:
             return repr(value)
         if self.privacy is Privacy.PERSONAL and isinstance(value, bytes):
             return masked_hex(value)
         return "..."
+
+    def _show_row(self, row: object) -> str:
+        if type(row) is not self.row:
+            return "..."
+        cells = (f"{column.name}={column.show(getattr(row, column.name))}" for column in self.columns)
+        return f"{type(row).__name__}({', '.join(cells)})"
 
 
 def masked_hex(value: bytes) -> str:
@@ -128,10 +136,16 @@ def signed64(name: str, note: str) -> Field:
     )
 
 
+EXPECTED_SIZE: Final = 64
+"""Bytes a reject has for the words of what a field may hold."""
+
+
 def choice(name: str, values: type[IntEnum], note: str) -> Field:
     """One byte holding a value of an enumeration; any other value is refused, never passed on as a number."""
     known = {int(value): value for value in values}
     words = ", ".join(f"{value.value} {value.name.lower()}" for value in values)
+    if len(words) > EXPECTED_SIZE:
+        note, words = f"{note}: {words}", ", ".join(str(value.value) for value in values)
     return Field(
         name,
         c.Int8ub,
@@ -203,7 +217,8 @@ ROW_COUNT_SIZE: Final = 1
 def rows(name: str, row: type[msgspec.Struct], columns: list[Field], count_max: int, note: str) -> Field:
     """A count byte and `count_max` rows of fixed size, those behind the count all zero: a tuple of `row` values.
 
-    `row` is a frozen Struct whose fields are named and ordered as `columns`.
+    `row` is a frozen Struct whose fields are named and ordered as `columns`. As a whole it is as private as the most
+    private of them; shown row by row, each cell by its own rule.
     """
     struct = c.Struct(*(column.name / column.kind for column in columns))
     packer = FlatPacker(struct)
@@ -256,6 +271,7 @@ def rows(name: str, row: type[msgspec.Struct], columns: list[Field], count_max: 
         accepts=accepts,
         to_wire=to_wire,
         from_wire=from_wire,
+        privacy=max((column.privacy for column in columns), key=list(Privacy).index),
     )
     field.columns = tuple(columns)
     field.row = row
@@ -381,6 +397,8 @@ def _show(value: object) -> str:
     whoever cannot fill a field may have put anything into it."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes that do not fit"
+    if isinstance(value, tuple):
+        return f"{len(value)} rows that do not fit"
     if isinstance(value, str) and len(value) > SHOWN_TEXT_MAX:
         found = _CONTROL.search(value)
         which = "that do not fit" if found is None else f"of which number {found.start() + 1} is U+{ord(found[0]):04X}"

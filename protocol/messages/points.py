@@ -51,7 +51,7 @@ LAYOUTS: Final = (
         0x0200,
         0x41,
         "points void",
-        [*request_fields(), *original_fields(), pin_field()],
+        [*request_fields(), pin_field(), *original_fields()],
         kind=Kind.REQUEST,
     ),
     Layout(PointsVoidAnswer, 0x0210, 0x41, "points void answer", answer_fields(), kind=Kind.ANSWER),

@@ -30,7 +30,7 @@ LAYOUTS: Final = (
         0x0220,
         0x20,
         "refund",
-        [*request_fields("this part of the original in fen"), *original_fields(), pin_field()],
+        [*request_fields("this part of the original in fen"), pin_field(), *original_fields()],
         kind=Kind.REQUEST,
     ),
     Layout(RefundAnswer, 0x0230, 0x20, "refund answer", answer_fields(), kind=Kind.ANSWER),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages.fields import Layout, Message, code2, text, unsigned
+from protocol.messages.fields import EXPECTED_SIZE, Layout, Message, code2, text, unsigned
 from protocol.state import Kind
 
 
@@ -35,7 +35,7 @@ LAYOUTS: Final = (
             code2("response_code", "30 format error, 40 message type unknown, 58 not allowed to this session"),
             unsigned("offset", 2, "offset of the field in the frame as if in clear, 0 = the sync word"),
             text("field", 24, "name of the field"),
-            text("expected", 64, "what the field may hold"),
+            text("expected", EXPECTED_SIZE, "what the field may hold"),
             text("got", 48, "what it held"),
         ],
         kind=Kind.ANSWER,

@@ -48,7 +48,7 @@ LAYOUTS: Final = (
         0x0200,
         0x22,
         "top-up void",
-        [*request_fields(), *original_fields(), pin_field()],
+        [*request_fields(), pin_field(), *original_fields()],
         kind=Kind.REQUEST,
     ),
     Layout(TopUpVoidAnswer, 0x0210, 0x22, "top-up void answer", answer_fields(), kind=Kind.ANSWER),

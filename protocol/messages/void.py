@@ -25,6 +25,6 @@ class VoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 LAYOUTS: Final = (
-    Layout(VoidRequest, 0x0200, 0x20, "void", [*request_fields(), *original_fields(), pin_field()], kind=Kind.REQUEST),
+    Layout(VoidRequest, 0x0200, 0x20, "void", [*request_fields(), pin_field(), *original_fields()], kind=Kind.REQUEST),
     Layout(VoidAnswer, 0x0210, 0x20, "void answer", answer_fields(), kind=Kind.ANSWER),
 )

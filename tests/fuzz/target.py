@@ -77,6 +77,10 @@ def promise_of(name: str) -> str:
 # ------------------------------------------------------------------------------------ how targets read their input
 
 
+PIECE_MAX: Final = 255
+"""Bytes in one piece."""
+
+
 def pieces(data: bytes) -> Iterator[bytes]:
     """Cut into pieces, each behind a byte that gives its size; the last one may be shorter."""
     at = 0

@@ -40,7 +40,8 @@ WORDS: Final = (
 def golden_frames() -> tuple[bytes, ...]:
     """Every frame of the golden vectors, good and bad."""
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(VECTORS.glob("*.json"))}
-    texts = [frame["frame"] for name in ("session", "enrolment") for frame in read[name]["frames"]]
+    texts = [frame["frame"] for name in ("session", "functions", "enrolment") for frame in read[name]["frames"]]
+    texts += [frame["frame"] for frame in [*read["offline"]["session"]["frames"], *read["settlement"]["frames"]]]
     texts += [message[form] for message in read["messages"]["messages"] for form in ("frame_in_clear", "frame_sealed")]
     texts += [case["bytes"] for case in read["bad"]["cases"]]
     return tuple(dict.fromkeys(bytes.fromhex(text) for text in texts))

@@ -89,7 +89,27 @@ def payer_reader(allowed: str) -> Reader:
     return read
 
 
-def reader_of(kind: str, size: int, allowed: str) -> Reader:
+def rows_reader(allowed: str, columns: tuple[Column, ...]) -> Reader:
+    """One count byte, that many rows, then zero bytes: a tuple of what stands in each row, by name."""
+    [(most, row_size)] = [
+        (int(a), int(b)) for a, b in re.findall(r"count 0\.\.(\d+), that many rows of (\d+)", allowed)
+    ]
+    assert columns
+    assert columns[-1].end == row_size
+
+    def read(raw: bytes) -> tuple[dict[str, Any], ...]:
+        end = 1 + raw[0] * row_size
+        if raw[0] > most or any(raw[end:]):
+            raise ValueError
+        return tuple(
+            {column.name: column.read(raw[at + column.start : at + column.end]) for column in columns}
+            for at in range(1, end, row_size)
+        )
+
+    return read
+
+
+def reader_of(kind: str, size: int, allowed: str, rows: tuple[Column, ...] = ()) -> Reader:
     """The rule of section 1 for a field."""
     if re.fullmatch(r"u\d+", kind):
         assert int(kind[1:]) == 8 * size
@@ -103,6 +123,8 @@ def reader_of(kind: str, size: int, allowed: str) -> Reader:
         return read_code
     if kind == "UTF-8":
         return read_text
+    if kind == "u8, rows":
+        return rows_reader(allowed, rows)
     assert kind == "u8, bytes", kind
     return payer_reader(allowed)
 
@@ -115,6 +137,22 @@ ABOUT = re.compile(
     r"body (\d+) bytes, frame (\d+) bytes\."
 )
 ROW = re.compile(r"\| (\d+) \| (\d+) \| `(\w+)` \| ([^|]+) \| ([^|]+) \| [^|]* \|")
+ROWS = re.compile(r"\nEach row of `(\w+)`, \d+ bytes:\n")
+
+
+def columns_of(lines: str, first: int, rows: dict[str, tuple[Column, ...]]) -> tuple[Column, ...]:
+    """The rows of one byte table; they must follow each other without a gap. `first`: the offset it starts with."""
+    columns = tuple(
+        Column(
+            name,
+            int(offset) - first,
+            int(offset) - first + int(size),
+            reader_of(form, int(size), allowed, rows.get(name, ())),
+        )
+        for offset, size, name, form, allowed in ROW.findall(lines)
+    )
+    assert [column.start for column in columns] == [0, *(column.end for column in columns)][:-1], lines
+    return columns
 
 
 def tables_of(page: str) -> dict[tuple[int, int], Table]:
@@ -127,11 +165,9 @@ def tables_of(page: str) -> dict[tuple[int, int], Table]:
         [(sender, kind, flags, body_size, frame_size)] = ABOUT.findall(part)
         sealed = int(flags, 16) & 1
         assert int(frame_size) == 16 + int(body_size) + 16 * sealed + 4
-        columns = tuple(
-            Column(name, int(offset) - 16, int(offset) - 16 + int(size), reader_of(form, int(size), allowed))
-            for offset, size, name, form, allowed in ROW.findall(part)
-        )
-        assert [column.start for column in columns] == [0, *(column.end for column in columns)][:-1], title
+        fields, *more = ROWS.split(part)
+        rows = {name: columns_of(lines, 0, {}) for name, lines in zip(more[::2], more[1::2], strict=True)}
+        columns = columns_of(fields, 16, rows)
         assert columns[-1].end == int(body_size)
         found[int(mti, 16), int(code, 16)] = Table(title, sender, kind, int(flags, 16), int(body_size), columns)
     return found

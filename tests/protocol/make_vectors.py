@@ -10,11 +10,13 @@ from enum import IntEnum
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from protocol import Connection, Discarded, Refused, RemoteProtocolError, Role, State
 from protocol.framing import build_header, close_frame
 from protocol.limits import TAG_SIZE
 from protocol.messages import (
+    LAYOUTS,
     Auth,
     EchoAnswer,
     EchoRequest,
@@ -23,20 +25,29 @@ from protocol.messages import (
     EntryMode,
     KeyAnswer,
     KeyRequest,
+    Layout,
     Message,
     QueryAnswer,
     QueryRequest,
+    RefundRequest,
     ReversalAnswer,
     SignOffAnswer,
     SignOffRequest,
+    TopUpAnswer,
     TransactionState,
     UploadVerdict,
 )
+from protocol.messages.fields import Field
 from protocol.messages.link import NO_CRYPTOGRAM
+from protocol.messages.money import TransactionKind
+from protocol.messages.offline import RECORD_SIZE, OfflineVerdict
+from protocol.pin_block import card_digits, card_field, pin_field
 from protocol.security import (
     LABEL_ENROL,
     LABEL_HOST_TO_TERMINAL,
     LABEL_MAC,
+    LABEL_PIN,
+    LABEL_SAF,
     LABEL_TERMINAL_TO_HOST,
     LABEL_WRAP,
     Seal,
@@ -44,30 +55,42 @@ from protocol.security import (
     root_key_from_enrol_code,
     wrapping_key,
 )
-from tests.protocol.pair import ConnectionPair, forge, with_good_crc
-from tests.protocol.samples import (
-    CHALLENGE,
+from tests.protocol.example import (
     ENROL_CODE,
-    HELLO,
     HOST_CHALLENGE,
-    KEY_ANSWER,
-    KEY_REQUEST,
     NOW_MS,
     NOW_S,
     OTHER_KEY,
+    PAYER,
+    PIN,
+    PIN_BLOCK,
+    PIN_FILL,
+    PIN_KEY,
+    ROOT_KEY,
+    SAF_KEY,
+    TERMINAL,
+    TERMINAL_CHALLENGE,
+)
+from tests.protocol.pair import ConnectionPair, forge, with_good_crc
+from tests.protocol.samples import (
+    CHALLENGE,
+    HELLO,
+    KEY_ANSWER,
+    KEY_REQUEST,
+    OF_THE_SALE,
     READY,
     REJECT,
     REVERSAL,
-    ROOT_KEY,
     SALE,
     SALE_ANSWER,
     SAMPLE_OF,
     SAMPLES,
-    TERMINAL,
-    TERMINAL_CHALLENGE,
     UPLOAD,
     UPLOAD_ANSWER,
+    answered,
+    asked,
 )
+from tests.protocol.samples_of_service import OFFLINE_ANSWER, OFFLINE_SALES, SETTLEMENT
 
 FOLDER = Path(__file__).parent / "vectors"
 EXACT_IN_JSON = 2**53  # above it many JSON readers lose digits
@@ -82,6 +105,8 @@ def plain(value):
         return int(value)
     if isinstance(value, int) and abs(value) > EXACT_IN_JSON:
         return str(value)
+    if isinstance(value, tuple):
+        return [{name: plain(getattr(row, name)) for name in row.__struct_fields__} for row in value]
     return value
 
 
@@ -114,6 +139,8 @@ def make_keys() -> dict:
         ("K_h2t: frames from host to terminal", ROOT_KEY, LABEL_HOST_TO_TERMINAL, session, 16),
         ("root key of an enrolment session", ENROL_CODE + ENROL_CODE, LABEL_ENROL, CONTEXT, 32),
         ("K_wrap: carries the root key of version 3", ROOT_KEY, LABEL_WRAP, CONTEXT + bytes([0, 3]), 32),
+        ("K_pin: PIN blocks of this session", ROOT_KEY, LABEL_PIN, session, 16),
+        ("K_saf: the chain of offline records", ROOT_KEY, LABEL_SAF, CONTEXT, 16),
     ]
     return {
         "about": "SP 800-108 in counter mode, AES-256-CMAC: every block is"
@@ -129,6 +156,25 @@ def make_keys() -> dict:
             }
             for name, key, label, context, size in cases
         ],
+    }
+
+
+def make_pin_block() -> dict:
+    """One PIN on its way into a PIN block, step by step, in the session of session.json."""
+    field, card = pin_field(PIN, PIN_FILL), card_field(card_digits(PAYER))
+    encryptor = Cipher(algorithms.AES(PIN_KEY), modes.ECB()).encryptor()  # noqa: S305 - the bare cipher, as ISO 9564-1 has it
+    first = encryptor.update(field)
+    return {
+        "about": "A PIN block of ISO 9564-1 format 4 under K_pin: E(E(PIN field) XOR card field). Example keys.",
+        "pin": PIN,
+        "payer": PAYER.hex(),
+        "card_digits": card_digits(PAYER),
+        "random_fill": PIN_FILL.hex(),
+        "pin_key": PIN_KEY.hex(),
+        "pin_field": field.hex(),
+        "pin_field_enciphered": first.hex(),
+        "card_field": card.hex(),
+        "pin_block": PIN_BLOCK.hex(),
     }
 
 
@@ -171,7 +217,9 @@ def make_session(about: str, key: bytes, conversation: list[tuple[Role, Message]
 
 HANDSHAKE = [(Role.TERMINAL, HELLO), (Role.HOST, CHALLENGE), (Role.TERMINAL, Auth()), (Role.HOST, READY)]
 TOO_MUCH = msgspec.structs.replace(SALE, stan=124, amount_fen=19_900)
-DECLINED = msgspec.structs.replace(SALE_ANSWER, stan=124, amount_fen=19_900, response_code="51", rrn=9_000_000_002)
+DECLINED = msgspec.structs.replace(
+    SALE_ANSWER, stan=124, amount_fen=19_900, response_code="51", charged_fen=0, points=0, rrn=9_000_000_002
+)
 PAYMENT_CODE = b"2860012345678901"
 REVERSED = msgspec.structs.replace(
     REVERSAL, stan=122, amount_fen=800, entry_mode=EntryMode.CODE, payer=PAYMENT_CODE, claimed_at_s=NOW_S - 60
@@ -221,6 +269,69 @@ def make_day() -> dict:
     return make_session(about, ROOT_KEY, conversation)
 
 
+def made_session(about: str, said: list[Message], **ready: int) -> dict:
+    """A session of the example terminal, from handshake to sign-off."""
+    conversation = [
+        *HANDSHAKE[:3],
+        (Role.HOST, msgspec.structs.replace(READY, **ready)),
+        *((message.layout.sender, message) for message in said),
+        (Role.TERMINAL, SignOffRequest()),
+        (Role.HOST, SignOffAnswer()),
+    ]
+    return make_session(about, ROOT_KEY, conversation)
+
+
+def make_functions() -> dict:
+    return made_session(
+        "What follows the sale of session.json, in a session of its own: every other kind of request for money, and the"
+        " answer to each.",
+        OF_THE_SALE,
+        last_stan=123,
+    )
+
+
+def make_settlement() -> dict:
+    return made_session(
+        "The settlement of a batch of five records of which the host has one with another amount: totals, upload,"
+        " differences, close.",
+        SETTLEMENT,
+    )
+
+
+def make_offline() -> dict:
+    """Two records made offline, their tags, and the session in which they go up."""
+    answers = [
+        OFFLINE_ANSWER,
+        msgspec.structs.replace(
+            OFFLINE_ANSWER,
+            stan=141,
+            amount_fen=1_200,
+            verdict=OfflineVerdict.STOPPED,
+            response_code="41",
+            rrn=9_000_000_021,
+            charged_fen=0,
+            next_saf_sequence=3,
+            last_tag=OFFLINE_SALES[1].tag,
+        ),
+    ]
+    said = [message for pair in zip(OFFLINE_SALES, answers, strict=True) for message in pair]
+    return {
+        "about": "Two sales made offline and chained under K_saf: tag = CMAC(previous tag | saf_sequence as u32 |"
+        " record). The second is of a stopped card.",
+        "saf_key": SAF_KEY.hex(),
+        "records": [
+            {
+                "saf_sequence": sale.saf_sequence,
+                "previous_tag": sale.previous_tag.hex(),
+                "record": sale.layout.encode(sale)[1 : 1 + RECORD_SIZE].hex(),
+                "tag": sale.tag.hex(),
+            }
+            for sale in OFFLINE_SALES
+        ],
+        "session": made_session("The session in which both records go up.", said, last_stan=139),
+    }
+
+
 def make_enrolment() -> dict:
     conversation = [
         (Role.TERMINAL, msgspec.structs.replace(HELLO, key_version=0, last_epoch=0)),
@@ -268,6 +379,27 @@ def make_key_change() -> dict:
 
 # ----------------------------------------------------------------------------------------------- messages
 
+
+def pinned(layout: Layout) -> str:
+    """All of a layout that stands on the wire, in one line."""
+    fields = [f"{field.name}@{layout.offset_of(field.name)}+{field.size}{columns_of(field)}" for field in layout.fields]
+    about = [f"{layout.mti:04X}/{layout.processing_code:02X}", layout.title, layout.sender, layout.flags, layout.size]
+    return " ".join(map(str, about + fields))
+
+
+def columns_of(field: Field) -> str:
+    """What stands in a row of rows."""
+    return f"[{' '.join(f'{column.name}+{column.size}' for column in field.columns)}]" if field.row else ""
+
+
+def make_layouts() -> dict:
+    return {
+        "about": "Every message in one line: MTI and processing code, title, sender, flags, size of its body, then"
+        " name, offset in the frame and size of each field, and in brackets what is in each row of a field of rows.",
+        "layouts": [pinned(layout) for layout in LAYOUTS.values()],
+    }
+
+
 MORE_MESSAGES = [
     msgspec.structs.replace(SALE, stan=1, batch=1, amount_fen=1, operator=0, payer=b"\0", claimed_at_s=0),
     msgspec.structs.replace(
@@ -292,6 +424,18 @@ MORE_MESSAGES = [
         stan=999_999, batch=999_999, amount_fen=999_999_999, payer=b"286001234567890123456789", claimed_at_s=2**32 - 1
     ),
     DONE,
+    msgspec.structs.replace(SALE_ANSWER, response_code="55", charged_fen=0, points=0, balance_fen=0),
+    asked(
+        RefundRequest,
+        999_999,
+        999_999_999,
+        original_terminal=2**32 - 1,
+        original_batch=999_999,
+        original_stan=999_999,
+        pin_block=b"\xff" * 16,
+    ),
+    asked(RefundRequest, 1, 1, original_terminal=0, original_batch=1, original_stan=1),
+    answered(TopUpAnswer, 1, 1, charged_fen=2**32 - 1, points=2**32 - 1),
     msgspec.structs.replace(READY, merchant_name="", sale_limit_fen=0),
     msgspec.structs.replace(READY, merchant_name="一二三四五六七八九十食堂面饭汤菜"),
     msgspec.structs.replace(HELLO, key_version=0, firmware=""),
@@ -300,6 +444,10 @@ MORE_MESSAGES = [
     KeyRequest(key_version=65_535),
     KeyAnswer(response_code="58", key_version=1),
     msgspec.structs.replace(UPLOAD, rrn=2**64 - 1, balance_fen=-(2**63), posted_at_ms=2**64 - 1),
+    *(
+        msgspec.structs.replace(UPLOAD, kind=kind, original_batch=0, original_stan=0)
+        for kind in (TransactionKind.SALE, TransactionKind.OFFLINE_SALE)
+    ),
     msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.KNOWN),
     msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.REVERSED, response_code="68"),
     msgspec.structs.replace(UPLOAD_ANSWER, verdict=UploadVerdict.CONFLICT, response_code="94", rrn=0),
@@ -458,7 +606,7 @@ def make_bad() -> dict:
     bad("sale one byte short", ready, host, lambda pair: sale(pair, body[:-1]))
     bad("sale one byte long", ready, host, lambda pair: sale(pair, body + b"\0"))
     bad("empty body", ready, host, lambda pair: sale(pair, b""))
-    bad("unknown processing code", ready, host, lambda pair: sale(pair, b"\x20" + body[1:]))
+    bad("unknown processing code", ready, host, lambda pair: sale(pair, b"\x99" + body[1:]))
     bad("unknown MTI", ready, host, lambda pair: sale(pair, mti=0x0999))
     bad(
         "an answer sent by the terminal",
@@ -469,7 +617,7 @@ def make_bad() -> dict:
     bad("a second request before the answer", requested, host, sale)
     bad("an answer to another request", requested, terminal, lambda pair: answer(pair, DONE))
     bad("an answer nobody asked for", ready, terminal, answer)
-    lower_case = SALE_ANSWER.layout.encode(SALE_ANSWER)[:11] + b"a0" + bytes(24)
+    lower_case = SALE_ANSWER.layout.encode(SALE_ANSWER)[:11] + b"a0" + bytes(32)
     bad(
         "an answer with a lower-case code",
         requested,
@@ -487,8 +635,13 @@ def make_bad() -> dict:
 
 
 FILES = {
+    "layouts.json": make_layouts,
     "keys.json": make_keys,
+    "pin_block.json": make_pin_block,
     "session.json": make_day,
+    "functions.json": make_functions,
+    "offline.json": make_offline,
+    "settlement.json": make_settlement,
     "enrolment.json": make_enrolment,
     "key_change.json": make_key_change,
     "messages.json": make_messages,

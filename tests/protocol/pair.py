@@ -8,7 +8,8 @@ from protocol import Connection, Reason, RemoteProtocolError, Role, State, Termi
 from protocol.framing import build_header, close_frame
 from protocol.limits import TAG_SIZE
 from protocol.messages import Auth, Message
-from tests.protocol.samples import CHALLENGE, HELLO, READY, ROOT_KEY, TERMINAL
+from tests.protocol.example import ROOT_KEY, TERMINAL
+from tests.protocol.samples import CHALLENGE, HELLO, READY
 
 HANDSHAKE = [(Role.TERMINAL, HELLO), (Role.HOST, CHALLENGE), (Role.TERMINAL, Auth()), (Role.HOST, READY)]
 

@@ -1,10 +1,9 @@
-"""One good message of every kind, example keys, and what Hypothesis needs to make others.
-
-The keys are plainly examples: consecutive bytes. No terminal is ever enrolled with them.
-"""
+"""One good message of every kind, and what Hypothesis needs to make others."""
 
 import re
+from typing import get_type_hints
 
+import msgspec
 from hypothesis import strategies as st
 
 from protocol import TerminalNumber
@@ -12,6 +11,10 @@ from protocol.messages import (
     LAYOUTS,
     Auth,
     Challenge,
+    CompletionAnswer,
+    CompletionRequest,
+    CompletionVoidAnswer,
+    CompletionVoidRequest,
     EchoAnswer,
     EchoRequest,
     EnrolAnswer,
@@ -22,9 +25,19 @@ from protocol.messages import (
     KeyRequest,
     Layout,
     Message,
+    PointsSaleAnswer,
+    PointsSaleRequest,
+    PointsVoidAnswer,
+    PointsVoidRequest,
+    PreAuthAnswer,
+    PreAuthRequest,
+    PreAuthVoidAnswer,
+    PreAuthVoidRequest,
     QueryAnswer,
     QueryRequest,
     Ready,
+    RefundAnswer,
+    RefundRequest,
     Reject,
     ReversalAnswer,
     ReversalRequest,
@@ -32,23 +45,32 @@ from protocol.messages import (
     SaleRequest,
     SignOffAnswer,
     SignOffRequest,
+    TopUpAnswer,
+    TopUpRequest,
+    TopUpVoidAnswer,
+    TopUpVoidRequest,
     TransactionState,
     UploadAnswer,
     UploadRequest,
     UploadVerdict,
+    VoidAnswer,
+    VoidRequest,
 )
-from protocol.messages.fields import PAYER_SIZE
+from protocol.messages.fields import PAYER_SIZE, Field
+from protocol.messages.money import TransactionKind
 from protocol.security import wrap_root_key
-
-ROOT_KEY = bytes(range(32))
-OTHER_KEY = bytes(range(32, 64))
-ENROL_CODE = bytes(range(0x80, 0x90))
-TERMINAL = TerminalNumber(3, 58)
-TERMINAL_CHALLENGE = bytes(range(0x40, 0x50))
-HOST_CHALLENGE = bytes(range(0x60, 0x70))
-PAYER = bytes.fromhex("04a1b2c3d4e5f6")
-NOW_MS = 1_795_000_000_123
-NOW_S = NOW_MS // 1000
+from tests.protocol.example import (
+    HOST_CHALLENGE,
+    NOW_MS,
+    NOW_S,
+    OTHER_KEY,
+    PAYER,
+    PIN_BLOCK,
+    ROOT_KEY,
+    TERMINAL,
+    TERMINAL_CHALLENGE,
+)
+from tests.protocol.samples_of_service import SERVICE_SAMPLES
 
 HELLO = Hello(key_version=1, terminal_challenge=TERMINAL_CHALLENGE, last_epoch=6, firmware="example 1.0")
 CHALLENGE = Challenge(host_challenge=HOST_CHALLENGE, host_time_ms=NOW_MS, epoch=7)
@@ -79,10 +101,52 @@ SALE_ANSWER = SaleAnswer(
     batch=17,
     amount_fen=1250,
     response_code="00",
+    charged_fen=1_000,
+    points=10,
     rrn=9_000_000_001,
-    balance_fen=8_750,
+    balance_fen=9_000,
     posted_at_ms=NOW_MS,
 )
+ORIGINAL = {"original_batch": SALE.batch, "original_stan": SALE.stan}
+"""What a request names that is about the sale above."""
+
+
+def asked(kind: type[Message], stan: int, amount_fen: int, **more: object) -> Message:
+    """A money request as the sale above, of another kind."""
+    values = msgspec.structs.asdict(SALE) | {"stan": stan, "amount_fen": amount_fen} | more
+    return kind(**values)
+
+
+def answered(kind: type[Message], stan: int, amount_fen: int, **more: object) -> Message:
+    """A money answer as that to the sale above, to another request."""
+    values = msgspec.structs.asdict(SALE_ANSWER) | {"stan": stan, "amount_fen": amount_fen, "points": 0}
+    return kind(**(values | {"charged_fen": amount_fen} | more))
+
+
+OF_THE_SALE: list[Message] = [
+    asked(VoidRequest, 124, 1250, **ORIGINAL, pin_block=PIN_BLOCK),
+    answered(VoidAnswer, 124, 1250, charged_fen=1_000, points=10, rrn=9_000_000_002, balance_fen=10_000),
+    asked(RefundRequest, 125, 400, **ORIGINAL, original_terminal=TerminalNumber(3, 59).to_int()),
+    answered(RefundAnswer, 125, 400, rrn=9_000_000_003, balance_fen=10_400),
+    asked(PreAuthRequest, 126, 5_000, pin_block=PIN_BLOCK),
+    answered(PreAuthAnswer, 126, 5_000, rrn=9_000_000_004, balance_fen=5_400),
+    asked(PreAuthVoidRequest, 127, 5_000, original_batch=17, original_stan=126),
+    answered(PreAuthVoidAnswer, 127, 5_000, rrn=9_000_000_005, balance_fen=10_400),
+    asked(CompletionRequest, 128, 4_200, original_batch=17, original_stan=126),
+    answered(CompletionAnswer, 128, 4_200, points=42, rrn=9_000_000_006, balance_fen=6_200),
+    asked(CompletionVoidRequest, 129, 4_200, original_batch=17, original_stan=128),
+    answered(CompletionVoidAnswer, 129, 4_200, points=42, rrn=9_000_000_007, balance_fen=5_400),
+    asked(TopUpRequest, 130, 10_000),
+    answered(TopUpAnswer, 130, 10_000, charged_fen=11_000, rrn=9_000_000_008, balance_fen=21_400),
+    asked(TopUpVoidRequest, 131, 10_000, original_batch=17, original_stan=130),
+    answered(TopUpVoidAnswer, 131, 10_000, charged_fen=11_000, rrn=9_000_000_009, balance_fen=10_400),
+    asked(PointsSaleRequest, 132, 50),
+    answered(PointsSaleAnswer, 132, 50, points=50, rrn=9_000_000_010, balance_fen=12),
+    asked(PointsVoidRequest, 133, 50, original_batch=17, original_stan=132),
+    answered(PointsVoidAnswer, 133, 50, points=50, rrn=9_000_000_011, balance_fen=62),
+]
+"""Every other kind of request for money, and the answer to each."""
+
 REVERSAL = ReversalRequest(
     stan=123,
     batch=17,
@@ -94,19 +158,23 @@ REVERSAL = ReversalRequest(
     reason="98",
 )
 UPLOAD = UploadRequest(
-    stan=123,
+    stan=125,
     batch=17,
     amount_fen=1250,
     operator=5,
     entry_mode=EntryMode.CARD,
     payer=PAYER,
     claimed_at_s=NOW_S,
+    kind=TransactionKind.REFUND,
+    **ORIGINAL,
+    charged_fen=1250,
+    points=10,
     rrn=9_000_000_001,
     balance_fen=8_750,
     posted_at_ms=NOW_MS,
 )
 UPLOAD_ANSWER = UploadAnswer(
-    stan=123, batch=17, amount_fen=1250, verdict=UploadVerdict.RESTORED, response_code="00", rrn=8_999_999_001
+    stan=125, batch=17, amount_fen=1250, verdict=UploadVerdict.RESTORED, response_code="00", rrn=8_999_999_001
 )
 REJECT = Reject(
     rejected_mti=0x0200,
@@ -140,11 +208,12 @@ SAMPLES: list[Message] = [
     EchoAnswer(host_time_ms=NOW_MS, business_day=20261118, config_version=12),
     SALE,
     SALE_ANSWER,
+    *OF_THE_SALE,
     REVERSAL,
     ReversalAnswer(
         stan=123,
         batch=17,
-        reversed_fen=1250,
+        reversed_fen=1_000,
         response_code="00",
         rrn=9_000_000_002,
         balance_fen=10_000,
@@ -157,16 +226,28 @@ SAMPLES: list[Message] = [
         state=TransactionState.APPROVED,
         response_code="00",
         amount_fen=1250,
+        charged_fen=1_000,
+        points=10,
         rrn=9_000_000_001,
-        balance_fen=8_750,
+        balance_fen=9_000,
         posted_at_ms=NOW_MS,
     ),
     UPLOAD,
     UPLOAD_ANSWER,
+    *SERVICE_SAMPLES,
     REJECT,
 ]
 SAMPLE_OF = {type(message): message for message in SAMPLES}
 ALL_LAYOUTS = list(LAYOUTS.values())
+
+
+def rows_in(message: Message) -> dict[str, tuple[dict[str, object], ...]]:
+    """The fields of rows of a message, each row by the names of its columns."""
+    return {
+        field.name: tuple(msgspec.structs.asdict(row) for row in getattr(message, field.name))
+        for field in message.layout.fields
+        if field.row is not None
+    }
 
 
 def layout_id(layout: Layout) -> str:
@@ -193,9 +274,15 @@ def cut_to_bytes(value: str, size: int) -> str:
     return value.encode()[:size].decode("utf-8", "ignore")
 
 
-def values_of(layout: Layout, name: str) -> st.SearchStrategy:
-    """Good values of one field, made from what the field says of itself in words: so the words are tested too."""
-    [field] = [field for field in layout.fields if field.name == name]
+def values_of(field: Field, owner: type) -> st.SearchStrategy:
+    """Good values of one field, made from what the field says of itself in words: so the words are tested too.
+
+    `owner` is the message or the row that has the field: its annotations name the enumeration of a choice.
+    """
+    if field.row is not None:
+        found = re.match(r"a count 0\.\.(\d+)", field.expected)
+        assert found is not None
+        return st.lists(rows_of(field), max_size=int(found[1])).map(tuple)
     if found := re.fullmatch(r"(\d+)\.\.(\d+)", field.expected):
         return st.integers(int(found[1]), int(found[2]))
     if field.expected == "a signed 64-bit integer":
@@ -208,13 +295,22 @@ def values_of(layout: Layout, name: str) -> st.SearchStrategy:
         return texts(int(found[1]))
     if field.expected.startswith("length 1"):
         return st.binary(min_size=1, max_size=PAYER_SIZE)
-    enumeration = type(getattr(SAMPLE_OF[layout.message], name))
-    assert field.expected == ", ".join(f"{value.value} {value.name.lower()}" for value in enumeration)
+    enumeration = get_type_hints(owner)[field.name]
+    words = ", ".join(f"{value.value} {value.name.lower()}" for value in enumeration)
+    if field.expected != words:  # too long for a reject: the words stand in the note
+        assert field.note.endswith(f": {words}")
+        assert field.expected == ", ".join(str(value.value) for value in enumeration)
     return st.sampled_from(enumeration)
 
 
+def rows_of(field: Field) -> st.SearchStrategy:
+    """One good row of a field of rows."""
+    assert field.row is not None
+    return st.builds(field.row, **{column.name: values_of(column, field.row) for column in field.columns})
+
+
 def messages_of(layout: Layout) -> st.SearchStrategy:
-    return st.builds(layout.message, **{field.name: values_of(layout, field.name) for field in layout.fields})
+    return st.builds(layout.message, **{field.name: values_of(field, layout.message) for field in layout.fields})
 
 
 def any_message() -> st.SearchStrategy:

@@ -23,20 +23,9 @@ from protocol import (
 from protocol.framing import close_frame
 from protocol.messages import Auth, Challenge, Hello, Message
 from protocol.security import root_key_from_enrol_code
+from tests.protocol.example import ENROL_CODE, HOST_CHALLENGE, OTHER_KEY, ROOT_KEY, TERMINAL, TERMINAL_CHALLENGE
 from tests.protocol.pair import HANDSHAKE, ConnectionPair, forge, ready_pair, reason_of, refusal, with_good_crc
-from tests.protocol.samples import (
-    CHALLENGE,
-    ENROL_CODE,
-    HELLO,
-    HOST_CHALLENGE,
-    OTHER_KEY,
-    READY,
-    ROOT_KEY,
-    SALE,
-    SALE_ANSWER,
-    TERMINAL,
-    TERMINAL_CHALLENGE,
-)
+from tests.protocol.samples import CHALLENGE, HELLO, READY, SALE, SALE_ANSWER
 
 OTHER_CHALLENGE = bytes(range(0xA0, 0xB0))
 SALES = [(Role.TERMINAL, SALE), (Role.HOST, SALE_ANSWER)]

@@ -98,7 +98,7 @@ class TestUnknownType:
             (0x0200, b"\x99", "0200/99"),
             (0x0300, b"\0", "0300/00"),
             (0xFFFF, b"\xff\xff", "FFFF/FF"),
-            (0x0220, b"\x20" + bytes(40), "0220/20"),
+            (0x0220, b"\x99" + bytes(40), "0220/99"),
         ],
     )
     def test_is_refused(self, mti, body, got):

@@ -36,6 +36,7 @@ from protocol.messages import (
 )
 from protocol.security import root_key_from_enrol_code
 from protocol.state import TRANSITIONS, Kind
+from tests.protocol.example import ENROL_CODE, ROOT_KEY, TERMINAL
 from tests.protocol.pair import (
     HANDSHAKE,
     ConnectionPair,
@@ -47,20 +48,7 @@ from tests.protocol.pair import (
     state_of,
     with_good_crc,
 )
-from tests.protocol.samples import (
-    ALL_LAYOUTS,
-    CHALLENGE,
-    ENROL_CODE,
-    HELLO,
-    READY,
-    REJECT,
-    ROOT_KEY,
-    SALE,
-    SALE_ANSWER,
-    SAMPLE_OF,
-    TERMINAL,
-    layout_id,
-)
+from tests.protocol.samples import ALL_LAYOUTS, CHALLENGE, HELLO, READY, REJECT, SALE, SALE_ANSWER, SAMPLE_OF, layout_id
 
 REQUESTS = [layout for layout in ALL_LAYOUTS if layout.kind is Kind.REQUEST]
 ANSWERS = [layout for layout in ALL_LAYOUTS if layout.kind is Kind.ANSWER]
@@ -275,10 +263,10 @@ class TestRefusedRequests:
         (0x0200, BODY[:1] + bytes(3) + BODY[4:], (0, "30", 17, "stan", "1..999999", "0")),
         (0x0200, BODY[:13] + b"\x09" + BODY[14:], (0, "30", 29, "entry_mode", "1 card, 2 code", "9")),
         (0x0200, BODY[:14] + b"\x19" + BODY[15:], (0, "30", 30, "payer", PAYER_WORDS, "25 bytes that do not fit")),
-        (0x0200, BODY[:-1], (0, "30", 16, "body", "43 bytes for sale", "42 bytes")),
-        (0x0200, BODY + b"\0", (0, "30", 16, "body", "43 bytes for sale", "44 bytes")),
+        (0x0200, BODY[:-1], (0, "30", 16, "body", "59 bytes for sale", "58 bytes")),
+        (0x0200, BODY + b"\0", (0, "30", 16, "body", "59 bytes for sale", "60 bytes")),
         (0x0200, b"", (0, "40", 16, "processing_code", UNKNOWN, "0200 with an empty body")),
-        (0x0200, b"\x20", (0x20, "40", 16, "processing_code", UNKNOWN, "0200/20")),
+        (0x0200, b"\x99", (0x99, "40", 16, "processing_code", UNKNOWN, "0200/99")),
         (0x1234, b"\x56" + bytes(99), (0x56, "40", 16, "processing_code", UNKNOWN, "1234/56")),
         (
             0x0210,

@@ -10,22 +10,9 @@ from protocol.dissect import MAX_BROKEN_PIECES, MAX_KEYS, MAX_SESSIONS, MAX_STRE
 from protocol.framing import build_header, close_frame
 from protocol.messages import Auth, EnrolAnswer, EnrolRequest, SignOffAnswer, SignOffRequest
 from protocol.security import root_key_from_enrol_code
+from tests.protocol.example import ENROL_CODE, OTHER_KEY, PAYER, ROOT_KEY, TERMINAL
 from tests.protocol.pair import ConnectionPair, forge, ready_pair, with_good_crc
-from tests.protocol.samples import (
-    CHALLENGE,
-    ENROL_CODE,
-    HELLO,
-    OTHER_KEY,
-    PAYER,
-    READY,
-    REJECT,
-    REVERSAL,
-    ROOT_KEY,
-    SALE,
-    SALE_ANSWER,
-    SAMPLE_OF,
-    TERMINAL,
-)
+from tests.protocol.samples import CHALLENGE, HELLO, READY, REJECT, REVERSAL, SALE, SALE_ANSWER, SAMPLE_OF
 
 SESSION = [
     (Role.TERMINAL, SALE),
@@ -36,8 +23,10 @@ SESSION = [
 LINES = ready_pair().say(*SESSION).lines
 TITLES = ["HELLO", "CHALLENGE", "AUTH", "READY", "sale", "sale answer", "sign-off", "sign-off answer"]
 BYTES = b"".join(line.data for line in LINES)
-CLEAR_SALE = close_frame(build_header(0, 0x0200, 43, TERMINAL, 0), SALE.layout.encode(SALE))
-CLEAR_REVERSAL = close_frame(build_header(0, 0x0400, 45, TERMINAL, 0), REVERSAL.layout.encode(REVERSAL))
+CLEAR_SALE = close_frame(build_header(0, 0x0200, SALE.layout.size, TERMINAL, 0), SALE.layout.encode(SALE))
+CLEAR_REVERSAL = close_frame(
+    build_header(0, 0x0400, REVERSAL.layout.size, TERMINAL, 0), REVERSAL.layout.encode(REVERSAL)
+)
 KEY_ANSWER = EnrolAnswer(response_code="00", key_version=2, root_key=OTHER_KEY)
 CLEAR_KEY = close_frame(build_header(2, 0x0810, 37, TERMINAL, 0), KEY_ANSWER.layout.encode(KEY_ANSWER))
 
@@ -87,7 +76,7 @@ class TestGoodSession:
             "version": ("1", ""),
             "flags": ("sealed", ""),
             "mti": ("0200", ""),
-            "body_size": ("59", ""),
+            "body_size": ("75", ""),
             "terminal": ("3-58", ""),
             "sequence": ("2", ""),
             "processing_code": ("00 sale", ""),
@@ -98,11 +87,12 @@ class TestGoodSession:
             "entry_mode": ("1 card", ""),
             "payer": ("7 bytes **********e5f6", ""),
             "claimed_at_s": ("1795000000 = 2026-11-18 11:06:40 UTC", ""),
+            "pin_block": ("not shown", ""),
             "tag": ("verifies", ""),
             "crc": ("right", ""),
         }
         assert items_of(answer)["response_code"] == ("00 approved", "")
-        assert items_of(answer)["balance_fen"] == ("8750 = 87.50 yuan", "")
+        assert items_of(answer)["balance_fen"] == ("9000 = 90.00 yuan", "")
         assert items_of(answer)["posted_at_ms"] == ("1795000000123 = 2026-11-18 11:06:40 UTC", "")
         assert items_of(dissect(*LINES)[3])["merchant_name"] == ("'第二食堂\u3000面食窗口'", "")
 
@@ -253,14 +243,14 @@ class TestVerdicts:
         assert items_of(sale)["entry_mode"] == ("", "expected 1 card, 2 code")
         assert not sale.ok
 
-    @pytest.mark.parametrize("size", [1, 10, 42, 44, 60])
+    @pytest.mark.parametrize("size", [1, 10, 58, 60, 76])
     def test_body_of_the_wrong_size(self, size):
         pair = ready_pair()
         wrong = forge(pair.terminal, 0x0200, SALE.layout.encode(SALE).ljust(size, b"x")[:size], flags=1)
         sale = dissect(*pair.lines, wrong)[4]
         assert items_of(sale)["body"] == (
             f"{size - 1} bytes, not shown",
-            f"expected 43 bytes for sale, got {size}",
+            f"expected 59 bytes for sale, got {size}",
         )
 
     @pytest.mark.parametrize("body", [b"", b"\x99", b"\x99" + bytes(9)])
@@ -377,7 +367,7 @@ class TestNothingPrivate:
     def test_body_shifted(self, shift):
         pair = ready_pair()
         body = b"\0" * shift + SALE.layout.encode(SALE)
-        for cut in (body, body[:43], SALE.layout.encode(SALE)[shift:]):
+        for cut in (body, body[:59], SALE.layout.encode(SALE)[shift:]):
             for mti in (0x0200, 0x0800, 0x0400):
                 pieces = dissect(*pair.lines, forge(pair.terminal, mti, b"\0" + cut, flags=1))
                 self.assert_hidden(pieces, [PAYER[index : index + 4].hex() for index in range(4)])

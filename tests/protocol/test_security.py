@@ -9,22 +9,26 @@ from protocol.security import (
     LABEL_ENROL,
     LABEL_HOST_TO_TERMINAL,
     LABEL_MAC,
+    LABEL_PIN,
+    LABEL_SAF,
     LABEL_TERMINAL_TO_HOST,
     LABEL_WRAP,
-    RESERVED_LABELS,
     WRAPPED_KEY_SIZE,
     Seal,
+    chain_tag,
     cryptogram,
     derive,
+    pin_key,
     root_key_from_enrol_code,
+    saf_key,
     same_bytes,
     session_seals,
     unwrap_root_key,
     wrap_root_key,
     wrapping_key,
 )
+from tests.protocol.example import ENROL_CODE, HOST_CHALLENGE, OTHER_KEY, ROOT_KEY, TERMINAL, TERMINAL_CHALLENGE
 from tests.protocol.reference import aes_cmac, aes_wrap, sp_800_108
-from tests.protocol.samples import ENROL_CODE, HOST_CHALLENGE, OTHER_KEY, ROOT_KEY, TERMINAL, TERMINAL_CHALLENGE
 
 TERMINAL_BYTES = bytes.fromhex("0003003a")
 
@@ -49,7 +53,18 @@ def test_rfc_4493_vectors(size, mac):
     assert aes_cmac(RFC_4493_KEY, RFC_4493_MESSAGE[:size]).hex() == mac
 
 
-@pytest.mark.parametrize("label", [LABEL_MAC, LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL, LABEL_ENROL, LABEL_WRAP])
+LABELS = [
+    LABEL_MAC,
+    LABEL_TERMINAL_TO_HOST,
+    LABEL_HOST_TO_TERMINAL,
+    LABEL_ENROL,
+    LABEL_WRAP,
+    LABEL_PIN,
+    LABEL_SAF,
+]
+
+
+@pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("context", [b"", TERMINAL_BYTES, bytes(36)])
 @pytest.mark.parametrize("size", [16, 32, 40])
 def test_derivation_is_sp_800_108(label, context, size):
@@ -57,9 +72,8 @@ def test_derivation_is_sp_800_108(label, context, size):
 
 
 def test_labels_are_all_different():
-    labels = [LABEL_MAC, LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL, LABEL_ENROL, LABEL_WRAP, *RESERVED_LABELS]
-    assert len(set(labels)) == len(labels)
-    assert b"\0" not in b"".join(labels)  # a zero byte ends the label inside the derivation
+    assert len(set(LABELS)) == len(LABELS)
+    assert b"\0" not in b"".join(LABELS)  # a zero byte ends the label inside the derivation
 
 
 class TestKeyWrap:
@@ -175,6 +189,51 @@ class TestSeals:
         assert sealed[-16:].hex() == tag
         with pytest.raises(InvalidTag):
             AESGCM(key).decrypt(nonce, sealed, b"")
+
+
+class TestPinKey:
+    def test_is_derived_for_terminal_and_session(self):
+        made = pin_key(ROOT_KEY, TERMINAL, TERMINAL_CHALLENGE, HOST_CHALLENGE)
+        context = TERMINAL_BYTES + TERMINAL_CHALLENGE + HOST_CHALLENGE
+        assert made == sp_800_108(ROOT_KEY, b"FK1 pin", context, 16)
+
+    def test_depends_on_everything(self):
+        made = {
+            pin_key(ROOT_KEY, TERMINAL, TERMINAL_CHALLENGE, HOST_CHALLENGE),
+            pin_key(OTHER_KEY, TERMINAL, TERMINAL_CHALLENGE, HOST_CHALLENGE),
+            pin_key(ROOT_KEY, TerminalNumber(3, 59), TERMINAL_CHALLENGE, HOST_CHALLENGE),
+            pin_key(ROOT_KEY, TERMINAL, HOST_CHALLENGE, HOST_CHALLENGE),
+            pin_key(ROOT_KEY, TERMINAL, TERMINAL_CHALLENGE, TERMINAL_CHALLENGE),
+        }
+        assert len(made) == 5
+
+
+class TestChain:
+    """The tags of offline records: under K_saf, each bound to all before it."""
+
+    KEY = saf_key(ROOT_KEY, TERMINAL)
+    TAG = bytes(range(16))
+
+    def test_key_is_derived_for_the_terminal_and_needs_no_session(self):
+        assert sp_800_108(ROOT_KEY, b"FK1 saf", TERMINAL_BYTES, 16) == self.KEY
+        assert saf_key(ROOT_KEY, TerminalNumber(3, 59)) != self.KEY
+        assert saf_key(OTHER_KEY, TERMINAL) != self.KEY
+
+    def test_tag_is_cmac_of_all_of_it(self):
+        expected = aes_cmac(self.KEY, self.TAG + (7).to_bytes(4, "big") + b"a record")
+        assert chain_tag(self.KEY, self.TAG, 7, b"a record") == expected
+
+    def test_any_change_changes_it(self):
+        tag = chain_tag(self.KEY, self.TAG, 7, b"a record")
+        others = {
+            chain_tag(OTHER_KEY[:16], self.TAG, 7, b"a record"),
+            chain_tag(self.KEY, bytes(16), 7, b"a record"),
+            chain_tag(self.KEY, self.TAG, 8, b"a record"),
+            chain_tag(self.KEY, self.TAG, 7, b"a recorD"),
+            chain_tag(self.KEY, self.TAG, 7, b"a record\0"),
+        }
+        assert len(others) == 5
+        assert tag not in others
 
 
 class TestEnrolCode:

@@ -19,15 +19,17 @@ from protocol import (
 from protocol.codec import decode, encode
 from protocol.framing import Frame, build_header, close_frame
 from protocol.messages import LAYOUTS, Auth, Challenge, Hello, Message
+from protocol.messages.fields import Field
 from protocol.security import Seal
 from tests.protocol.make_vectors import FILES, FOLDER, fields_of, text_of
-from tests.protocol.reference import aes_cmac, aes_wrap, crc32c, sp_800_108
+from tests.protocol.reference import aes_block, aes_cmac, aes_wrap, crc32c, sp_800_108, xor
 
 FILE = {name: json.loads((FOLDER / name).read_text(encoding="utf-8")) for name in FILES}
 KEY_CHANGE = FILE["key_change.json"]
-SESSIONS = {name: FILE[name] for name in ("session.json", "enrolment.json")} | {
+SESSIONS = {name: FILE[name] for name in ("session.json", "functions.json", "settlement.json", "enrolment.json")} | {
     f"key_change.json {part}": KEY_CHANGE[part] for part in ("before", "after")
 }
+SESSIONS["offline.json"] = FILE["offline.json"]["session"]
 MESSAGES = FILE["messages.json"]["messages"]
 BAD = FILE["bad.json"]["cases"]
 every_session = pytest.mark.parametrize("session", SESSIONS.values(), ids=SESSIONS)
@@ -38,17 +40,19 @@ def message_of(vector: dict) -> Message:
     """A message from the fields of a vector: each value is turned back by the type of a good one."""
     layout = LAYOUTS[int(vector["mti"], 16), int(vector["processing_code"], 16)]
     assert layout.message.__name__ == vector["message"]
-    values = {}
-    for field in layout.fields:
-        value = vector["fields"][field.name]
-        if field.expected.endswith(" bytes") or field.expected.startswith("length "):
-            value = bytes.fromhex(value)
-        elif isinstance(value, str) and (".." in field.expected or "signed" in field.expected):
-            value = int(value)
-        elif field.from_wire is not None and isinstance(value, int):
-            value = field.from_wire(value)
-        values[field.name] = value
-    return layout.message(**values)
+    return layout.message(**{field.name: value_of(field, vector["fields"][field.name]) for field in layout.fields})
+
+
+def value_of(field: Field, value):
+    if field.row is not None:
+        return tuple(field.row(**{c.name: value_of(c, row[c.name]) for c in field.columns}) for row in value)
+    if field.expected.endswith(" bytes") or field.expected.startswith("length "):
+        return bytes.fromhex(value)
+    if isinstance(value, str) and (".." in field.expected or "signed" in field.expected):
+        return int(value)
+    if field.from_wire is not None and isinstance(value, int):
+        return field.from_wire(value)
+    return value
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -105,6 +109,38 @@ class TestWithoutOurOwnCode:
             KEY_CHANGE["root_key"],
             KEY_CHANGE["new_root_key"],
         ]
+
+    def test_pin_block(self):
+        """ISO 9564-1 format 4, from the text of the standard."""
+        case = FILE["pin_block.json"]
+        raw = {
+            name: bytes.fromhex(value) for name, value in case.items() if name not in ("about", "pin", "card_digits")
+        }
+        session = FILE["session.json"]
+        context = bytes.fromhex("0003003a" + session["terminal_challenge"] + session["host_challenge"])
+        assert raw["pin_key"] == sp_800_108(bytes.fromhex(session["root_key"]), b"FK1 pin", context, 16)
+        assert case["card_digits"] == f"{int.from_bytes(raw['payer'], 'big') % 10**19:019d}"
+        assert raw["pin_field"].hex() == f"4{len(case['pin']):x}{case['pin']}".ljust(16, "a") + raw["random_fill"].hex()
+        assert raw["card_field"].hex() == f"7{case['card_digits']}".ljust(32, "0")
+        assert raw["pin_field_enciphered"] == aes_block(raw["pin_key"], raw["pin_field"])
+        block = aes_block(raw["pin_key"], xor(raw["pin_field_enciphered"], raw["card_field"]))
+        assert block == raw["pin_block"]
+        voids = [vector for vector in FILE["functions.json"]["frames"] if vector["message"] == "VoidRequest"]
+        assert [vector["fields"]["pin_block"] for vector in voids] == [case["pin_block"]]
+
+    def test_offline_chain(self):
+        case = FILE["offline.json"]
+        key = bytes.fromhex(case["saf_key"])
+        assert sp_800_108(bytes.fromhex(case["session"]["root_key"]), b"FK1 saf", bytes.fromhex("0003003a"), 16) == key
+        sent = [vector for vector in case["session"]["frames"] if vector["message"] == "OfflineSaleRequest"]
+        last = bytes(16)
+        for number, (record, vector) in enumerate(zip(case["records"], sent, strict=True), 1):
+            data = last + number.to_bytes(4, "big") + bytes.fromhex(record["record"])
+            assert record["previous_tag"] == last.hex()
+            last = aes_cmac(key, data)
+            assert record["tag"] == last.hex()
+            tail = number.to_bytes(4, "big").hex() + record["previous_tag"] + record["tag"]
+            assert vector["body"] == "00" + record["record"] + tail
 
     @every_message
     def test_message(self, vector):

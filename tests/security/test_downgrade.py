@@ -5,9 +5,10 @@ import pytest
 
 from protocol import Connection, Role, State
 from protocol.messages import Auth, Challenge, Hello, Message
+from tests.protocol.example import ROOT_KEY, TERMINAL
 from tests.protocol.moments import bits, fate_of, fitted, fork
 from tests.protocol.pair import ConnectionPair, with_good_crc
-from tests.protocol.samples import CHALLENGE, HELLO, ROOT_KEY, TERMINAL
+from tests.protocol.samples import CHALLENGE, HELLO
 
 WIDE_HELLO = msgspec.structs.replace(HELLO, highest_version=2)
 

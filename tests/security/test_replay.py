@@ -16,20 +16,10 @@ from protocol.framing import close_frame
 from protocol.messages import LAYOUTS, Auth, Message
 from protocol.security import root_key_from_enrol_code
 from protocol.state import Kind
+from tests.protocol.example import ENROL_CODE, OTHER_KEY, ROOT_KEY, TERMINAL
 from tests.protocol.moments import fate_of, fitted, fork, moments
 from tests.protocol.pair import ConnectionPair
-from tests.protocol.samples import (
-    CHALLENGE,
-    ENROL_CODE,
-    HELLO,
-    OTHER_KEY,
-    READY,
-    ROOT_KEY,
-    SALE,
-    SAMPLE_OF,
-    SAMPLES,
-    TERMINAL,
-)
+from tests.protocol.samples import CHALLENGE, HELLO, READY, SALE, SAMPLE_OF, SAMPLES
 
 OTHER_CHALLENGE = bytes(range(0xA0, 0xB0))
 OTHER_TERMINAL = TerminalNumber(3, 59)

@@ -24,7 +24,7 @@ CHALLENGE_FRAME_SIZE = 66
 
 @pytest.fixture(scope="module")
 def campus(tmp_path_factory):
-    return Campus(tmp_path_factory.mktemp("revocation") / "data", terminals=20)
+    return Campus(tmp_path_factory.mktemp("revocation") / "data", terminals=100)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from protocol.dissect import Dissector
 from protocol.framing import build_header, close_frame
+from tests.protocol.example import ENROL_CODE, PAYER, ROOT_KEY, TERMINAL
 from tests.protocol.make_vectors import FOLDER
-from tests.protocol.samples import ENROL_CODE, PAYER, ROOT_KEY, SALE, TERMINAL
+from tests.protocol.samples import SALE
 from tools import decode as command
 from tools.decode import InputError, decode, from_hex, read_key
 from tools.main import app
@@ -23,7 +24,7 @@ ENROLMENT = json.loads((FOLDER / "enrolment.json").read_text(encoding="utf-8"))
 FRAMES = [bytes.fromhex(frame["frame"]) for frame in SESSION["frames"]]
 HELLO = FRAMES[0]
 TITLES = ["HELLO", "CHALLENGE", "AUTH", "READY", "transaction query", "transaction query answer", "reversal"]
-CLEAR_SALE = close_frame(build_header(0, 0x0200, 43, TERMINAL, 0), SALE.layout.encode(SALE))
+CLEAR_SALE = close_frame(build_header(0, 0x0200, SALE.layout.size, TERMINAL, 0), SALE.layout.encode(SALE))
 
 
 def capture_of(session: dict) -> str:

@@ -107,6 +107,7 @@ class TestProtocolPage:
         section = self.PAGE.split(f"### {layout.mti:04X}/{layout.processing_code:02X} {layout.title}\n")[1].split(
             "###"
         )[0]
+        section, *_ = section.split("\nEach row of `")
         rows = re.findall(r"^\| (\d+) \| (\d+) \| `(\w+)` \|", section, re.MULTILINE)
         at = 16
         for offset, size, _ in rows:

@@ -7,7 +7,7 @@ import msgspec
 from protocol.dissect import Dissector
 from tests.fuzz.target import Target
 from tests.fuzz.wire import WORDS, golden_frames
-from tests.protocol.samples import ROOT_KEY
+from tests.protocol.example import ROOT_KEY
 from tools.decode import InputError, chunks_of, dissect, json_document, limited, read_key, text_lines
 
 TEXT_FACTOR_MAX = 300

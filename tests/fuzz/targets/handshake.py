@@ -17,8 +17,9 @@ from protocol.framing import NeedData, crc32c
 from protocol.messages import Auth, Challenge, Hello, Message, Ready
 from tests.fuzz.target import Target, joined, pieces
 from tests.fuzz.wire import WORDS, golden_frames
+from tests.protocol.example import ROOT_KEY, TERMINAL
 from tests.protocol.reference import sp_800_108
-from tests.protocol.samples import CHALLENGE, HELLO, READY, ROOT_KEY, TERMINAL
+from tests.protocol.samples import CHALLENGE, HELLO, READY
 
 MEND, PROVE = 2, 4
 """Mode bits: make length and CRC right; make cryptogram and tag right."""

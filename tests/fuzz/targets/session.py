@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from itertools import islice
 
+import msgspec
+
 from protocol import Connection, NeedData, Refused, RemoteProtocolError, Role, State
 from protocol.framing import build_header, close_frame
 from protocol.limits import MAX_BODY_SIZE, TAG_SIZE
 from protocol.messages import LAYOUTS, Message, Reject, SaleAnswer
 from protocol.messages.fields import Kind
-from tests.fuzz.target import Target, joined, pieces, slices
+from tests.fuzz.target import PIECE_MAX, Target, joined, pieces, slices
 from tests.fuzz.wire import WORDS, end_of, golden_bodies
 from tests.protocol import from_document
-from tests.protocol.samples import SALE, SAMPLE_OF, TERMINAL
+from tests.protocol.example import TERMINAL
+from tests.protocol.samples import SALE, SAMPLE_OF, rows_in
 
 FRAMES_MAX = 12
 """Frames of one input: a session forgets nothing that a longer one could bring out."""
@@ -64,7 +67,7 @@ def take(connection: Connection, flags: int, mti: int, body: bytes) -> str:
         return f"reject {event.reject.response_code} {event.reject.field}"
     assert isinstance(event, Message), event
     assert table is not None
-    assert values == {name: getattr(event, name) for name in event.__struct_fields__}
+    assert values == msgspec.structs.asdict(event) | rows_in(event)
     assert (table.sender, table.flags) == (connection.role.peer.value, flags | 1)
     allowed = {"terminal": {"answer"}, "host": {"request", "sign_off"}}[connection.role.value]
     assert table.kind in allowed
@@ -103,7 +106,9 @@ def seeds() -> list[bytes]:
     parts = {Role.TERMINAL: [], Role.HOST: []}
     for mti, body in golden_bodies():
         layout = LAYOUTS[mti, body[0]]
-        parts[layout.sender].append(bytes([layout.flags & 6]) + mti.to_bytes(2, "big") + body)
+        part = bytes([layout.flags & 6]) + mti.to_bytes(2, "big") + body
+        if len(part) <= PIECE_MAX:
+            parts[layout.sender].append(part)
     to_host = [b"\0" + joined([part]) for part in parts[Role.TERMINAL]]
     to_terminal = [b"\3" + joined([part]) for part in parts[Role.HOST]]
     return [*to_host, *to_terminal, b"\4" + joined(parts[Role.TERMINAL][-3:]), b"\1" + joined(parts[Role.HOST][:1])]

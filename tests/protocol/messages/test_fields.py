@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 import construct as c
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,12 +20,15 @@ from protocol.messages.fields import (
     masked_hex,
     octets,
     payer,
+    rows,
     signed64,
     text,
     unsigned,
 )
+from protocol.messages.money import TransactionKind
 from protocol.state import Kind
-from tests.protocol.samples import ALL_LAYOUTS, PAYER, ROOT_KEY, SALE, SAMPLE_OF, SAMPLES, layout_id, sample_id
+from tests.protocol.example import PAYER, ROOT_KEY
+from tests.protocol.samples import ALL_LAYOUTS, SALE, SAMPLE_OF, SAMPLES, layout_id, sample_id
 
 
 class Colour(IntEnum):
@@ -51,6 +55,34 @@ def read(field: Field, raw: bytes) -> object:
 
 def write(field: Field, value: object) -> bytes:
     return only(field).encode(One(value=value))[1:]
+
+
+class Dish(msgspec.Struct, frozen=True):
+    """A row of rows."""
+
+    price: int
+    name: str
+    colour: Colour
+    payer: bytes
+
+
+DISHES = rows(
+    "value",
+    Dish,
+    [
+        unsigned("price", 3, "", low=1, high=999),
+        text("name", 6, ""),
+        choice("colour", Colour, ""),
+        payer("payer", ""),
+    ],
+    2,
+    "",
+)
+SOUP = Dish(price=258, name="汤", colour=Colour.RED, payer=PAYER)
+SOUP_HEX = "000102" + "e6b1a4000000" + "01" + "07" + PAYER.hex() + "00" * 17
+RICE = Dish(price=999, name="", colour=Colour.DARK_BLUE, payer=b"\0")
+RICE_HEX = "0003e7" + "00" * 6 + "07" + "01" + "00" * 24
+NO_DISH = "00" * 35
 
 
 # field, good (value, bytes) pairs, values that may not be sent, bytes that may not be taken
@@ -91,6 +123,36 @@ CASES = {
         ["abcdefg", "食堂a", "a\0", "\0", "a\nb", "\x1b[2J", "\x7f", "\x9b", "\ud800", b"ab", None],
         # a hole, a control character, a character cut in half, an overlong form, a surrogate, not UTF-8
         ["610062000000", "0a0000000000", "616263e9a39f"[:10] + "e9", "c0afc0af0000", "eda080000000", "ff0000000000"],
+    ),
+    "rows": (
+        DISHES,
+        [
+            ((), "00" + 2 * NO_DISH),
+            ((SOUP,), "01" + SOUP_HEX + NO_DISH),
+            ((RICE, SOUP), "02" + RICE_HEX + SOUP_HEX),
+        ],
+        [
+            (SOUP,) * 3,
+            [SOUP],
+            SOUP,
+            None,
+            ((1, "", 1, b"x"),),
+            (Dish(0, "", Colour.RED, b"x"),),
+            (Dish(1, "a\n", 1, b""),),
+        ],
+        # more than there is room for, less or more than the count says, a bad cell of each kind
+        [
+            "03" + SOUP_HEX * 2,
+            "ff" * 71,
+            "00" + SOUP_HEX + NO_DISH,
+            "01" + SOUP_HEX * 2,
+            "02" + SOUP_HEX + NO_DISH,
+            "01" + "000000" + SOUP_HEX[6:] + NO_DISH,
+            "01" + SOUP_HEX[:6] + "0a" + SOUP_HEX[8:] + NO_DISH,
+            "01" + SOUP_HEX[:6] + "e6b1" + "00" + SOUP_HEX[12:] + NO_DISH,
+            "01" + SOUP_HEX[:18] + "02" + SOUP_HEX[20:] + NO_DISH,
+            "01" + SOUP_HEX[:20] + "19" + SOUP_HEX[22:] + NO_DISH,
+        ],
     ),
     "payer": (
         payer("value", ""),
@@ -139,7 +201,7 @@ def out_of_range(field: Field) -> list[bytes]:
     """Raw bytes this field may not hold, if there are any: at the edges, and all bits set or clear."""
     candidates = [bytes(field.size), b"\xff" * field.size, b"\x01" * field.size, b"\x20" * field.size]
     if ".." in field.expected:
-        low, high = map(int, field.expected.removeprefix("length ").split(",")[0].split(".."))
+        low, high = map(int, field.expected.removeprefix("length ").removeprefix("a count ").split(",")[0].split(".."))
         edges = [value for value in (low - 1, high + 1) if 0 <= value < 256**field.size]
         candidates += [value.to_bytes(field.size, "big") for value in edges]
     return [raw for raw in candidates if not holds(field, raw)]
@@ -189,6 +251,18 @@ def test_a_field_construct_cannot_size_is_refused_at_start():
         Field("value", c.GreedyBytes, "", expected="", accepts=bool)
 
 
+PRIVATE = {
+    "payer": Privacy.PERSONAL,
+    "pin_block": Privacy.HIDDEN,
+    "password": Privacy.HIDDEN,
+    "old_password": Privacy.HIDDEN,
+    "new_password": Privacy.HIDDEN,
+    "supervisor_password": Privacy.HIDDEN,
+    "root_key": Privacy.HIDDEN,
+    "wrapped_key": Privacy.HIDDEN,
+}
+
+
 class TestPrivacy:
     @pytest.mark.parametrize(
         ("value", "shown"),
@@ -217,6 +291,30 @@ class TestPrivacy:
             "EnrolAnswer(response_code='00', key_version=1, root_key=...)"
         )
 
+    def test_repr_shows_rows_cell_by_cell(self):
+        only(DISHES)
+        assert repr(One(value=(SOUP,))) == (
+            "One(value=(Dish(price=258, name='汤', colour=<Colour.RED: 1>, payer=**********e5f6)))"
+        )
+        assert repr(One(value=(PAYER,))) == "One(value=(...))"
+
+    def test_rows_are_as_private_as_their_most_private_column(self):
+        hidden = octets("key", 2, "", privacy=Privacy.HIDDEN)
+        assert DISHES.privacy is Privacy.PERSONAL
+        assert rows("value", Dish, [*DISHES.columns, hidden], 1, "").privacy is Privacy.HIDDEN
+        assert rows("value", Dish, [DISHES.columns[0]], 1, "").privacy is Privacy.OPEN
+
+    def test_rows_stand_in_no_error(self):
+        with pytest.raises(LocalProtocolError, match="got 3 rows that do not fit"):
+            write(DISHES, (SOUP,) * 3)
+        with pytest.raises(RemoteProtocolError, match="got 71 bytes that do not fit"):
+            read(DISHES, bytes.fromhex("03" + SOUP_HEX * 2))
+
+    def test_words_too_long_for_a_reject_go_into_the_note(self):
+        field = choice("value", TransactionKind, "what it is")
+        assert field.expected == "1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+        assert field.note.startswith("what it is: 1 sale, 5 void, 6 refund, ")
+
     def test_a_value_of_the_wrong_type_is_not_shown_either(self):
         assert "payer=..." in repr(SaleRequest(stan=1, batch=1, amount_fen=1, payer="04a1b2c3", claimed_at_s=0))
 
@@ -234,17 +332,12 @@ class TestPrivacy:
             assert caught.value.got == f"{field.size} bytes that do not fit"
 
     def test_which_fields_are_private(self):
+        """Whatever a field of these names stands in, and no other."""
         private = {
-            (layout_id(layout), field.name): field.privacy
+            (column.name, column.privacy)
             for layout in ALL_LAYOUTS
             for field in layout.fields
-            if field.privacy is not Privacy.OPEN
+            for column in field.columns or (field,)
+            if column.privacy is not Privacy.OPEN or column.name in PRIVATE
         }
-        assert private == {
-            ("SaleRequest", "payer"): Privacy.PERSONAL,
-            ("ReversalRequest", "payer"): Privacy.PERSONAL,
-            ("QueryRequest", "payer"): Privacy.PERSONAL,
-            ("UploadRequest", "payer"): Privacy.PERSONAL,
-            ("EnrolAnswer", "root_key"): Privacy.HIDDEN,
-            ("KeyAnswer", "wrapped_key"): Privacy.HIDDEN,
-        }
+        assert private == set(PRIVATE.items())

@@ -6,7 +6,7 @@ import pytest
 from protocol.messages import EntryMode, OfflineSaleRequest
 from protocol.messages.offline import NO_TAG, RECORD_SIZE, tag_of
 from protocol.security import chain_tag, saf_key
-from tests.protocol.samples import NOW_S, OTHER_KEY, PAYER, ROOT_KEY, TERMINAL
+from tests.protocol.example import NOW_S, OTHER_KEY, PAYER, ROOT_KEY, TERMINAL
 
 KEY = saf_key(ROOT_KEY, TERMINAL)
 RECORD = OfflineSaleRequest(

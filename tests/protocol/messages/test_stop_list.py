@@ -8,7 +8,7 @@ from protocol.errors import LocalProtocolError
 from protocol.limits import MAX_BODY_SIZE
 from protocol.messages import StopAction, StopListAnswer, StopRow
 from protocol.messages.stop_list import STOP_ROWS_MAX, token_hash
-from tests.protocol.samples import PAYER
+from tests.protocol.example import PAYER
 
 
 def test_a_card_is_named_by_the_start_of_its_hash():

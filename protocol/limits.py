@@ -17,7 +17,7 @@ TAG_SIZE: Final = 16
 """The AES-GCM tag at the end of a sealed body."""
 
 MAX_BODY_SIZE: Final = 4096
-"""Largest body, tag included. The largest message of version 1 is far smaller; batches of records will need it."""
+"""Largest body, tag included. The largest messages of version 1 are of rows, and take a fifth of it."""
 
 MAX_FIRST_BODY_SIZE: Final = 76
 """Largest body before authentication (a 96-byte frame): a stranger makes the host buffer no more than that."""

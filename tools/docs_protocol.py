@@ -228,10 +228,47 @@ def key_change() -> str:
     return f"Terminal {change['before']['terminal']}, in the session of section 6 and the one after it.\n\n{block}"
 
 
+def pin_block() -> str:
+    """A PIN on its way into its block, step by step."""
+    case = vectors("pin_block.json")
+    block = hex_block(
+        ("payer", case["payer"]),
+        ("random bytes", case["random_fill"]),
+        ("K_pin", case["pin_key"]),
+        ("PIN field", case["pin_field"]),
+        ("E(PIN field)", case["pin_field_enciphered"]),
+        ("card field", case["card_field"]),
+        ("PIN block", case["pin_block"]),
+    )
+    return f"PIN {case['pin']}, card number {case['card_digits']}, in the session of section 6:\n\n{block}"
+
+
+def offline_chain() -> str:
+    """Two offline records and their tags."""
+    case = vectors("offline.json")
+    lines = [("K_saf", case["saf_key"])]
+    for record in case["records"]:
+        number = record["saf_sequence"]
+        before = f"{record['previous_tag']} {number:08x} {record['record']}"
+        lines += [(f"record {number}: previous tag, number, record", before), (f"tag {number}", record["tag"])]
+    sent = [frame for frame in case["session"]["frames"] if frame["message"] == "OfflineSaleRequest"]
+    return hex_block(*lines, ("offline sale of record 1, body", sent[0]["body"]))
+
+
 def session() -> str:
     """The rest of the example session."""
+    return conversation("session.json")
+
+
+def functions() -> str:
+    """Every kind of request for money but the sale, as a session has them."""
+    return conversation("functions.json")
+
+
+def conversation(name: str) -> str:
+    """The frames of a session behind its handshake, but for the sign-off."""
     parts = []
-    for frame in vectors("session.json")["frames"][4:]:
+    for frame in vectors(name)["frames"][4:]:
         layout = LAYOUTS[int(frame["mti"], 16), int(frame["processing_code"], 16)]
         fields = ", ".join(f"{name} {value}" for name, value in frame["fields"].items()) or "no fields"
         arrow = "T>H" if frame["sender"] == "terminal" else "H>T"

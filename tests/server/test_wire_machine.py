@@ -50,7 +50,7 @@ CODES = {
     Decision.ID_CONFLICT: "94",
     Decision.NEVER_SEEN: "25",
 }
-"""docs/protocol.md, section 13, a second time."""
+"""docs/protocol.md, section 14, a second time."""
 STATES = {
     TransferState.APPROVED: 1,
     TransferState.DECLINED: 2,

@@ -52,6 +52,7 @@ _OTHER_CARD: Final = N_("Other card/cash")
 _MANAGER: Final = N_("Call the manager")
 _SIGN_ON: Final = N_("Sign on again")
 _AGAIN: Final = N_("Key it in again")
+_NEW_CODE: Final = N_("Show a new code")
 _LATER: Final = N_("Try again soon")
 
 UNKNOWN_CODE: Final = Advice(N_("Not accepted"), _OTHER_CARD)
@@ -67,9 +68,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "13": Advice(N_("Invalid amount"), _AGAIN),
     "14": Advice(N_("Unknown card"), _OTHER_CARD),
     "15": Advice(N_("Unknown issuer"), _OTHER_CARD),
+    "1A": Advice(N_("PIN required"), _AGAIN),
     "19": Advice(N_("Not processed"), _AGAIN),
     "20": Advice(N_("Invalid answer"), _AGAIN),
-    "21": Advice(N_("Card not active"), _OFFICE),
+    "21": Advice(N_("Undone already"), N_("Check voucher no")),
     "22": Advice(N_("Host error"), _MANAGER),
     "25": Advice(N_("Sale not found"), N_("Check voucher no")),
     "30": Advice(N_("Message error"), _MANAGER),
@@ -104,6 +106,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "99": Advice(N_("PIN format error"), _SIGN_ON),
     "A0": Advice(N_("Not authentic"), _SIGN_ON),
     "A1": Advice(N_("Wrong currency"), _MANAGER),
+    "F1": Advice(N_("Refund too late"), _MANAGER),
+    "F2": Advice(N_("Code not valid"), _NEW_CODE),
+    "F3": Advice(N_("Code was used"), _NEW_CODE),
+    "F4": Advice(N_("Hold has expired"), N_("Sell it instead")),
 }
 
 

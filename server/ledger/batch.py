@@ -12,10 +12,13 @@ from typing import Final
 import msgspec
 
 from server.ledger.model import (
+    NO_CHANGES,
     Account,
     Card,
+    Changes,
     Decision,
     Entry,
+    Hold,
     Identity,
     Kind,
     Outcome,
@@ -25,6 +28,7 @@ from server.ledger.model import (
     Transfer,
     TransferState,
 )
+from server.ledger.tariff import NO_TARIFF, Tariff
 
 GENESIS: Final = bytes(32)
 """What the first transfer's digest is chained to."""
@@ -32,10 +36,23 @@ GENESIS: Final = bytes(32)
 STANDS_FOR: Final[dict[int, Kind]] = {Kind.UPLOAD: Kind.SALE}
 """A sale that was brought back answers for the sale: copies of its request are told that it is approved."""
 
+IN_POINTS: Final = (Kind.POINTS_SALE, Kind.POINTS_VOID)
+"""Their amounts and balances count points; no money moves."""
+
 Movement = Sequence[tuple[Account, int]]
 """Each account of a transfer, once, and what it gets in fen (negative: gives). Together zero."""
 
 _encode = msgspec.json.encode
+
+
+_WHOLE: Final = len(msgspec.structs.fields(Transfer)) - 1
+_FIRST: Final = _WHOLE - 3
+
+
+def _is_new(transfer: Transfer) -> bool:
+    """Whether it says something in the columns that schema 4 added: only then they are part of the digest, so that
+    ledgers which are older keep theirs."""
+    return transfer.adjust_fen != 0 or transfer.points != 0 or transfer.lost_rrn != 0
 
 
 def chain_digest(previous: bytes, transfer: Transfer, entries: list[Entry]) -> bytes:
@@ -44,7 +61,7 @@ def chain_digest(previous: bytes, transfer: Transfer, entries: list[Entry]) -> b
     Entries stand in the order of their account numbers, as in their table, so that the rows alone give the digest
     again.
     """
-    fields = msgspec.structs.astuple(transfer)[:-1]
+    fields = msgspec.structs.astuple(transfer)[: _WHOLE if _is_new(transfer) else _FIRST]
     return sha256(previous + _encode((fields, entries))).digest()
 
 
@@ -56,13 +73,18 @@ class Batch:
         "cards",
         "debts",
         "dirty",
+        "dirty_cards",
+        "dirty_terminals",
+        "freed",
         "head_digest",
         "head_seq",
+        "holds",
         "is_recovery_open",
         "limits",
         "new_entries",
         "new_transfers",
         "now_ms",
+        "tariff",
         "terminals",
         "today",
         "transfers",
@@ -77,6 +99,7 @@ class Batch:
         head_seq: int,
         head_digest: bytes,
         is_recovery_open: bool = False,
+        tariff: Tariff = NO_TARIFF,
     ) -> None:
         self.now_ms = now_ms
         self.today = today
@@ -84,6 +107,7 @@ class Batch:
         self.head_seq = head_seq
         self.head_digest = head_digest
         self.is_recovery_open = is_recovery_open
+        self.tariff = tariff
         self.transfers: dict[tuple[Identity, Side], Transfer] = {}
         self.terminals: dict[int, Terminal] = {}
         self.cards: dict[bytes, Card] = {}
@@ -91,8 +115,33 @@ class Batch:
         self.debts: dict[int, int] = {}
         """By number of an uploaded sale: what of it OFFLINE_DEBT has paid, in fen."""
         self.dirty: dict[int, Account] = {}
+        self.dirty_cards: dict[bytes, Card] = {}
+        self.dirty_terminals: dict[int, Terminal] = {}
+        self.holds: dict[int, Hold] = {}
+        """Made or changed, by number of the pre-authorization."""
+        self.freed: set[int] = set()
+        """Holds that are gone."""
         self.new_transfers: list[Transfer] = []
         self.new_entries: list[Entry] = []
+
+    def set_card(self, card: Card) -> None:
+        """Put a card as it is now in the place of what was loaded."""
+        self.cards[card.token] = self.dirty_cards[card.token] = card
+
+    def set_terminal(self, terminal: Terminal) -> None:
+        """Put a terminal as it is now in the place of what was loaded."""
+        self.terminals[terminal.terminal_id] = self.dirty_terminals[terminal.terminal_id] = terminal
+
+    def changes(self) -> Changes:
+        """What is to be saved besides journal, entries and accounts."""
+        if not (self.dirty_cards or self.dirty_terminals or self.holds or self.freed):
+            return NO_CHANGES
+        return Changes(
+            [*self.dirty_cards.values()],
+            [*self.dirty_terminals.values()],
+            [*self.holds.values()],
+            sorted(self.freed),
+        )
 
     def move(self, movement: Movement, seq: int) -> list[Entry]:
         """One entry an account; they sum to zero."""
@@ -162,15 +211,24 @@ class Batch:
 def outcome_of(transfer: Transfer, *, replayed: bool = False) -> Outcome:
     """What the journal row says was answered: a pure function of the row, so that a copy gets the same bytes for
     ever."""
+    approved = transfer.decision == Decision.APPROVED
+    in_points = transfer.kind in IN_POINTS
     return Outcome(
         Decision(transfer.decision),
         transfer.amount_fen,
         transfer.balance_fen,
         transfer.seq,
         transfer.posted_at_ms,
-        TransferState.APPROVED if transfer.decision == Decision.APPROVED else TransferState.DECLINED,
-        replayed,
+        TransferState.APPROVED if approved else TransferState.DECLINED,
+        transfer.amount_fen + transfer.adjust_fen if approved and not in_points else 0,
+        abs(transfer.points),
+        replayed=replayed,
     )
+
+
+def kind_of(transfer: Transfer) -> Kind:
+    """What a row stands for: an upload is its sale."""
+    return STANDS_FOR.get(transfer.kind, Kind(transfer.kind))
 
 
 def token_hash(token: bytes) -> bytes:

@@ -35,7 +35,7 @@ CHECKS: Final = {
     ACCOUNT_CHAINS: "each entry follows its account's entry before: previous_seq, balance, and the balance answered",
     STORED_BALANCES: "each account's stored balance and newest entry are what its entries give",
     CONSERVATION: "all balances together are zero",
-    NO_OVERDRAFT: "no customer or merchant is or ever was below zero",
+    NO_OVERDRAFT: "no customer, and nothing that is held, is or ever was below zero",
     IDENTITIES: "each (terminal, batch, STAN, side) is there once",
     REVERSALS: "each reversal moves its original's amount back, once; what was reversed first is declined",
     BUSINESS_DAYS: "business days never go back, and each transfer lies within its own",

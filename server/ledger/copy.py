@@ -35,21 +35,33 @@ TABLES: Final = (
     _table("meta", "name", "name value"),
     _table("histories", "history", "history opened_at_ms first_seq closed_at_ms"),
     _table("business_days", "day", "day opened_at_ms first_seq"),
-    _table("accounts", "account_id", "account_id kind balance_fen spent_day spent_fen last_seq"),
+    _table(
+        "accounts",
+        "account_id",
+        "account_id kind balance_fen spent_day spent_fen last_seq meal_key meal_fen day_count code_step",
+    ),
     _table("customers", "account_id", "account_id student_number name"),
-    _table("cards", "token", "token account_id status sale_limit_fen day_limit_fen"),
+    _table(
+        "cards",
+        "token",
+        "token account_id status sale_limit_fen day_limit_fen class_id pin_verifier pin_tries is_bound meal_limit_fen",
+    ),
+    _table("card_bindings", "token, merchant_id", "token merchant_id"),
+    _table("holds", "seq", "seq account_id amount_fen expires_at_ms"),
     _table("merchants", "merchant_id", "merchant_id name status account_id"),
     _table(
         "terminals",
         "terminal_id",
         "terminal_id merchant_id status serial_number key_version wrapped_key wrapped_code code_serial_number"
-        " code_expires_at_ms enrolled_at_ms next_key_version next_wrapped_key key_made_at_ms",
+        " code_expires_at_ms enrolled_at_ms next_key_version next_wrapped_key key_made_at_ms"
+        " closed_batch pin_wrong code_wrong pin_window_ms saf_sequence saf_tag",
     ),
     _table(
         "transfers",
         "seq",
         "seq terminal_id batch stan side kind request_hash decision amount_fen account_id merchant_account_id"
-        " balance_fen operator business_day claimed_at_s posted_at_ms original_seq token_hash digest",
+        " balance_fen operator business_day claimed_at_s posted_at_ms original_seq token_hash adjust_fen"
+        " points lost_rrn digest",
     ),
     _table("entries", "seq, account_id", "seq account_id amount_fen balance_fen previous_seq"),
     _table("card_classes", "class_id", "class_id name sale_limit_fen meal_limit_fen day_limit_fen"),

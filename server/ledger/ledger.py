@@ -17,6 +17,7 @@ from server.ledger import recovery, rollback
 from server.ledger.batch import Batch
 from server.ledger.model import (
     FUNDING_ACCOUNT,
+    NO_CHANGES,
     OFFLINE_DEBT_ACCOUNT,
     Adjustment,
     Command,
@@ -33,6 +34,7 @@ from server.ledger.model import (
 from server.ledger.recovery import FIRST_HISTORY, Recovery
 from server.ledger.rules import RULES
 from server.ledger.store import Store, StoreBroken, StoreConflict
+from server.ledger.tariff import NO_TARIFF, Tariff
 
 NO_DAY: Final = 0
 PROBE_BYTES: Final = 65_536
@@ -48,9 +50,11 @@ class DayRefused(ValueError):
 class Ledger:
     """See the module's docstring. It alone writes its store while it lives."""
 
-    def __init__(self, store: Store, limits: SaleLimits) -> None:
+    def __init__(self, store: Store, limits: SaleLimits, tariff: Tariff = NO_TARIFF) -> None:
         self.store = store
         self.limits = limits
+        self.tariff = tariff
+        """Set anew, in the ledger's thread, when the configuration has changed."""
         self._head_seq, self._head_digest = store.head()
         self.business_day = self._newest_day()
         self.recovery: Recovery | None = next(reversed(recovery.recoveries(store)), None)
@@ -96,13 +100,15 @@ class Ledger:
             head_seq=self._head_seq,
             head_digest=self._head_digest,
             is_recovery_open=self.recovery_open(now_ms),
+            tariff=self.tariff,
         )
         try:
             with self.store.transaction():
                 self._load(batch, commands)
                 outcomes = [RULES[type(command)](batch, command) for command in commands]
-                if batch.new_transfers:
-                    self.store.save(batch.new_transfers, batch.new_entries, batch.dirty.values())
+                changes = batch.changes()
+                if batch.new_transfers or changes is not NO_CHANGES:
+                    self.store.save(batch.new_transfers, batch.new_entries, batch.dirty.values(), changes)
         except StoreConflict as error:
             if self.store.head() == (self._head_seq, self._head_digest):
                 raise

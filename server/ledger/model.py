@@ -12,11 +12,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from server.ledger.rows import NO_CHANGES, Account, Card, Changes, Entry, Hold, Terminal, Transfer
+
+__all__ = ["NO_CHANGES", "Account", "Card", "Changes", "Entry", "Hold", "Terminal", "Transfer"]
+"""What rules and stores know the rows by; everything else is defined here."""
+
 
 class Decision(IntEnum):
     """What the ledger decided. The numbers are stored for ever: add, never renumber.
 
-    Checks run in the order of the numbers below 20, so the first reason found is the one given.
+    A request is refused for the first reason found, in the order of `rules.checks`.
     """
 
     APPROVED = 0
@@ -30,11 +35,45 @@ class Decision(IntEnum):
     OVER_SALE_LIMIT = 8
     OVER_DAY_LIMIT = 9
     INSUFFICIENT_FUNDS = 10
+    NOT_BOUND = 11
+    """The card is bound to other merchants than this one."""
+    OVER_MEAL_LIMIT = 12
+    PIN_REQUIRED = 13
+    PIN_WRONG = 14
+    PIN_LOCKED = 15
+    """Too many wrong PINs with this card, until an operator lets it try again."""
+    TERMINAL_PIN_LOCKED = 16
+    """Too many wrong PINs or codes at this terminal within the hour."""
+    CODE_INVALID = 17
+    """No payment code of ours, or one whose time is over."""
+    CODE_USED = 18
+    BATCH_CLOSED = 19
+    """The terminal's batch is settled: a new request needs a newer one."""
     REVERSED_BEFORE = 20
     """The reversal came first: the original is declined."""
     ORIGINAL_MISMATCH = 21
     """A reversal whose amount or payer is not its original's."""
     ACCOUNT_UNKNOWN = 22
+    ORIGINAL_UNKNOWN = 23
+    """What a request refers to is not here, was declined, or is another merchant's."""
+    WRONG_DAY = 24
+    """The original is of another business day or batch: no void any more, but a refund."""
+    WRONG_KIND = 25
+    WRONG_PAYER = 26
+    WRONG_AMOUNT = 27
+    ALREADY_UNDONE = 28
+    """Voided, refunded, completed or reversed before."""
+    OVER_REMAINDER = 29
+    """A refund or completion of more than is left of the original."""
+    REFUND_TOO_LATE = 30
+    HOLD_EXPIRED = 31
+    WRONG_TERMINAL = 32
+    """The original is another terminal's, and only that one may void it."""
+    OFFLINE_TAMPERED = 40
+    """An offline record that its terminal did not write, or not so."""
+    STOPPED = 41
+    """The card stood on the stop list that the terminal had when it sold offline."""
+    OVER_OFFLINE_LIMIT = 42
 
     # Answers that decide nothing and are never stored; the same request may be sent again.
     ID_CONFLICT = 90
@@ -45,6 +84,8 @@ class Decision(IntEnum):
     """A query's: nothing under that identity has arrived before it."""
     RECOVERY_CLOSED = 94
     """An upload's: the sale is not here, and uploads are not taken any more."""
+    OFFLINE_GAP = 95
+    """Offline records before this one are missing: send them first."""
 
 
 class TransferState(IntEnum):
@@ -71,19 +112,41 @@ class Kind(IntEnum):
     REVERSAL = 2
     ADJUSTMENT = 3
     UPLOAD = 4
-    """A sale that a host now lost had approved, brought back by its terminal. It stands for that sale in everything."""
+    """A sale that a host now lost had approved, brought back by its terminal. It stands for that sale in everything.
+    What else comes back keeps its kind, and has `lost_rrn` set."""
+    VOID = 5
+    REFUND = 6
+    PREAUTH = 7
+    PREAUTH_VOID = 8
+    COMPLETION = 9
+    COMPLETION_VOID = 10
+    TOPUP = 11
+    TOPUP_VOID = 12
+    POINTS_SALE = 13
+    POINTS_VOID = 14
+    OFFLINE_SALE = 15
+    """Approved by the terminal while it had no host, within its limits; posted when it came."""
+    HOLD_EXPIRY = 16
+    CLEARING = 17
+    """A merchant is paid out."""
 
 
 class AccountKind(IntEnum):
-    """Who owns an account. A customer's never falls below zero; a merchant's may when a sale paid out is reversed.
+    """Who owns an account. A customer's never falls below zero; a merchant's may, as it keeps the cash of top-ups.
 
-    OFFLINE_DEBT is what merchants were paid for sales their payers could not cover: the campus's claim.
+    OFFLINE_DEBT is what merchants were paid for sales their payers could not cover: the campus's claim. HOLDS has
+    what pre-authorizations hold. BONUS pays what top-ups credit beyond the cash. POINTS and POINTS_ISSUED count points,
+    another currency: a customer's points may fall below zero when a sale is undone whose points are spent.
     """
 
     FUNDING = 1
     CUSTOMER = 2
     MERCHANT = 3
     OFFLINE_DEBT = 4
+    HOLDS = 5
+    POINTS = 6
+    POINTS_ISSUED = 7
+    BONUS = 8
 
 
 class Status(IntEnum):
@@ -97,8 +160,13 @@ class Status(IntEnum):
 
 FUNDING_ACCOUNT: Final = 1
 OFFLINE_DEBT_ACCOUNT: Final = 2
+HOLDS_ACCOUNT: Final = 3
+BONUS_ACCOUNT: Final = 4
+POINTS_ISSUED_ACCOUNT: Final = 5
 FIRST_MERCHANT_ACCOUNT: Final = 1_000
 FIRST_CUSTOMER_ACCOUNT: Final = 1_000_000
+POINTS_ACCOUNT_OFFSET: Final = 1 << 40
+"""A customer's points account has the customer account's number plus this; it is made when first needed."""
 CONSOLE: Final = 0
 """Terminal 0-0: adjustments made by administrators. No real terminal can enrol under it."""
 
@@ -111,8 +179,18 @@ class Identity(NamedTuple):
     stan: int
 
 
-class Sale(msgspec.Struct, frozen=True, gc=False):
-    """Take `amount_fen` from the account behind `token` for the terminal's merchant."""
+CODE_INVALID: Final = -1
+"""Instead of a step: what was shown as a payment code is none, or its time is over."""
+CHARGED_AMOUNT: Final = -1
+"""Of an upload: neither discount nor bonus, what was charged is the amount."""
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What every request about somebody's money says. `request_hash` covers all of it but the PIN.
+
+    `pin_verifier` is the keyed hash of the PIN that was keyed in, empty = none. `code_step` is the time step of a
+    payment code the shell has verified, 0 = a card was read, CODE_INVALID = a code it could not verify.
+    """
 
     identity: Identity
     request_hash: bytes
@@ -120,6 +198,53 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
     amount_fen: int
     operator: int
     claimed_at_s: int
+    pin_verifier: bytes = b""
+    code_step: int = 0
+
+
+class Sale(Asked, frozen=True, gc=False):
+    """Take `amount_fen`, less the discount of the payer's class, from `token`'s account for the merchant."""
+
+
+class Void(Asked, frozen=True, gc=False, kw_only=True):
+    """Take back the whole of `original`. `kind` says which of the five voids it is."""
+
+    kind: Kind
+    original: Identity
+
+
+class Refund(Asked, frozen=True, gc=False, kw_only=True):
+    """Give back `amount_fen` of what `original` took, the discount's share less."""
+
+    original: Identity
+
+
+class PreAuth(Asked, frozen=True, gc=False):
+    """Hold `amount_fen` for the merchant until a completion, a void or its expiry."""
+
+
+class Completion(Asked, frozen=True, gc=False, kw_only=True):
+    """Take `amount_fen` of what `original` holds for the merchant, and free the rest."""
+
+    original: Identity
+
+
+class TopUp(Asked, frozen=True, gc=False):
+    """The merchant got `amount_fen` in cash: the payer has it on the account, with the bonus it earns."""
+
+
+class PointsSale(Asked, frozen=True, gc=False):
+    """Spend `amount_fen` points."""
+
+
+class OfflineSale(Asked, frozen=True, gc=False, kw_only=True):
+    """A sale the terminal approved while it had no host: number `saf_sequence` of its chain of such records."""
+
+    saf_sequence: int
+    previous_tag: bytes
+    tag: bytes
+    stop_list_version: int
+    is_authentic: bool
 
 
 class Reversal(msgspec.Struct, frozen=True, gc=False):
@@ -134,9 +259,10 @@ class Reversal(msgspec.Struct, frozen=True, gc=False):
 
 
 class Upload(msgspec.Struct, frozen=True, gc=False):
-    """The sale under this identity was approved by a host now lost: post it, if it is missing here.
+    """What has this identity was approved by a host now lost: post it, if it is missing here.
 
-    `request_hash` is the sale's. `lost_rrn` is what that host had numbered it, 0 = not known.
+    `request_hash` is the first request's. `lost_rrn` is what that host had numbered it, 0 = not known. `charged_fen`
+    and `points` are what it had answered; CHARGED_AMOUNT = the amount.
     """
 
     identity: Identity
@@ -146,6 +272,10 @@ class Upload(msgspec.Struct, frozen=True, gc=False):
     operator: int
     claimed_at_s: int
     lost_rrn: int
+    kind: Kind = Kind.SALE
+    original: Identity | None = None
+    charged_fen: int = CHARGED_AMOUNT
+    points: int = 0
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
@@ -172,11 +302,80 @@ class Adjustment(msgspec.Struct, frozen=True, gc=False):
     claimed_at_s: int
 
 
-Command = Sale | Reversal | Query | Adjustment | Upload
+class Clearing(msgspec.Struct, frozen=True, gc=False):
+    """Pay `amount_fen` of a merchant's account out to funding (negative: the merchant pays in)."""
+
+    identity: Identity
+    request_hash: bytes
+    account_id: int
+    amount_fen: int
+    claimed_at_s: int
+
+
+class ExpireHolds(msgspec.Struct, frozen=True, gc=False):
+    """Free holds whose time is over, up to `limit` of them. Sent again and again: nothing due, nothing written."""
+
+    limit: int = 256
+    identity: Identity = Identity(CONSOLE, 0, 0)
+    """None: what is written has an identity of its own."""
+
+
+class Lookup(msgspec.Struct, frozen=True, gc=False):
+    """Which transaction of the terminal's merchant has this identity, or else this RRN, and what is left of it?"""
+
+    terminal_id: int
+    original: Identity | None = None
+    rrn: int = 0
+
+    @property
+    def identity(self) -> Identity:
+        """What is looked up."""
+        return self.original if self.original is not None else Identity(CONSOLE, 0, 0)
+
+
+class Inquiry(msgspec.Struct, frozen=True, gc=False):
+    """Balance, points and holds of whoever is behind `token`. A PIN keyed in is checked, and counted if wrong."""
+
+    terminal_id: int
+    token: bytes
+    pin_verifier: bytes = b""
+    code_step: int = 0
+
+    @property
+    def identity(self) -> Identity:
+        """None: nothing is recorded."""
+        return Identity(CONSOLE, 0, 0)
+
+
+FollowUp = Void | Refund | Completion
+"""Commands about an earlier transaction, their `original`."""
+
+Command = (
+    Sale
+    | Void
+    | Refund
+    | PreAuth
+    | Completion
+    | TopUp
+    | PointsSale
+    | OfflineSale
+    | Reversal
+    | Query
+    | Adjustment
+    | Upload
+    | Clearing
+    | ExpireHolds
+    | Lookup
+    | Inquiry
+)
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """The answer to one command. For a given identity and content it never changes once decided."""
+    """The answer to one command. For a given identity and content it never changes once decided.
+
+    `charged_fen` is what was taken from the payer or given in the end, the discount or bonus counted in; `points` what
+    was earned, spent or taken back. For transactions in points, `balance_fen` counts points.
+    """
 
     decision: Decision
     amount_fen: int = 0
@@ -184,76 +383,21 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     rrn: int = 0
     posted_at_ms: int = 0
     state: TransferState = TransferState.NEVER_SEEN
+    charged_fen: int = 0
+    points: int = 0
+    held_fen: int = 0
+    """An inquiry's: what pre-authorizations hold."""
+    remaining_fen: int = 0
+    """A lookup's: what can still be refunded, completed or voided."""
+    kind: Kind | None = None
+    original: Identity | None = None
+    """A lookup's: which transaction was found."""
+    business_day: int = 0
+    """A lookup's, too: the day it was posted on."""
+    saf_sequence: int = 0
+    """An offline sale's: where the terminal's chain of such records stands after it."""
+    saf_tag: bytes = b""
     replayed: bool = False
-
-
-class Transfer(msgspec.Struct, gc=False):
-    """One decided request: a row of the append-only journal. `seq` is the RRN; a declined one has no entries."""
-
-    seq: int
-    terminal_id: int
-    batch: int
-    stan: int
-    side: int
-    kind: int
-    request_hash: bytes
-    decision: int
-    amount_fen: int
-    account_id: int
-    """The payer's account, 0 if the payer is unknown."""
-    merchant_account_id: int
-    balance_fen: int
-    operator: int
-    business_day: int
-    claimed_at_s: int
-    posted_at_ms: int
-    original_seq: int
-    """What a reversal reverses, 0 for a tombstone. What an upload was numbered by the host that is lost. Else 0."""
-    token_hash: bytes
-    """SHA-256 of the payer's token, cut to 8 bytes: enough to match a reversal to its original. It hides no short card
-    number from one who tries them all."""
-    digest: bytes = b""
-
-
-class Entry(NamedTuple):
-    """One leg of a transfer. `previous_seq` is the account's entry before this one: a chain per account."""
-
-    seq: int
-    account_id: int
-    amount_fen: int
-    balance_fen: int
-    previous_seq: int
-
-
-class Account(msgspec.Struct, gc=False):
-    """An account as the batch in hand sees it; mutable only inside one `Ledger.apply`."""
-
-    account_id: int
-    kind: int
-    balance_fen: int
-    spent_day: int
-    spent_fen: int
-    last_seq: int
-
-
-class Card(msgspec.Struct, frozen=True, gc=False):
-    """A card or other token, and the account it pays from. Limits in fen; 0 = the host's default."""
-
-    token: bytes
-    account_id: int
-    status: int
-    sale_limit_fen: int
-    day_limit_fen: int
-
-
-class Terminal(msgspec.Struct, frozen=True, gc=False):
-    """What the rules need to know of a terminal."""
-
-    terminal_id: int
-    status: int
-    merchant_id: int
-    merchant_status: int
-    merchant_account_id: int
 
 
 class SaleLimits(msgspec.Struct, frozen=True):

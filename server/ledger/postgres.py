@@ -26,8 +26,9 @@ from psycopg.pq import TransactionStatus
 
 from server.ledger import migrate, postgres_checks, postgres_sets
 from server.ledger.batch import GENESIS
-from server.ledger.model import Account, Card, Entry, Identity, Side, Terminal, Transfer
+from server.ledger.model import NO_CHANGES, Account, Changes, Entry, Identity, Transfer
 from server.ledger.postgres_link import SESSION, Address, explain, first_line, is_dead
+from server.ledger.postgres_loads import Loads
 from server.ledger.store import Row, StoreAway, StoreBroken, StoreRefused
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class _Position(NamedTuple):
     digest: bytes
 
 
-class PostgresStore:
+class PostgresStore(Loads):
     """Store in one PostgreSQL database; see the module's docstring.
 
     `create=False` refuses an empty database: a lost ledger must not be replaced by a new one without a word. Raises
@@ -390,29 +391,23 @@ class PostgresStore:
         with self._faults():
             return work(self._db) if self._in_transaction else self._again(work)
 
-    def load_transfers(self, identities: Collection[Identity]) -> dict[tuple[Identity, Side], Transfer]:
-        """See `Store`."""
-        return self._read(lambda db: postgres_sets.load_transfers(db, identities))
-
-    def load_terminals(self, terminal_ids: Collection[int]) -> dict[int, Terminal]:
-        """See `Store`."""
-        return self._read(lambda db: postgres_sets.load_terminals(db, terminal_ids))
-
-    def load_cards(self, tokens: Collection[bytes]) -> dict[bytes, Card]:
-        """See `Store`."""
-        return self._read(lambda db: postgres_sets.load_cards(db, tokens))
-
     def load_accounts(self, account_ids: Collection[int]) -> dict[int, Account]:
         """See `Store`. Inside a transaction their rows stay locked to its end."""
         lock = self._in_transaction and not self._in_snapshot
         return self._read(lambda db: postgres_sets.load_accounts(db, account_ids, lock=lock))
 
-    def save(self, transfers: Sequence[Transfer], entries: Sequence[Entry], accounts: Iterable[Account]) -> None:
+    def save(
+        self,
+        transfers: Sequence[Transfer],
+        entries: Sequence[Entry],
+        accounts: Iterable[Account],
+        changes: Changes = NO_CHANGES,
+    ) -> None:
         """See `Store`."""
         self._dirty = True
         if transfers:
             self._pending = transfers[-1].seq, transfers[-1].digest
-        postgres_sets.save(self._db, transfers, entries, accounts)
+        postgres_sets.save(self._db, transfers, entries, accounts, changes)
 
     def head(self) -> tuple[int, bytes]:
         """See `Store`."""

@@ -16,11 +16,24 @@ from typing import Any, Final
 import msgspec
 from psycopg import Connection
 
-from server.ledger.model import Account, Card, Entry, Identity, Side, Terminal, Transfer
+from server.ledger.model import (
+    NO_CHANGES,
+    Account,
+    AccountKind,
+    Card,
+    Changes,
+    Entry,
+    Hold,
+    Identity,
+    Side,
+    Terminal,
+    Transfer,
+)
 from server.ledger.postgres_arrays import Numbers, Strings
 
 _COLUMNS: Final = [field.name for field in msgspec.structs.fields(Transfer)]
-_BYTES: Final = {"request_hash", "token_hash", "digest"}
+_ACCOUNT: Final = [field.name for field in msgspec.structs.fields(Account)]
+_BYTES: Final = {"request_hash", "token_hash", "digest", "token", "saf_tag"}
 
 
 def _unnest(columns: Sequence[str]) -> str:
@@ -38,16 +51,42 @@ _LOAD_TRANSFERS: Final = " ".join(
         "JOIN transfers AS t USING (terminal_id, batch, stan)",
     ]
 )
+_LOAD_FAMILY: Final = " ".join(
+    [
+        "WITH RECURSIVE up (seq, about) AS (",
+        "SELECT seq, CASE WHEN kind = 4 THEN 0 ELSE original_seq END FROM transfers WHERE seq = ANY($1::bigint[])",
+        "UNION SELECT t.seq, CASE WHEN t.kind = 4 THEN 0 ELSE t.original_seq END",
+        "FROM up JOIN transfers AS t ON t.seq = up.about),",
+        "family (seq) AS (SELECT seq FROM up",
+        "UNION SELECT t.seq FROM family JOIN transfers AS t ON t.original_seq = family.seq",
+        "WHERE t.original_seq > 0 AND t.kind <> 4)",
+        "SELECT",
+        ", ".join(f"t.{name}" for name in _COLUMNS),
+        "FROM family JOIN transfers AS t USING (seq) ORDER BY t.seq",
+    ]
+)
+_LOAD_ENTRIES: Final = (
+    f"SELECT {', '.join(Entry._fields)} FROM entries WHERE seq = ANY($1::bigint[]) ORDER BY seq, account_id"  # noqa: S608
+)
 _LOAD_TERMINALS: Final = (
-    "SELECT t.terminal_id, t.status, m.merchant_id, m.status, m.account_id"
+    "SELECT t.terminal_id, t.status, m.merchant_id, m.status, m.account_id, t.closed_batch, t.pin_wrong, t.code_wrong,"
+    " t.pin_window_ms, t.saf_sequence, coalesce(t.saf_tag, '')"
     " FROM terminals AS t JOIN merchants AS m USING (merchant_id) WHERE t.terminal_id = ANY($1::bigint[])"
 )
 _LOAD_CARDS: Final = (
-    "SELECT token, account_id, status, sale_limit_fen, day_limit_fen FROM cards WHERE token = ANY($1::bytea[])"
+    "SELECT token, account_id, status, sale_limit_fen, day_limit_fen, class_id, coalesce(pin_verifier, ''), pin_tries,"
+    " is_bound, meal_limit_fen FROM cards WHERE token = ANY($1::bytea[])"
 )
+_LOAD_BINDINGS: Final = "SELECT token, merchant_id FROM card_bindings WHERE token = ANY($1::bytea[])"
 _LOAD_ACCOUNTS: Final = (
-    "SELECT account_id, kind, balance_fen, spent_day, spent_fen, last_seq"
-    " FROM accounts WHERE account_id = ANY($1::bigint[]) ORDER BY account_id"
+    f"SELECT {', '.join(_ACCOUNT)} FROM accounts WHERE account_id = ANY($1::bigint[]) ORDER BY account_id"  # noqa: S608
+)
+_LOAD_HELD: Final = (
+    "SELECT account_id, sum(amount_fen) FROM holds WHERE account_id = ANY($1::bigint[]) GROUP BY account_id"
+)
+_LOAD_DUE: Final = (
+    "SELECT seq, account_id, amount_fen, expires_at_ms FROM holds WHERE expires_at_ms <= $1"
+    " ORDER BY expires_at_ms, seq LIMIT $2"
 )
 _SAVE_TRANSFERS: Final = " ".join(
     [f"INSERT INTO transfers ({', '.join(_COLUMNS)})", "SELECT * FROM", _unnest(_COLUMNS)]
@@ -55,7 +94,7 @@ _SAVE_TRANSFERS: Final = " ".join(
 _SAVE_ENTRIES: Final = " ".join(
     [f"INSERT INTO entries ({', '.join(Entry._fields)})", "SELECT * FROM", _unnest(Entry._fields)]
 )
-_REWRITTEN: Final = ["account_id", "balance_fen", "spent_day", "spent_fen", "last_seq"]
+_REWRITTEN: Final = ["account_id", *_ACCOUNT[2:]]
 _SAVE_ACCOUNTS: Final = " ".join(
     [
         "UPDATE accounts AS a SET",
@@ -63,6 +102,51 @@ _SAVE_ACCOUNTS: Final = " ".join(
         f"FROM {_unnest(_REWRITTEN)} AS new ({', '.join(_REWRITTEN)}) WHERE a.account_id = new.account_id",
     ]
 )
+_SAVE_POINTS: Final = " ".join(
+    [
+        f"INSERT INTO accounts ({', '.join(_ACCOUNT)})",
+        "SELECT * FROM",
+        _unnest(_ACCOUNT),
+        "ON CONFLICT (account_id) DO UPDATE SET",
+        ", ".join(f"{name} = excluded.{name}" for name in _ACCOUNT[2:]),
+    ]
+)
+"""Points accounts are made when first needed; no other account is made by a batch."""
+_SAVE_HOLDS: Final = " ".join(
+    [
+        f"INSERT INTO holds ({', '.join(Hold._fields)})",
+        "SELECT * FROM",
+        _unnest(Hold._fields),
+        "ON CONFLICT (seq) DO UPDATE SET account_id = excluded.account_id, amount_fen = excluded.amount_fen,",
+        "expires_at_ms = excluded.expires_at_ms",
+    ]
+)
+_FREE_HOLDS: Final = "DELETE FROM holds WHERE seq = ANY($1::bigint[])"
+_CARD_STATE: Final = ["token", "pin_tries"]
+_TERMINAL_STATE: Final = [
+    "terminal_id",
+    "closed_batch",
+    "pin_wrong",
+    "code_wrong",
+    "pin_window_ms",
+    "saf_sequence",
+    "saf_tag",
+]
+
+
+def _update(table: str, columns: Sequence[str]) -> str:
+    """Rewrite columns of rows found by the first of these."""
+    return " ".join(
+        [
+            f"UPDATE {table} AS old SET",
+            ", ".join(f"{name} = new.{name}" for name in columns[1:]),
+            f"FROM {_unnest(columns)} AS new ({', '.join(columns)}) WHERE old.{columns[0]} = new.{columns[0]}",
+        ]
+    )
+
+
+_SAVE_CARDS: Final = _update("cards", _CARD_STATE)
+_SAVE_TERMINALS: Final = _update("terminals", _TERMINAL_STATE)
 
 
 def load_transfers(db: Connection[Any], identities: Collection[Identity]) -> dict[tuple[Identity, Side], Transfer]:
@@ -73,6 +157,31 @@ def load_transfers(db: Connection[Any], identities: Collection[Identity]) -> dic
         identity = Identity(transfer.terminal_id, transfer.batch, transfer.stan)
         found[identity, Side(transfer.side)] = transfer
     return found
+
+
+def load_family(db: Connection[Any], seqs: Collection[int]) -> list[Transfer]:
+    """These rows, all they are about, and all that is about any of these, by number."""
+    return [Transfer(*row) for row in db.execute(_LOAD_FAMILY, [Numbers(sorted(seqs))])]
+
+
+def load_entries(db: Connection[Any], seqs: Collection[int]) -> list[Entry]:
+    """Legs of these transfers, in the order of their table."""
+    return [Entry(*row) for row in db.execute(_LOAD_ENTRIES, [Numbers(sorted(seqs))])]
+
+
+def load_bindings(db: Connection[Any], tokens: Collection[bytes]) -> set[tuple[bytes, int]]:
+    """Which of these cards may pay at which merchant."""
+    return {(row[0], row[1]) for row in db.execute(_LOAD_BINDINGS, [Strings(sorted(tokens))])}
+
+
+def load_held(db: Connection[Any], account_ids: Collection[int]) -> dict[int, int]:
+    """What is held of these accounts; those without holds are missing."""
+    return {row[0]: int(row[1]) for row in db.execute(_LOAD_HELD, [Numbers(sorted(account_ids))])}
+
+
+def load_due(db: Connection[Any], now_ms: int, limit: int) -> list[Hold]:
+    """Holds whose time is over, the oldest first."""
+    return [Hold(*row) for row in db.execute(_LOAD_DUE, (now_ms, limit))]
 
 
 def load_terminals(db: Connection[Any], terminal_ids: Collection[int]) -> dict[int, Terminal]:
@@ -92,21 +201,39 @@ def load_accounts(db: Connection[Any], account_ids: Collection[int], *, lock: bo
 
 
 def save(
-    db: Connection[Any], transfers: Sequence[Transfer], entries: Sequence[Entry], accounts: Iterable[Account]
+    db: Connection[Any],
+    transfers: Sequence[Transfer],
+    entries: Sequence[Entry],
+    accounts: Iterable[Account],
+    changes: Changes = NO_CHANGES,
 ) -> None:
     """Append journal rows and entries, rewrite accounts."""
-    rows = [msgspec.structs.astuple(transfer) for transfer in transfers]
-    rewritten = sorted(
-        (account.account_id, account.balance_fen, account.spent_day, account.spent_fen, account.last_seq)
-        for account in accounts
-    )
+    astuple = msgspec.structs.astuple
+    points: list[tuple[Any, ...]] = []
+    rewritten: list[tuple[Any, ...]] = []
+    for row in sorted(astuple(account) for account in accounts):
+        if row[1] == AccountKind.POINTS:
+            points.append(row)
+        else:
+            rewritten.append((row[0], *row[2:]))
+    terminals = [
+        tuple(getattr(terminal, name) for name in _TERMINAL_STATE)
+        for terminal in sorted(changes.terminals, key=lambda terminal: terminal.terminal_id)
+    ]
     with db.pipeline():
-        if rows:
-            db.execute(_SAVE_TRANSFERS, _columns(rows, _COLUMNS))
-        if entries:
-            db.execute(_SAVE_ENTRIES, _columns(entries, Entry._fields))
-        if rewritten:
-            db.execute(_SAVE_ACCOUNTS, _columns(rewritten, _REWRITTEN))
+        for sql, rows, names in (
+            (_SAVE_TRANSFERS, [astuple(transfer) for transfer in transfers], _COLUMNS),
+            (_SAVE_ENTRIES, entries, Entry._fields),
+            (_SAVE_ACCOUNTS, rewritten, _REWRITTEN),
+            (_SAVE_POINTS, points, _ACCOUNT),
+            (_SAVE_HOLDS, sorted(changes.holds), Hold._fields),
+            (_SAVE_CARDS, sorted((card.token, card.pin_tries) for card in changes.cards), _CARD_STATE),
+            (_SAVE_TERMINALS, terminals, _TERMINAL_STATE),
+        ):
+            if rows:
+                db.execute(sql, _columns(rows, names))
+        if changes.freed:
+            db.execute(_FREE_HOLDS, [Numbers(sorted(changes.freed))])
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[list[Any]]:

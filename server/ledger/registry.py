@@ -12,7 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from server.ledger import stop_list
-from server.ledger.model import FIRST_CUSTOMER_ACCOUNT, FIRST_MERCHANT_ACCOUNT, AccountKind, Status
+from server.ledger.model import (
+    FIRST_CUSTOMER_ACCOUNT,
+    FIRST_MERCHANT_ACCOUNT,
+    POINTS_ACCOUNT_OFFSET,
+    AccountKind,
+    Status,
+)
 from server.ledger.operators import Operators
 from server.ledger.store import Store
 
@@ -275,7 +281,7 @@ class Registry:
 
     def add_customer(self, student_number: str, name: str) -> int:
         """A new customer with an empty account; its number."""
-        account_id = self._new_account(AccountKind.CUSTOMER, FIRST_CUSTOMER_ACCOUNT, 1 << 62)
+        account_id = self._new_account(AccountKind.CUSTOMER, FIRST_CUSTOMER_ACCOUNT, POINTS_ACCOUNT_OFFSET)
         self._rows(
             "INSERT INTO customers (account_id, student_number, name) VALUES (?, ?, ?)",
             (account_id, student_number, name),

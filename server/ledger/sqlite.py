@@ -19,7 +19,7 @@ import apsw
 from server.ledger import migrate, sqlite_schema, sqlite_sets
 from server.ledger.batch import GENESIS
 from server.ledger.checks import NAMED_MAX
-from server.ledger.model import Account, Card, Entry, Identity, Side, Terminal, Transfer
+from server.ledger.model import NO_CHANGES, Account, Card, Changes, Entry, Hold, Identity, Side, Terminal, Transfer
 from server.ledger.store import Row, StoreBroken, StoreConflict, StoreError, StoreFull, StoreRefused
 
 MIN_SQLITE: Final = (3, 51, 3)
@@ -218,6 +218,26 @@ class SqliteStore:
         """See `Store`."""
         return sqlite_sets.load_transfers(self._db, identities)
 
+    def load_family(self, seqs: Collection[int]) -> list[Transfer]:
+        """See `Store`."""
+        return sqlite_sets.load_family(self._db, seqs)
+
+    def load_entries(self, seqs: Collection[int]) -> list[Entry]:
+        """See `Store`."""
+        return sqlite_sets.load_entries(self._db, seqs)
+
+    def load_bindings(self, tokens: Collection[bytes]) -> set[tuple[bytes, int]]:
+        """See `Store`."""
+        return sqlite_sets.load_bindings(self._db, tokens)
+
+    def load_held(self, account_ids: Collection[int]) -> dict[int, int]:
+        """See `Store`."""
+        return sqlite_sets.load_held(self._db, account_ids)
+
+    def load_due(self, now_ms: int, limit: int) -> list[Hold]:
+        """See `Store`."""
+        return sqlite_sets.load_due(self._db, now_ms, limit)
+
     def load_terminals(self, terminal_ids: Collection[int]) -> dict[int, Terminal]:
         """See `Store`."""
         return sqlite_sets.load_terminals(self._db, terminal_ids)
@@ -230,9 +250,15 @@ class SqliteStore:
         """See `Store`."""
         return sqlite_sets.load_accounts(self._db, account_ids)
 
-    def save(self, transfers: Sequence[Transfer], entries: Sequence[Entry], accounts: Iterable[Account]) -> None:
+    def save(
+        self,
+        transfers: Sequence[Transfer],
+        entries: Sequence[Entry],
+        accounts: Iterable[Account],
+        changes: Changes = NO_CHANGES,
+    ) -> None:
         """See `Store`."""
-        sqlite_sets.save(self._db, transfers, entries, accounts)
+        sqlite_sets.save(self._db, transfers, entries, accounts, changes)
 
     def head(self) -> tuple[int, bytes]:
         """See `Store`."""

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from server.ledger.model import Account, Card, Entry, Identity, Side, Terminal, Transfer
+from server.ledger.model import NO_CHANGES, Account, Card, Changes, Entry, Hold, Identity, Side, Terminal, Transfer
 
 
 class StoreError(Exception):
@@ -66,6 +66,21 @@ class Store(Protocol):
     def load_transfers(self, identities: Collection[Identity]) -> dict[tuple[Identity, Side], Transfer]:
         """Originals and reversals recorded under these identities."""
 
+    def load_family(self, seqs: Collection[int]) -> list[Transfer]:
+        """These rows, all that they are about (`original_seq`), and all that is about any of these, by number."""
+
+    def load_entries(self, seqs: Collection[int]) -> list[Entry]:
+        """The entries of these transfers, by number and account."""
+
+    def load_bindings(self, tokens: Collection[bytes]) -> set[tuple[bytes, int]]:
+        """(token, merchant) for every merchant these cards are bound to."""
+
+    def load_held(self, account_ids: Collection[int]) -> dict[int, int]:
+        """What is held of these accounts, in fen; those without holds are missing."""
+
+    def load_due(self, now_ms: int, limit: int) -> list[Hold]:
+        """Holds whose time is over, the oldest first, up to `limit`."""
+
     def load_terminals(self, terminal_ids: Collection[int]) -> dict[int, Terminal]:
         """Terminals with their merchants; unknown ones are missing."""
 
@@ -75,8 +90,17 @@ class Store(Protocol):
     def load_accounts(self, account_ids: Collection[int]) -> dict[int, Account]:
         """Accounts by number; unknown ones are missing."""
 
-    def save(self, transfers: Sequence[Transfer], entries: Sequence[Entry], accounts: Iterable[Account]) -> None:
-        """Append journal rows and entries, rewrite accounts. Each identity and side can be appended once, for ever."""
+    def save(
+        self,
+        transfers: Sequence[Transfer],
+        entries: Sequence[Entry],
+        accounts: Iterable[Account],
+        changes: Changes = NO_CHANGES,
+    ) -> None:
+        """Append journal rows and entries, rewrite accounts (points accounts are made if new), and what else changes.
+
+        Each identity and side can be appended once, for ever.
+        """
 
     def head(self) -> tuple[int, bytes]:
         """Sequence number and digest of the newest journal row; (0, 32 zero bytes) when there is none."""

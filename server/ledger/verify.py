@@ -201,7 +201,7 @@ _BROKEN_REFERENCES: Final = (
             " AND NOT EXISTS (SELECT 1 FROM histories WHERE histories.first_seq <= transfers.seq)"
         ),
     ),
-    ("account {}: of no known kind", "SELECT account_id FROM accounts WHERE kind NOT IN (1, 2, 3, 4)"),
+    ("account {}: of no known kind", "SELECT account_id FROM accounts WHERE kind NOT IN (1, 2, 3, 4, 5, 6, 7, 8)"),
 )
 """What is named, and the rows that lack what they point to. NOT EXISTS and not NOT IN: PostgreSQL would read the whole
 other table for every row as soon as that does not fit into its work_mem."""

@@ -24,8 +24,13 @@ from server.ledger.checks import (
     Findings,
 )
 from server.ledger.model import (
+    BONUS_ACCOUNT,
+    FIRST_CUSTOMER_ACCOUNT,
     FUNDING_ACCOUNT,
+    HOLDS_ACCOUNT,
     OFFLINE_DEBT_ACCOUNT,
+    POINTS_ACCOUNT_OFFSET,
+    POINTS_ISSUED_ACCOUNT,
     AccountKind,
     Decision,
     Entry,
@@ -84,8 +89,23 @@ MOVEMENTS: Final = {
 """What an approved transfer of each kind moves, given what of it OFFLINE_DEBT bears: account -> fen, 0 = no entry."""
 
 SALES: Final = (Kind.SALE, Kind.UPLOAD)
-BELOW_ZERO: Final = {FUNDING_ACCOUNT: AccountKind.FUNDING, OFFLINE_DEBT_ACCOUNT: AccountKind.OFFLINE_DEBT}
-"""The only accounts that owe, and what each of them is."""
+NAMED: Final = {
+    FUNDING_ACCOUNT: AccountKind.FUNDING,
+    OFFLINE_DEBT_ACCOUNT: AccountKind.OFFLINE_DEBT,
+    HOLDS_ACCOUNT: AccountKind.HOLDS,
+    BONUS_ACCOUNT: AccountKind.BONUS,
+    POINTS_ISSUED_ACCOUNT: AccountKind.POINTS_ISSUED,
+}
+"""The campus's own accounts, and what each of them is: no other account may be of these kinds."""
+OWING: Final = (
+    AccountKind.FUNDING,
+    AccountKind.OFFLINE_DEBT,
+    AccountKind.MERCHANT,
+    AccountKind.BONUS,
+    AccountKind.POINTS,
+    AccountKind.POINTS_ISSUED,
+)
+"""Kinds of accounts that may be below zero: all but customers' money and what is held of it."""
 
 _SELECT: Final = f"SELECT {', '.join(field.name for field in msgspec.structs.fields(Transfer))} FROM transfers"  # noqa: S608 - the names are our own
 
@@ -208,7 +228,7 @@ class Walk:
         account.balance_fen += leg.amount_fen
         if leg.balance_fen != account.balance_fen:
             self._add(ACCOUNT_CHAINS, f"{where}: expected balance {account.balance_fen} fen, got {leg.balance_fen}")
-        if leg.balance_fen < 0 and leg.account_id not in BELOW_ZERO:
+        if leg.balance_fen < 0 and not _may_owe(leg.account_id):
             self._add(NO_OVERDRAFT, f"{where}: balance {leg.balance_fen} fen")
         if leg.balance_fen > 0 and leg.account_id == OFFLINE_DEBT_ACCOUNT:
             self._add(NO_OVERDRAFT, f"{where}: expected a claim, 0 fen or below, got {leg.balance_fen}")
@@ -332,10 +352,12 @@ class Walk:
         """The stored account rows against what the walk has found."""
         total_fen = count = 0
         blank = Running()
+        seen: set[int] = set()
         for account_id, kind, balance_fen, spent_day, spent_fen, last_seq in self._store.rows(
             "SELECT account_id, kind, balance_fen, spent_day, spent_fen, last_seq FROM accounts ORDER BY account_id"
         ):
             count += 1
+            seen.add(account_id)
             total_fen += balance_fen
             found = self._accounts.pop(account_id, blank)
             where = f"account {account_id}"
@@ -345,17 +367,19 @@ class Walk:
                     f"{where}: expected {found.balance_fen} fen and newest entry {found.last_seq} from its entries,"
                     f" got {balance_fen} fen and {last_seq}",
                 )
-            if balance_fen < 0 and kind not in BELOW_ZERO.values():
+            if balance_fen < 0 and kind not in OWING:
                 self._add(NO_OVERDRAFT, f"{where}: balance {balance_fen} fen")
-            wanted = BELOW_ZERO.get(account_id)
-            if kind != wanted and (wanted is not None or kind in BELOW_ZERO.values()):
-                self._add(NO_OVERDRAFT, f"{where}: kind {kind}: only {_owing()} may owe")
+            wanted = NAMED.get(account_id)
+            if kind != wanted and (wanted is not None or kind in NAMED.values()):
+                self._add(NO_OVERDRAFT, f"{where}: kind {kind}: only {_named()} may be of these kinds")
             if (spent_day, spent_fen) != (found.spent_day, found.spent_fen):
                 self._add(
                     SPENT,
                     f"{where}: expected {found.spent_fen} fen on day {found.spent_day} from its sales,"
                     f" got {spent_fen} on {spent_day}",
                 )
+        for account_id in NAMED.keys() - seen:
+            self._add(REFERENCES, f"account {account_id}: the campus's own, but there is no such account")
         for account_id in self._accounts:
             self._add(REFERENCES, f"account {account_id}: has entries, but there is no such account")
         if total_fen:
@@ -388,8 +412,14 @@ class _Groups:
         return self._while(lambda _: True)
 
 
-def _owing() -> str:
-    return " and ".join(f"account {account_id} ({kind.name})" for account_id, kind in BELOW_ZERO.items())
+def _may_owe(account_id: int) -> bool:
+    if account_id in NAMED:
+        return NAMED[account_id] in OWING
+    return account_id < FIRST_CUSTOMER_ACCOUNT or account_id >= POINTS_ACCOUNT_OFFSET
+
+
+def _named() -> str:
+    return ", ".join(f"account {account_id} ({kind.name})" for account_id, kind in NAMED.items())
 
 
 def _decision(value: int) -> str:

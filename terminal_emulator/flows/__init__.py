@@ -19,7 +19,7 @@ from protocol.messages import Message
 from terminal_emulator.record import Record
 
 APPROVED: Final = "00"
-NON_FINAL: Final = frozenset({"09", "96"})
+NON_FINAL: Final = frozenset({"09", "79", "96"})
 """Host busy, ledger fault: nothing is decided by such an answer. It counts as none, only sooner."""
 
 

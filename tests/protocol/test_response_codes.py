@@ -21,7 +21,7 @@ def test_the_terminal_has_words_for_every_refusal():
 
 
 def test_both_ends_agree_on_what_is_final():
-    assert NON_FINAL == {"09", "96"} == flows.NON_FINAL
+    assert NON_FINAL == {"09", "79", "96"} == flows.NON_FINAL
 
 
 @pytest.mark.parametrize("code", RESPONSE_CODES)

@@ -55,15 +55,15 @@ def build_in() -> None:
 
     save = SqliteStore.save
 
-    def faulty_save(self: Any, transfers: Any, entries: Any, accounts: Any) -> None:
+    def faulty_save(self: Any, transfers: Any, entries: Any, accounts: Any, changes: Any) -> None:
         amounts = {transfer.amount_fen for transfer in transfers}
         if FULL_FEN in amounts:
             raise StoreFull("database or disk is full")
         if BROKEN_FEN in amounts:
             raise StoreBroken("disk I/O error")
-        save(self, transfers, entries, accounts)
+        save(self, transfers, entries, accounts, changes)
 
-    SqliteStore.save = faulty_save  # type: ignore[method-assign]
+    SqliteStore.save = faulty_save  # type: ignore[method-assign,assignment]
     next_key = Terminals.next_key
 
     def faulty_next_key(self: Any, terminal_id: int, key_version: int) -> Any:

@@ -10,7 +10,7 @@ def decisions_of(code):
 
 def test_every_decision_has_a_response_code():
     assert set(RESPONSE_CODES) == set(Decision)
-    assert all(len(code) == 2 and code.isdigit() for code in RESPONSE_CODES.values())
+    assert all(len(code) == 2 and code.isalnum() and code == code.upper() for code in RESPONSE_CODES.values())
 
 
 def test_only_an_approval_is_answered_00():
@@ -20,6 +20,7 @@ def test_only_an_approval_is_answered_00():
 def test_only_a_busy_or_faulty_host_answers_what_is_not_final():
     assert decisions_of("09") == [Decision.BUSY]
     assert decisions_of("96") == [Decision.FAULT]
+    assert decisions_of("79") == [Decision.OFFLINE_GAP]
 
 
 def test_every_state_has_its_word_on_the_wire():

@@ -70,7 +70,7 @@ def test_whatever_is_not_about_the_sale_decides_nothing(decision):
 
 @pytest.mark.parametrize("replayed", [False, True])
 def test_the_answer_says_how_the_sale_stands(replayed):
-    approved = Outcome(Decision.APPROVED, 1250, 8750, 17, 99, TransferState.APPROVED, replayed)
+    approved = Outcome(Decision.APPROVED, 1250, 8750, 17, 99, TransferState.APPROVED, replayed=replayed)
     answer = to_answer(UPLOAD, approved)
     assert answer.verdict is (UploadVerdict.KNOWN if replayed else UploadVerdict.RESTORED)
     assert (answer.stan, answer.batch, answer.amount_fen) == (UPLOAD.stan, UPLOAD.batch, UPLOAD.amount_fen)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from server.ledger.batch import GENESIS, chain_digest
 from server.ledger.model import OFFLINE_DEBT_ACCOUNT, AccountKind, Decision, Entry, Kind, Side, Transfer
 from server.ledger.store import Store
 
+COLUMNS = ", ".join(field.name for field in msgspec.structs.fields(Transfer))
+
 
 def check(store: Store) -> None:
     """Assert conservation, history, no overdraft, at most once, reversal pairs and the chain. For small ledgers."""
-    transfers = [Transfer(*row) for row in store.execute("SELECT * FROM transfers ORDER BY seq")]
+    transfers = [Transfer(*row) for row in store.execute(f"SELECT {COLUMNS} FROM transfers ORDER BY seq")]
     entries = [Entry(*row) for row in store.execute("SELECT * FROM entries ORDER BY seq, account_id")]
     accounts = {row[0]: row[1:] for row in store.execute("SELECT * FROM accounts")}
     _check_money(entries, accounts)
@@ -76,7 +80,7 @@ def _check_reversals(transfers: list[Transfer], entries: list[Entry]) -> None:
 def _check_spending(transfers: list[Transfer], accounts: dict[int, tuple]) -> None:
     """`spent_fen` is what the account's sales of `spent_day` come to that have not been reversed."""
     reversed_ = {transfer.original_seq for transfer in transfers if transfer.kind == Kind.REVERSAL}
-    for account_id, (kind, _balance, spent_day, spent_fen, _last) in accounts.items():
+    for account_id, (kind, _balance, spent_day, spent_fen, *_) in accounts.items():
         sales = [
             transfer.amount_fen
             for transfer in transfers

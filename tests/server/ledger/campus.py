@@ -201,6 +201,8 @@ TABLES = (
     "stop_list",
     "changes",
     "resolutions",
+    "holds",
+    "card_bindings",
 )
 
 

@@ -15,6 +15,7 @@ from server.ledger.ledger import Ledger
 from server.ledger.model import (
     FUNDING_ACCOUNT,
     OFFLINE_DEBT_ACCOUNT,
+    POINTS_ISSUED_ACCOUNT,
     Account,
     AccountKind,
     Card,
@@ -211,14 +212,18 @@ class StoreContract:
         tokens = [b"", b"\x00", b"\x00\x00", b"'", b'"', b"\xff" * 64, "饭卡".encode()]
         with store.transaction():
             for number, token in enumerate(tokens):
-                store.execute("INSERT INTO cards VALUES (?, ?, 1, 2, 3)", (token, number))
+                store.execute(
+                    "INSERT INTO cards (token, account_id, status, sale_limit_fen, day_limit_fen)"
+                    " VALUES (?, ?, 1, 2, 3)",
+                    (token, number),
+                )
         expected = {token: Card(token, number, 1, 2, 3) for number, token in enumerate(tokens)}
         assert store.load_cards([*tokens, b"\x00\x00\x00", b"\xff"]) == expected
         assert store.load_cards([CARDS[BEN]]) == {CARDS[BEN]: Card(CARDS[BEN], BEN, Status.ACTIVE, 0, 0)}
 
     def test_rows_come_one_by_one(self, store):
         people(store)
-        rows = store.rows("SELECT account_id FROM accounts WHERE account_id > ? ORDER BY 1", (OFFLINE_DEBT_ACCOUNT,))
+        rows = store.rows("SELECT account_id FROM accounts WHERE account_id > ? ORDER BY 1", (POINTS_ISSUED_ACCOUNT,))
         assert next(rows) == (MERCHANT,)
         assert list(rows) == [(OTHER_MERCHANT,), (ANN,), (BEN,), (COY,)]
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from server.ledger.model import (
+    BONUS_ACCOUNT,
     FUNDING_ACCOUNT,
+    HOLDS_ACCOUNT,
     OFFLINE_DEBT_ACCOUNT,
+    POINTS_ISSUED_ACCOUNT,
     Adjustment,
     Command,
     Decision,
@@ -57,7 +60,7 @@ class Reference:
         self, limits: SaleLimits, balances: dict[int, int], cards: dict[bytes, int], tills: dict[int, int], rrn: int
     ) -> None:
         self.limits = limits
-        self.balances = balances
+        self.balances = dict.fromkeys((HOLDS_ACCOUNT, BONUS_ACCOUNT, POINTS_ISSUED_ACCOUNT), 0) | balances
         self.cards = cards
         self.tills = tills
         self.customers = set(cards.values())

@@ -62,7 +62,7 @@ def test_the_copy_is_a_ledger_that_goes_on(source, target):
 
 
 def test_in_parts_and_with_progress(source, target, monkeypatch):
-    monkeypatch.setattr(copy, "VALUES_MAX", 40)
+    monkeypatch.setattr(copy, "VALUES_MAX", 44)
     seen = []
     copy_ledger(source, target, lambda done, total: seen.append((done, total)))
     total = source.head()[0]

@@ -51,6 +51,9 @@ def test_account_numbers_tell_the_kind(registry, store):
     assert store.execute("SELECT account_id, kind FROM accounts ORDER BY 1") == [
         (1, AccountKind.FUNDING),
         (2, AccountKind.OFFLINE_DEBT),
+        (3, AccountKind.HOLDS),
+        (4, AccountKind.BONUS),
+        (5, AccountKind.POINTS_ISSUED),
         (FIRST_MERCHANT_ACCOUNT, AccountKind.MERCHANT),
         (FIRST_MERCHANT_ACCOUNT + 1, AccountKind.MERCHANT),
         (FIRST_CUSTOMER_ACCOUNT, AccountKind.CUSTOMER),

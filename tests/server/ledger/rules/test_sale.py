@@ -100,7 +100,7 @@ def test_of_two_flaws_the_one_with_the_smaller_number_is_named(first, second):
 
 
 def test_every_refusal_of_a_sale_has_its_flaw_here():
-    assert set(FLAWS) == {decision for decision in Decision if 0 < decision < 20}
+    assert set(FLAWS) == {decision for decision in Decision if 0 < decision <= Decision.INSUFFICIENT_FUNDS}
 
 
 @pytest.mark.parametrize("status", [Status.FROZEN, Status.LOST, Status.CLOSED, 4, 99, -1])

@@ -21,7 +21,7 @@ from protocol.messages.money import EntryMode, TransactionKind
 from terminal_emulator.columns import center, clean, columns, cut, spread, wrap
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.record import Merchant, Record, RecordState
-from terminal_emulator.texts import CHINA_TIME, advice, date_time, masked, yuan
+from terminal_emulator.texts import CHINA_TIME, COUNTS_POINTS, STATE_TEXT, advice, date_time, masked, rmb, sum_text
 
 SLIP_COLUMNS: Final = 32
 """A 58 mm printer with its usual font: 384 dots, 12 to a half-width column."""
@@ -64,9 +64,6 @@ AMOUNT_TEXT: Final = {
 }
 """What the amount is, where it is not simply one."""
 
-COUNTS_POINTS: Final = frozenset({TransactionKind.POINTS_SALE, TransactionKind.POINTS_VOID})
-"""Their amounts and balances are points, not money."""
-
 HOLDS_ONLY: Final = frozenset({TransactionKind.PREAUTH, TransactionKind.PREAUTH_VOID})
 """Nothing is charged by them."""
 
@@ -76,17 +73,6 @@ POINTS_TEXT: Final = {
     TransactionKind.VOID: N_("Points taken"),
     TransactionKind.REFUND: N_("Points taken"),
     TransactionKind.COMPLETION_VOID: N_("Points taken"),
-}
-
-STATE_TEXT: Final = {
-    RecordState.PENDING: N_("Result unknown"),
-    RecordState.APPROVED: N_("Approved"),
-    RecordState.DECLINED: N_("Declined"),
-    RecordState.REVERSING: N_("Not charged"),
-    RecordState.REVERSED: N_("Reversed"),
-    RecordState.REPEATING: N_("Result unknown"),
-    RecordState.OFFLINE: N_("Not uploaded yet"),
-    RecordState.REFUSED: N_("Refused at upload"),
 }
 
 
@@ -174,11 +160,6 @@ def mark(text: str) -> Row:
     return Row(f"*** {text} ***", style=Style.CENTER)
 
 
-def rmb(amount_fen: int) -> str:
-    """An amount as slips write it."""
-    return f"RMB {yuan(amount_fen)}"
-
-
 # ------------------------------------------------------------------------------------------------ the pieces
 
 
@@ -218,7 +199,7 @@ def _money(record: Record, _: Translate) -> Iterator[Row]:
     label = _(AMOUNT_TEXT.get(record.kind, N_("Amount")))
     is_approved = record.state is RecordState.APPROVED
     if record.kind in COUNTS_POINTS:
-        yield Row(label, _("{points} points").format(points=record.amount_fen), Style.AMOUNT)
+        yield Row(label, sum_text(record.kind, record.amount_fen, _), Style.AMOUNT)
         if is_approved:
             yield Row(_("Points left"), str(record.balance_fen))
         return

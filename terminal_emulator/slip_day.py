@@ -1,138 +1,171 @@
-"""Slips that are about no single transaction: totals of a batch, its settlement, the opening float, a price.
+"""Slips that are not made of one record's decision: reprints, totals of a batch, its settlement, the opening float.
 
-They come from figures that others have counted; here they are only laid out. A difference of a settlement takes two
-rows, so that whoever looks for it has the voucher number, what is wrong, and both amounts in one place.
+`lay_out` finds the layout of a report by its type. Reports are made from figures that others have counted. A difference
+of a settlement takes two rows, so that whoever looks for it has the voucher number, what is wrong, and both amounts in
+one place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
-from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from protocol import TerminalNumber
-from protocol.messages.money import TransactionKind
+from protocol.messages.settlement import DifferenceKind, DifferenceRow, RecordStanding
 from terminal_emulator.columns import fit, right
 from terminal_emulator.i18n import N_, Translate
-from terminal_emulator.record import Merchant
-from terminal_emulator.slip import RULE, SLIP_COLUMNS, Copy, Row, Slip, Style, mark, name_rows, rmb
-from terminal_emulator.texts import CHINA_TIME, KIND_TEXT, date_time, yuan
+from terminal_emulator.record import Merchant, Record
+from terminal_emulator.settled import ReportRow, SettlementReport, TotalsReport
+from terminal_emulator.slip import RULE, SLIP_COLUMNS, Copy, Row, Slip, Style, mark, name_rows, record_slip
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, date_time, rmb, yuan
 
 NAME_COLUMNS: Final = 14
-"""The longest name of a kind, in Chinese."""
+"""The longest name of a kind."""
 
 COUNT_COLUMNS: Final = 6
 AMOUNT_COLUMNS: Final = SLIP_COLUMNS - NAME_COLUMNS - COUNT_COLUMNS
-
-
-class TypeTotal(msgspec.Struct, frozen=True, gc=False):
-    """How many transactions of one kind there were, and their amounts together."""
-
-    kind: TransactionKind
-    count: int
-    amount_fen: int
-
-
-class DifferenceKind(StrEnum):
-    """How the two records of one transaction differ."""
-
-    MISSING_THERE = "missing there"
-    MISSING_HERE = "missing here"
-    DOUBLED = "doubled"
-    AMOUNT = "amount"
-    STATUS = "status"
-    OTHER_DAY = "other day"
-
+DIGEST_GROUP: Final = 4
 
 DIFFERENCE_TEXT: Final = {
-    DifferenceKind.MISSING_THERE: N_("Not at the host"),
-    DifferenceKind.MISSING_HERE: N_("Not in this till"),
-    DifferenceKind.DOUBLED: N_("Booked twice"),
+    DifferenceKind.MISSING_AT_HOST: N_("Not at the host"),
+    DifferenceKind.MISSING_AT_TERMINAL: N_("Not in this till"),
+    DifferenceKind.DOUBLED: N_("Doubled here"),
     DifferenceKind.AMOUNT: N_("Amounts differ"),
     DifferenceKind.STATUS: N_("States differ"),
     DifferenceKind.OTHER_DAY: N_("Of another day"),
+    DifferenceKind.KIND: N_("Kinds differ"),
+}
+STANDING_TEXT: Final = {
+    RecordStanding.DECLINED: N_("Declined"),
+    RecordStanding.REVERSED: N_("Reversed"),
+}
+"""What stands for the amount of a record that moved nothing."""
+
+
+class Reprint(msgspec.Struct, frozen=True):
+    """Both copies of a transaction's slip once more."""
+
+    record: Record
+    merchant: Merchant | None
+
+
+class FloatReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The change a cashier put into the drawer before the first sale."""
+
+    merchant: Merchant | None
+    operator: int
+    printed_at_s: int
+    amount_fen: int
+
+
+class ExchangeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Goods given back and others taken; what is owed was paid or given back by a transaction of its own."""
+
+    merchant: Merchant | None
+    operator: int
+    printed_at_s: int
+    returned_fen: int
+    taken_fen: int
+
+
+def lay_out(report: msgspec.Struct, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
+    """The slips of a report, in the order they are printed; KeyError for a type that has no layout."""
+    return LAYOUTS[type(report)](report, terminal, _, zone)
+
+
+def _reprint(report: Reprint, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
+    record, merchant = report.record, report.merchant
+    return tuple(record_slip(record, terminal, merchant, copy, _, reprint=True, zone=zone) for copy in Copy)
+
+
+def _totals(report: TotalsReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
+    details = _details(report, terminal, report.printed_at_s, zone, _, batch=report.batch)
+    return (_slip(_("TOTALS"), (), report.merchant, details, [*_table(report.rows, _)], _),)
+
+
+def _settlement(report: SettlementReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
+    """Balanced or not, the totals of both sides if they differ, every difference, and the witness of the journal."""
+    details = _details(report, terminal, report.closed_at_ms / 1000, zone, _, batch=report.batch)
+    if report.settlement:
+        details.append((_("Settlement no."), str(report.settlement)))
+    rows = [*_table(report.rows, _)]
+    if not report.is_balanced:
+        host = tuple(ReportRow(row.kind, row.host_count, row.host_fen) for row in report.rows)
+        rows += [RULE, Row(_("Totals of the host"), style=Style.CENTER), *_table(host, _)]
+        rows += [RULE, Row(_("Differences"), str(len(report.differences)))]
+        rows += [row for difference in report.differences for row in _difference(difference, _)]
+    if any(report.digest):
+        digits = report.digest.hex().upper()
+        groups = (digits[start : start + DIGEST_GROUP] for start in range(0, len(digits), DIGEST_GROUP))
+        rows += [RULE, Row(_("Journal"), " ".join(groups))]
+    marks = [_("REPRINT")] if report.is_reprint else []
+    marks.append(_("BALANCED") if report.is_balanced else _("NOT BALANCED"))
+    return (_slip(_("SETTLEMENT"), marks, report.merchant, details, rows, _),)
+
+
+def _float(report: FloatReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
+    details = _details(report, terminal, report.printed_at_s, zone, _)
+    rows = [Row(_("Cash in drawer"), rmb(report.amount_fen), Style.AMOUNT)]
+    return (_slip(_("OPENING FLOAT"), (), report.merchant, details, rows, _),)
+
+
+def _exchange(report: ExchangeReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
+    details = _details(report, terminal, report.printed_at_s, zone, _)
+    owed_fen = report.taken_fen - report.returned_fen
+    label = _("Customer pays") if owed_fen >= 0 else _("Customer gets")
+    rows = [
+        Row(_("Goods returned"), rmb(report.returned_fen)),
+        Row(_("Goods taken"), rmb(report.taken_fen)),
+        Row(label, rmb(abs(owed_fen)), Style.AMOUNT),
+    ]
+    return (_slip(_("EXCHANGE"), (), report.merchant, details, rows, _),)
+
+
+LAYOUTS: Final[dict[type, Callable[[Any, TerminalNumber, Translate, tzinfo], tuple[Slip, ...]]]] = {
+    Reprint: _reprint,
+    TotalsReport: _totals,
+    SettlementReport: _settlement,
+    FloatReport: _float,
+    ExchangeReport: _exchange,
 }
 
 
-class Difference(msgspec.Struct, frozen=True, gc=False):
-    """One transaction on which terminal and host disagree; None where a side has no record of it."""
-
-    what: DifferenceKind
-    kind: TransactionKind
-    stan: int
-    here_fen: int | None
-    there_fen: int | None
+# ------------------------------------------------------------------------------------------------ the pieces
 
 
-class Settlement(msgspec.Struct, frozen=True):
-    """What came of closing a batch."""
-
-    batch: int
-    next_batch: int
-    here: tuple[TypeTotal, ...]
-    there: tuple[TypeTotal, ...]
-    differences: tuple[Difference, ...] = ()
-
-    @property
-    def is_balanced(self) -> bool:
-        """Whether terminal and host agree in every total and every record."""
-        return self.here == self.there and not self.differences
-
-
-class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What every slip says beyond its own figures: where, who and when."""
-
-    terminal: TerminalNumber
-    merchant: Merchant | None
-    operator: int
-    at_s: float
-    zone: tzinfo = CHINA_TIME
-
-
-def totals_slip(batch: int, totals: Sequence[TypeTotal], desk: Desk, _: Translate) -> Slip:
-    """Totals by kind of the batch that is still open."""
-    return _slip(_("TOTALS"), (), [*_totals(totals, _)], desk, _, batch=batch)
-
-
-def settlement_slip(result: Settlement, desk: Desk, _: Translate, *, reprint: bool = False) -> Slip:
-    """A settlement: balanced or not, the totals, and if they differ those of the host and every difference."""
-    verdict = _("BALANCED") if result.is_balanced else _("NOT BALANCED")
-    rows = [*_totals(result.here, _)]
-    if not result.is_balanced:
-        rows += [RULE, Row(_("Totals of the host"), style=Style.CENTER), *_totals(result.there, _), RULE]
-        rows.append(Row(_("Differences"), str(len(result.differences))))
-        rows += [row for difference in result.differences for row in _difference(difference, _)]
-    rows += [RULE, Row(_("Next batch"), f"{result.next_batch:06d}")]
-    marks = (_("REPRINT"), verdict) if reprint else (verdict,)
-    return _slip(_("SETTLEMENT"), marks, rows, desk, _, batch=result.batch)
-
-
-def float_slip(amount_fen: int, desk: Desk, _: Translate) -> Slip:
-    """The change a cashier put into the drawer before the first sale."""
-    return _slip(_("OPENING FLOAT"), (), [Row(_("Cash in drawer"), rmb(amount_fen), Style.AMOUNT)], desk, _)
-
-
-def exchange_slip(back_fen: int, new_fen: int, desk: Desk, _: Translate) -> Slip:
-    """Goods exchanged: what was given back, what was taken instead, and who owes whom the difference."""
-    rows = [Row(_("Returned"), rmb(back_fen)), Row(_("Taken"), rmb(new_fen))]
-    label = _("Customer pays") if new_fen >= back_fen else _("Customer gets")
-    rows.append(Row(label, rmb(abs(new_fen - back_fen)), Style.AMOUNT))
-    return _slip(_("EXCHANGE"), (), rows, desk, _)
-
-
-def _slip(title: str, marks: Sequence[str], rows: Sequence[Row], desk: Desk, _: Translate, *, batch: int = 0) -> Slip:
-    details = [
-        (_("Merchant no."), str(desk.merchant.number) if desk.merchant else ""),
-        (_("Terminal"), str(desk.terminal)),
-        (_("Operator"), f"{desk.operator:02d}" if desk.operator else ""),
+def _details(
+    report: TotalsReport | SettlementReport | FloatReport | ExchangeReport,
+    terminal: TerminalNumber,
+    at_s: float,
+    zone: tzinfo,
+    _: Translate,
+    *,
+    batch: int = 0,
+) -> list[tuple[str, str]]:
+    """Where, who and when."""
+    merchant = report.merchant
+    return [
+        (_("Merchant no."), str(merchant.number) if merchant else ""),
+        (_("Terminal"), str(terminal)),
+        (_("Operator"), f"{report.operator:02d}" if report.operator else ""),
         (_("Batch"), f"{batch:06d}" if batch else ""),
-        (_("Time"), date_time(desk.at_s, desk.zone)),
+        (_("Time"), date_time(at_s, zone)),
     ]
+
+
+def _slip(
+    title: str,
+    marks: Sequence[str],
+    merchant: Merchant | None,
+    details: Sequence[tuple[str, str]],
+    rows: Sequence[Row],
+    _: Translate,
+) -> Slip:
     everything = [
-        *name_rows(desk.merchant, _),
+        *name_rows(merchant, _),
         Row(title, style=Style.TITLE),
         *map(mark, marks),
         RULE,
@@ -145,11 +178,12 @@ def _slip(title: str, marks: Sequence[str], rows: Sequence[Row], desk: Desk, _: 
     return Slip(copy=Copy.MERCHANT, stan=0, rows=tuple(everything))
 
 
-def _totals(totals: Sequence[TypeTotal], _: Translate) -> Iterator[Row]:
+def _table(rows: Sequence[ReportRow], _: Translate) -> Iterator[Row]:
     yield Row(_table_row(_("Kind"), _("Count"), _("Amount")))
-    for total in totals:
-        yield Row(_table_row(_(KIND_TEXT[total.kind]), str(total.count), yuan(total.amount_fen)))
-    if not totals:
+    for row in rows:
+        amount = str(row.charged_fen) if row.kind in COUNTS_POINTS else yuan(row.charged_fen)
+        yield Row(_table_row(_(KIND_TEXT[row.kind]), str(row.count), amount))
+    if not rows:
         yield Row(_("None"))
 
 
@@ -157,8 +191,14 @@ def _table_row(name: str, count: str, amount: str) -> str:
     return fit(name, NAME_COLUMNS) + right(count, COUNT_COLUMNS) + right(amount, AMOUNT_COLUMNS)
 
 
-def _difference(difference: Difference, _: Translate) -> Iterator[Row]:
-    yield Row(f"{difference.stan:06d} {_(KIND_TEXT[difference.kind])}", _(DIFFERENCE_TEXT[difference.what]))
-    here = "--" if difference.here_fen is None else yuan(difference.here_fen)
-    there = "--" if difference.there_fen is None else yuan(difference.there_fen)
+def _difference(difference: DifferenceRow, _: Translate) -> Iterator[Row]:
+    yield Row(f"{difference.stan:06d} {_(KIND_TEXT[difference.kind])}", _(DIFFERENCE_TEXT[difference.difference]))
+    here = _side(difference.terminal_standing, difference.terminal_fen, _)
+    there = _side(difference.host_standing, difference.host_fen, _)
     yield Row(f"  {_('Till')} {here}", f"{_('Host')} {there}")
+
+
+def _side(standing: RecordStanding, amount_fen: int, _: Translate) -> str:
+    if standing is RecordStanding.APPROVED:
+        return yuan(amount_fen)
+    return _(STANDING_TEXT[standing]) if standing else "--"

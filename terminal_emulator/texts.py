@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
 from protocol.messages.money import TransactionKind
-from terminal_emulator.i18n import N_
+from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.record import RecordState
 
 CHINA_TIME: Final = timezone(timedelta(hours=8), "CST")
 """The one time zone of mainland China, without summer time. Slips show it unless told otherwise."""
@@ -38,6 +39,21 @@ KIND_TEXT: Final = {
     TransactionKind.OFFLINE_SALE: N_("Offline sale"),
 }
 """What a transaction is called, on the LCD and on slips."""
+
+
+COUNTS_POINTS: Final = frozenset({TransactionKind.POINTS_SALE, TransactionKind.POINTS_VOID})
+"""Their amounts and balances are points, not money."""
+
+STATE_TEXT: Final = {
+    RecordState.PENDING: N_("Result unknown"),
+    RecordState.APPROVED: N_("Approved"),
+    RecordState.DECLINED: N_("Declined"),
+    RecordState.REVERSING: N_("Not charged"),
+    RecordState.REVERSED: N_("Reversed"),
+    RecordState.REPEATING: N_("Result unknown"),
+    RecordState.OFFLINE: N_("Not uploaded yet"),
+    RecordState.REFUSED: N_("Refused at upload"),
+}
 
 
 class Advice(NamedTuple):
@@ -123,6 +139,21 @@ def yuan(amount_fen: int) -> str:
     sign = "-" if amount_fen < 0 else ""
     whole, fen = divmod(abs(amount_fen), 100)
     return f"{sign}{whole}.{fen:02d}"
+
+
+def rmb(amount_fen: int) -> str:
+    """An amount of money as slips write it."""
+    return f"RMB {yuan(amount_fen)}"
+
+
+def sum_text(kind: TransactionKind, amount: int, _: Translate) -> str:
+    """The amount of a transaction: money, or points where it counts them."""
+    return _("{points} points").format(points=amount) if kind in COUNTS_POINTS else rmb(amount)
+
+
+def day_text(business_day: int) -> str:
+    """20261129 as "11-29"."""
+    return f"{business_day // 100 % 100:02d}-{business_day % 100:02d}"
 
 
 def date_time(at_s: float, zone: tzinfo = CHINA_TIME) -> str:

@@ -7,7 +7,6 @@ from protocol.messages.money import EntryMode, TransactionKind
 from terminal_emulator.i18n import translator
 from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.slip import Copy, Row, Slip, record_slip
-from terminal_emulator.slip_day import Desk
 
 TERMINAL = TerminalNumber(3, 58)
 MERCHANT = Merchant(100001, "一食堂")
@@ -25,7 +24,6 @@ RECORD = Record(
     balance_fen=8750,
     posted_at_ms=1_795_000_001_500,
 )
-DESK = Desk(terminal=TERMINAL, merchant=MERCHANT, operator=1, at_s=CLAIMED_S)
 
 RECORDS = st.builds(
     Record,

@@ -9,7 +9,8 @@ from protocol.messages.money import EntryMode, TransactionKind
 from terminal_emulator.columns import columns
 from terminal_emulator.i18n import LANGUAGES, translator
 from terminal_emulator.record import Merchant, RecordState
-from terminal_emulator.slip import SLIP_COLUMNS, STATE_TEXT, TITLE_TEXT, Copy, record_slip
+from terminal_emulator.slip import SLIP_COLUMNS, TITLE_TEXT, Copy, record_slip
+from terminal_emulator.texts import STATE_TEXT
 from tests.terminal_emulator.slips import MERCHANTS, RECORD, RECORDS, TERMINAL, slip
 
 
@@ -122,7 +123,7 @@ ORIGINAL = {"original_batch": 1, "original_stan": 88}
             [
                 "充值金额              RMB 100.00",
                 "赠送                   RMB 10.00",
-                "到账                  RMB 110.00",
+                "实充                  RMB 110.00",
             ],
         ),
         (
@@ -144,7 +145,7 @@ ORIGINAL = {"original_batch": 1, "original_stan": 88}
             {"kind": TransactionKind.SALE, "charged_fen": 1000, "points": 10},
             "消费",
             [
-                "优惠                    RMB 2.50",
+                "折扣                    RMB 2.50",
                 "实收                   RMB 10.00",
                 "本次积分                      10",
             ],

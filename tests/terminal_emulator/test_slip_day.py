@@ -3,29 +3,47 @@
 import pytest
 
 from protocol.messages.money import TransactionKind
+from protocol.messages.settlement import DifferenceKind, DifferenceRow, RecordStanding
 from terminal_emulator.columns import columns
 from terminal_emulator.i18n import LANGUAGES, translator
-from terminal_emulator.slip import SLIP_COLUMNS
-from terminal_emulator.slip_day import (
-    NAME_COLUMNS,
-    Difference,
-    DifferenceKind,
-    Settlement,
-    TypeTotal,
-    exchange_slip,
-    float_slip,
-    settlement_slip,
-    totals_slip,
-)
-from terminal_emulator.texts import KIND_TEXT
-from tests.terminal_emulator.slips import DESK
+from terminal_emulator.settled import ReportRow, SettlementReport, TotalsReport
+from terminal_emulator.slip import SLIP_COLUMNS, Copy
+from terminal_emulator.slip_day import NAME_COLUMNS, ExchangeReport, FloatReport, Reprint, lay_out
+from terminal_emulator.texts import CHINA_TIME, KIND_TEXT
+from tests.terminal_emulator.slips import CLAIMED_S, MERCHANT, RECORD, TERMINAL, slip
 
-ZH = translator("zh")
-TOTALS = (TypeTotal(TransactionKind.SALE, 128, 1_234_567), TypeTotal(TransactionKind.COMPLETION_VOID, 1, 990))
+ROWS = (
+    ReportRow(TransactionKind.SALE, 128, 1_234_567, 127, 1_233_317),
+    ReportRow(TransactionKind.COMPLETION_VOID, 1, 990, 1, 990),
+    ReportRow(TransactionKind.POINTS_SALE, 2, 300, 2, 300),
+)
+BALANCED = SettlementReport(
+    terminal="3-58",
+    merchant=MERCHANT,
+    batch=7,
+    operator=1,
+    settlement=4711,
+    closed_at_ms=1000 * CLAIMED_S,
+    digest=bytes.fromhex("0123456789abcdef"),
+    is_balanced=True,
+    rows=ROWS,
+)
+BY = {"merchant": MERCHANT, "operator": 1, "printed_at_s": CLAIMED_S}
+
+
+def lines(report, language="zh"):
+    [made] = lay_out(report, TERMINAL, translator(language), CHINA_TIME)
+    return list(made.lines)
+
+
+def differing(*differences):
+    values = {name: getattr(BALANCED, name) for name in BALANCED.__struct_fields__}
+    return SettlementReport(**{**values, "is_balanced": False, "differences": differences})
 
 
 def test_totals_line_by_line():
-    assert totals_slip(7, TOTALS, DESK, ZH).text.splitlines() == [
+    report = TotalsReport("3-58", MERCHANT, 7, 1, CLAIMED_S, ROWS)
+    assert lines(report) == [
         "             一食堂",
         "            交易汇总",
         "--------------------------------",
@@ -38,52 +56,73 @@ def test_totals_line_by_line():
         "类型            笔数        金额",
         "消费             128    12345.67",
         "完成撤销           1        9.90",
+        "积分消费           2         300",
         "--------------------------------",
         "            商户存根",
     ]
 
 
 def test_a_batch_without_a_sale():
-    assert "无" in totals_slip(7, (), DESK, ZH).lines
+    assert "无" in lines(TotalsReport("3-58", MERCHANT, 7, 1, CLAIMED_S, ()))
 
 
-def test_a_balanced_settlement_says_so_and_gives_the_next_batch():
-    lines = settlement_slip(Settlement(7, 8, TOTALS, TOTALS), DESK, ZH).lines
-    assert "         *** 对账平 ***" in lines
-    assert "新批次号                  000008" in lines
-    assert not any("主机" in line for line in lines)
+def test_a_balanced_settlement_says_so_and_bears_witness_to_the_journal():
+    said = lines(BALANCED)
+    assert "         *** 对账平 ***" in said
+    assert "结算号                      4711" in said
+    assert "账本摘要     0123 4567 89AB CDEF" in said
+    assert not any("主机" in line for line in said)
 
 
-def test_an_unbalanced_settlement_names_each_record_with_both_amounts():
-    differences = tuple(Difference(what, TransactionKind.SALE, 41, 1250, 1000) for what in DifferenceKind)
-    missing = Difference(DifferenceKind.MISSING_THERE, TransactionKind.TOPUP, 42, 5000, None)
-    result = Settlement(7, 8, TOTALS, TOTALS[:1], (*differences, missing))
-    lines = settlement_slip(result, DESK, ZH, reprint=True).lines
-    assert not result.is_balanced
-    assert "        *** 对账不平 ***" in lines
-    assert "         *** 重打印 ***" in lines
-    assert "差异笔数                       7" in lines
-    assert "000041 消费             金额不符" in lines
-    assert "  本机 12.50          主机 10.00" in lines
-    assert lines[lines.index("000042 充值           主机无此笔") + 1] == "  本机 50.00             主机 --"
+def test_an_unbalanced_settlement_names_each_record_with_both_sides():
+    sale, approved, none = TransactionKind.SALE, RecordStanding.APPROVED, RecordStanding.NONE
+    said = lines(
+        differing(
+            DifferenceRow(41, DifferenceKind.AMOUNT, sale, approved, 1250, approved, 1000, 9),
+            DifferenceRow(42, DifferenceKind.MISSING_AT_HOST, TransactionKind.TOPUP, approved, 5000, none, 0, 0),
+            DifferenceRow(43, DifferenceKind.STATUS, sale, approved, 700, RecordStanding.REVERSED, 0, 8),
+        )
+    )
+    assert "        *** 对账不平 ***" in said
+    assert "差异笔数                       3" in said
+    host = said.index("            主机合计")
+    assert "消费             127    12333.17" in said[host:]
+    first = said.index("000041 消费             金额不符")
+    assert said[first : first + 6] == [
+        "000041 消费             金额不符",
+        "  本机 12.50          主机 10.00",
+        "000042 充值           主机无此笔",
+        "  本机 50.00             主机 --",
+        "000043 消费             状态不符",
+        "  本机 7.00          主机 已冲正",
+    ]
 
 
-def test_equal_totals_with_a_difference_are_not_balanced():
-    swapped = Difference(DifferenceKind.STATUS, TransactionKind.SALE, 1, 5, 5)
-    assert not Settlement(1, 2, TOTALS, TOTALS, (swapped,)).is_balanced
+def test_a_reprinted_settlement_says_so():
+    values = {name: getattr(BALANCED, name) for name in BALANCED.__struct_fields__}
+    assert "         *** 重打印 ***" in lines(SettlementReport(**{**values, "is_reprint": True}))
+
+
+def test_a_reprint_has_both_copies():
+    made = lay_out(Reprint(RECORD, MERCHANT), TERMINAL, translator("zh"), CHINA_TIME)
+    assert made == tuple(slip(copy=copy, reprint=True) for copy in Copy)
 
 
 def test_float_and_exchange():
-    assert "备用金                RMB 200.00" in float_slip(20_000, DESK, ZH).lines
-    assert "顾客应付                RMB 2.00" in exchange_slip(1000, 1200, DESK, ZH).lines
-    assert "应退顾客                RMB 2.00" in exchange_slip(1200, 1000, DESK, ZH).lines
+    assert "备用金                RMB 200.00" in lines(FloatReport(amount_fen=20_000, **BY))
+    assert "顾客应付                RMB 2.00" in lines(ExchangeReport(returned_fen=1000, taken_fen=1200, **BY))
+    assert "应退顾客                RMB 2.00" in lines(ExchangeReport(returned_fen=1200, taken_fen=1000, **BY))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_line_fits_and_every_kind_has_a_name_that_does(language):
     _ = translator(language)
     assert all(columns(_(KIND_TEXT[kind])) <= NAME_COLUMNS for kind in TransactionKind)
-    huge = tuple(TypeTotal(kind, 99_999, 99_999_999_999) for kind in TransactionKind)
-    odd = tuple(Difference(what, kind, 999_999, 999_999_999, None) for what in DifferenceKind for kind in KIND_TEXT)
-    lines = settlement_slip(Settlement(1, 2, huge, (), odd), DESK, _).lines
-    assert max(map(columns, lines)) <= SLIP_COLUMNS
+    odd = [
+        DifferenceRow(999_999, what, kind, here, 999_999_999, there, 999_999_999, 1)
+        for what in DifferenceKind
+        for kind in TransactionKind
+        for here in RecordStanding
+        for there in RecordStanding
+    ]
+    assert max(map(columns, lines(differing(*odd), language))) <= SLIP_COLUMNS

@@ -28,6 +28,7 @@ from server.ledger.model import (
     Transfer,
     TransferState,
 )
+from server.ledger.quarantine import Quarantined
 from server.ledger.tariff import NO_TARIFF, Tariff
 
 GENESIS: Final = bytes(32)
@@ -84,6 +85,8 @@ class Batch:
         "new_entries",
         "new_transfers",
         "now_ms",
+        "quarantined",
+        "stopped",
         "tariff",
         "terminals",
         "today",
@@ -121,6 +124,10 @@ class Batch:
         """Made or changed, by number of the pre-authorization."""
         self.freed: set[int] = set()
         """Holds that are gone."""
+        self.stopped: dict[bytes, int] = {}
+        """Cards of offline sales that are on the stop list, by hash, and since which version."""
+        self.quarantined: list[Quarantined] = []
+        """Offline records that are kept apart, to be looked at."""
         self.new_transfers: list[Transfer] = []
         self.new_entries: list[Entry] = []
 

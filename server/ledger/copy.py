@@ -79,6 +79,12 @@ TABLES: Final = (
     _table("terminal_states", "terminal_id", "terminal_id seen_at_ms firmware"),
     _table("terminal_events", "terminal_id, number", "terminal_id number at_ms kind detail"),
     _table("stop_list", "version", "version token_hash stopped"),
+    _table(
+        "quarantine",
+        "number",
+        "number reason terminal_id saf_sequence batch stan amount_fen token operator claimed_at_s stop_list_version"
+        " previous_tag tag at_ms",
+    ),
     _table("changes", "number", "number at_ms who operation what old new"),
     _table("resolutions", "kind, number", "kind number at_ms who note"),
 )

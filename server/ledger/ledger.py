@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from server.ledger import recovery, rollback
-from server.ledger.batch import Batch
+from server.ledger import quarantine, recovery, rollback, stop_list
+from server.ledger.batch import Batch, token_hash
 from server.ledger.model import (
     FUNDING_ACCOUNT,
     NO_CHANGES,
@@ -23,6 +23,7 @@ from server.ledger.model import (
     Command,
     Identity,
     Kind,
+    OfflineSale,
     Outcome,
     Reversal,
     Sale,
@@ -109,6 +110,7 @@ class Ledger:
                 changes = batch.changes()
                 if batch.new_transfers or changes is not NO_CHANGES:
                     self.store.save(batch.new_transfers, batch.new_entries, batch.dirty.values(), changes)
+                quarantine.keep(self.store, batch.quarantined)
         except StoreConflict as error:
             if self.store.head() == (self._head_seq, self._head_digest):
                 raise
@@ -119,7 +121,7 @@ class Ledger:
     def _load(self, batch: Batch, commands: Sequence[Command]) -> None:
         """Everything the rules will ask for, and nothing per command."""
         batch.transfers = self.store.load_transfers({command.identity for command in commands})
-        sales = [command for command in commands if isinstance(command, Sale | Upload)]
+        sales = [command for command in commands if isinstance(command, Sale | Upload | OfflineSale)]
         account_ids: set[int] = set()
         if sales:
             batch.terminals = self.store.load_terminals({sale.identity.terminal_id for sale in sales})
@@ -131,15 +133,17 @@ class Ledger:
                 account_ids.update(self._reversed_accounts(batch, command))
             elif isinstance(command, Adjustment):
                 account_ids.update((command.account_id, FUNDING_ACCOUNT))
-            elif isinstance(command, Upload):
+            elif isinstance(command, Upload | OfflineSale):
                 account_ids.add(OFFLINE_DEBT_ACCOUNT)
+        if offline := {token_hash(command.token) for command in commands if isinstance(command, OfflineSale)}:
+            batch.stopped = stop_list.stopped_among(self.store, offline)
         batch.accounts = self.store.load_accounts(account_ids)
 
     def _reversed_accounts(self, batch: Batch, reversal: Reversal) -> Collection[int]:
         original = batch.transfers.get((reversal.identity, Side.ORIGINAL))
         if original is None:
             return ()
-        if original.kind != Kind.UPLOAD:
+        if original.kind not in (Kind.UPLOAD, Kind.OFFLINE_SALE):
             return original.account_id, original.merchant_account_id
         # A sale that terminals keep as approved is hardly ever reversed, so one by one is cheap enough.
         batch.debts[original.seq] = self._debt_of(original)

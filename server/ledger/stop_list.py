@@ -7,6 +7,7 @@ not be a list of card numbers.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Final
 
@@ -50,6 +51,16 @@ def note(store: Store, token: bytes, status: int) -> None:
         " ON CONFLICT (token_hash) DO UPDATE SET version = ?1, stopped = ?3",
         (version, hashed, stopped),
     )
+
+
+def stopped_among(store: Store, hashes: Collection[bytes]) -> dict[bytes, int]:
+    """Those of these cards that are stopped, and since which version."""
+    places = ", ".join("?" * len(hashes))
+    rows = store.execute(
+        f"SELECT token_hash, version FROM stop_list WHERE stopped = 1 AND token_hash IN ({places})",  # noqa: S608
+        sorted(hashes),
+    )
+    return {bytes(hashed): int(version) for hashed, version in rows}
 
 
 def complete(store: Store) -> int:

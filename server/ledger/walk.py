@@ -85,10 +85,13 @@ MOVEMENTS: Final = {
     int(Kind.REVERSAL): _reversal,
     int(Kind.ADJUSTMENT): _adjustment,
     int(Kind.UPLOAD): _sale,
+    int(Kind.OFFLINE_SALE): _sale,
 }
 """What an approved transfer of each kind moves, given what of it OFFLINE_DEBT bears: account -> fen, 0 = no entry."""
 
-SALES: Final = (Kind.SALE, Kind.UPLOAD)
+SALES: Final = (Kind.SALE, Kind.UPLOAD, Kind.OFFLINE_SALE)
+EATEN: Final = (Kind.UPLOAD, Kind.OFFLINE_SALE)
+"""Sales that no balance was asked for: what the payer does not have, OFFLINE_DEBT bears."""
 NAMED: Final = {
     FUNDING_ACCOUNT: AccountKind.FUNDING,
     OFFLINE_DEBT_ACCOUNT: AccountKind.OFFLINE_DEBT,
@@ -209,10 +212,10 @@ class Walk:
             )
 
     def _debt_of(self, transfer: Transfer) -> int:
-        """What of it OFFLINE_DEBT has to bear: of an upload what its payer does not have, of its reversal the same."""
+        """What of it OFFLINE_DEBT bears: of a meal eaten what its payer does not have, of its reversal the same."""
         if transfer.kind == Kind.REVERSAL:
             return self._debts.get(transfer.original_seq, 0) if transfer.amount_fen else 0
-        if transfer.kind != Kind.UPLOAD:
+        if transfer.kind not in EATEN:
             return 0
         payer = self._accounts.get(transfer.account_id)
         debt_fen = max(0, transfer.amount_fen - (payer.balance_fen if payer is not None else 0))

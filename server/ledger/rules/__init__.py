@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from server.ledger.batch import Batch
-from server.ledger.model import Adjustment, Outcome, Query, Reversal, Sale, Upload
-from server.ledger.rules import adjustment, query, reversal, sale, upload
+from server.ledger.model import Adjustment, OfflineSale, Outcome, Query, Reversal, Sale, Upload
+from server.ledger.rules import adjustment, offline, query, reversal, sale, upload
 
 RULES: Final[dict[type, Callable[[Batch, Any], Outcome]]] = {
     Sale: sale.apply,
@@ -16,4 +16,5 @@ RULES: Final[dict[type, Callable[[Batch, Any], Outcome]]] = {
     Query: query.apply,
     Adjustment: adjustment.apply,
     Upload: upload.apply,
+    OfflineSale: offline.apply,
 }

@@ -84,7 +84,7 @@ def _check_spending(transfers: list[Transfer], accounts: dict[int, tuple]) -> No
         sales = [
             transfer.amount_fen
             for transfer in transfers
-            if transfer.kind in (Kind.SALE, Kind.UPLOAD)
+            if transfer.kind in (Kind.SALE, Kind.UPLOAD, Kind.OFFLINE_SALE)
             and (transfer.decision, transfer.account_id) == (Decision.APPROVED, account_id)
             and transfer.business_day == spent_day
             and transfer.seq not in reversed_

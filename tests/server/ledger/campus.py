@@ -190,6 +190,7 @@ TABLES = (
     "histories",
     "card_classes",
     "meal_periods",
+    "quarantine",
     "class_meals",
     "bonus_tiers",
     "points_rates",

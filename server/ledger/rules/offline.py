@@ -1,0 +1,125 @@
+"""Offline sale: a terminal that had no host has sold within its limits, and now the ledger judges, in its order.
+
+The records of a terminal come in the order they were made: one that does not follow the newest is a gap, and nothing
+is decided about it. One that does follow moves the chain on, whatever becomes of it, so that nothing is skipped and
+nothing holds up what comes after it. The meal is eaten, so no balance is asked for: what the payer's account does not
+cover, OFFLINE_DEBT bears. What the terminal could have known when it sold, the merchant bears: a card on the stop list
+it had, or unknown here, or an amount above the limit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from server.ledger.batch import Batch, Movement, outcome_of, token_hash
+from server.ledger.model import (
+    OFFLINE_DEBT_ACCOUNT,
+    Account,
+    AccountKind,
+    Decision,
+    Kind,
+    OfflineSale,
+    Outcome,
+    Side,
+    Status,
+    Terminal,
+)
+from server.ledger.quarantine import Reason, quarantined
+from server.ledger.rules.sale import spent_on
+
+NO_TAG: Final = bytes(16)
+"""What stands before a terminal's first record."""
+
+
+def apply(batch: Batch, sale: OfflineSale) -> Outcome:
+    """Decide and record one record of a terminal's chain. Every outcome says where the chain stands then.
+
+    `Outcome.replayed`: it came before, and this is what was decided then. OFFLINE_GAP: nothing is decided.
+    """
+    assert sale.amount_fen > 0, f"expected an amount above 0 fen, got {sale.amount_fen}: the merchant would pay"
+    terminal = batch.terminals.get(sale.identity.terminal_id)
+    if terminal is None:
+        return Outcome(Decision.TERMINAL_UNKNOWN)
+    position = (terminal.saf_sequence, terminal.saf_tag or NO_TAG)
+    follows = (sale.saf_sequence - 1, sale.previous_tag) == position
+    known = batch.replay(sale.identity, Side.ORIGINAL, Kind.OFFLINE_SALE, sale.request_hash)
+    is_new = known is None or known.decision == Decision.ID_CONFLICT
+    if not follows and is_new and (known is None or sale.saf_sequence > terminal.saf_sequence):
+        return _at(terminal, Outcome(Decision.OFFLINE_GAP))
+    if follows:
+        terminal = msgspec.structs.replace(terminal, saf_sequence=sale.saf_sequence, saf_tag=sale.tag)
+        batch.set_terminal(terminal)
+    if known is not None:
+        if follows and is_new:
+            batch.quarantined.append(quarantined(sale, Reason.CONFLICT, batch.now_ms))
+        return _at(terminal, known)
+    if terminal.status != Status.ACTIVE:
+        batch.quarantined.append(quarantined(sale, Reason.REVOKED, batch.now_ms))
+        return _at(terminal, Outcome(Decision.TERMINAL_REVOKED))
+    return _at(terminal, _judge(batch, sale, terminal))
+
+
+def _at(terminal: Terminal, outcome: Outcome) -> Outcome:
+    return msgspec.structs.replace(outcome, saf_sequence=terminal.saf_sequence, saf_tag=terminal.saf_tag or NO_TAG)
+
+
+def _payer(batch: Batch, sale: OfflineSale) -> Account | None:
+    """Whose card it is, whatever has become of the card since."""
+    card = batch.cards.get(sale.token)
+    account = batch.accounts.get(card.account_id) if card is not None else None
+    return account if account is not None and account.kind == AccountKind.CUSTOMER else None
+
+
+def _decide(batch: Batch, sale: OfflineSale, payer: Account | None) -> Decision:
+    """The first reason not to book it, or APPROVED."""
+    if (sale.identity, Side.REVERSAL) in batch.transfers:
+        return Decision.REVERSED_BEFORE
+    if not sale.is_authentic:
+        return Decision.OFFLINE_TAMPERED
+    if payer is None or sale.code_step:
+        return Decision.CARD_UNKNOWN  # nobody can check a payment code offline, so no terminal may take one
+    stopped_in = batch.stopped.get(token_hash(sale.token))
+    if stopped_in is not None and stopped_in <= sale.stop_list_version:
+        return Decision.STOPPED
+    limit_fen = batch.tariff.offline.sale_fen
+    if limit_fen and sale.amount_fen > limit_fen:
+        return Decision.OVER_OFFLINE_LIMIT
+    return Decision.APPROVED
+
+
+def _judge(batch: Batch, sale: OfflineSale, terminal: Terminal) -> Outcome:
+    payer = _payer(batch, sale)
+    decision = _decide(batch, sale, payer)
+    if decision == Decision.OFFLINE_TAMPERED:
+        batch.quarantined.append(quarantined(sale, Reason.TAMPERED, batch.now_ms))
+    movement: Movement = ()
+    debt_fen = 0
+    if decision == Decision.APPROVED:
+        assert payer is not None  # `_decide` has refused everything else
+        own_fen = min(payer.balance_fen, sale.amount_fen)
+        debt_fen = sale.amount_fen - own_fen
+        payer.spent_fen = spent_on(payer, batch.today) + sale.amount_fen
+        payer.spent_day = batch.today
+        batch.dirty[payer.account_id] = payer
+        legs = [(batch.accounts[terminal.merchant_account_id], sale.amount_fen)]
+        legs += [(payer, -own_fen)] if own_fen else []
+        legs += [(batch.accounts[OFFLINE_DEBT_ACCOUNT], -debt_fen)] if debt_fen else []
+        movement = legs
+    transfer = batch.record(
+        sale.identity,
+        Side.ORIGINAL,
+        Kind.OFFLINE_SALE,
+        sale.request_hash,
+        decision,
+        amount_fen=sale.amount_fen,
+        token_hash=token_hash(sale.token),
+        payer=payer,
+        merchant_account_id=terminal.merchant_account_id,
+        operator=sale.operator,
+        claimed_at_s=sale.claimed_at_s,
+        movement=movement,
+    )
+    batch.debts[transfer.seq] = debt_fen
+    return outcome_of(transfer)

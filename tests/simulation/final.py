@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import trio
 
-from protocol.messages import EntryMode, Message, QueryRequest, ReversalRequest, SaleRequest
+from protocol.messages import EntryMode, Message, MoneyRequest, QueryRequest, ReversalRequest
 from tests.simulation.campus import Device
 from tests.simulation.network import Line
-from tests.simulation.oracle import Case, Content, Identity
+from tests.simulation.oracle import REQUESTS, Case, Content, Identity
 from tests.simulation.probe import NoAnswer, Probe
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class FinalReads:
             await self._ask(probe, device, reversal_of(identity, content))
         if case.said is not None or case.reversed:
             for content in [*case.asked]:
-                await self._ask(probe, device, sale_of(identity, content))
+                await self._ask(probe, device, request_of(identity, content))
         if case.said is not None and case.said.code not in ("00", "68") and self._rng.random() < REVERSED_SHARE:
             # No honest terminal does this: there is nothing to give back.
             await self._ask(probe, device, reversal_of(identity, case.content or next(iter(case.asked))))
@@ -106,7 +106,7 @@ class FinalReads:
         identity = (device.terminal_id, 999_999, 1)
         content = Content(100, self._rng.choice([*self._simulation.office.owner]), 1, 0, EntryMode.CARD.value)
         self._oracle.case(identity).asked[content] = None
-        for request in (reversal_of, sale_of, query_of, reversal_of):
+        for request in (reversal_of, request_of, query_of, reversal_of):
             await self._ask(probe, device, request(identity, content))
 
     async def _say_otherwise(self, probe: Probe, device: Device, cases: list[tuple[Identity, Case]]) -> None:
@@ -117,7 +117,7 @@ class FinalReads:
         identity, case = self._rng.choice(decided)
         assert case.content is not None
         other = case.content._replace(amount_fen=case.content.amount_fen + 1)
-        await self._ask(probe, device, sale_of(identity, other))
+        await self._ask(probe, device, request_of(identity, other))
         await self._ask(probe, device, query_of(identity, other))
 
 
@@ -127,22 +127,33 @@ def query_of(identity: Identity, content: Content) -> QueryRequest:
         batch=identity[1],
         stan=identity[2],
         amount_fen=content.amount_fen,
-        payer=content.payer,
-        claimed_at_s=content.claimed_at_s,
-    )
-
-
-def sale_of(identity: Identity, content: Content) -> SaleRequest:
-    """The same again."""
-    return SaleRequest(
-        batch=identity[1],
-        stan=identity[2],
-        amount_fen=content.amount_fen,
-        payer=content.payer,
-        claimed_at_s=content.claimed_at_s,
-        operator=content.operator,
         entry_mode=EntryMode(content.entry_mode),
+        payer=content.payer,
+        claimed_at_s=content.claimed_at_s,
     )
+
+
+def request_of(identity: Identity, content: Content) -> MoneyRequest:
+    """The same again."""
+    said = {
+        "batch": identity[1],
+        "stan": identity[2],
+        "amount_fen": content.amount_fen,
+        "payer": content.payer,
+        "claimed_at_s": content.claimed_at_s,
+        "operator": content.operator,
+        "entry_mode": EntryMode(content.entry_mode),
+    }
+    if content.original is not None:
+        terminal_id, batch, stan = content.original
+        said |= {
+            "original_terminal": 0 if terminal_id == identity[0] else terminal_id,
+            "original_batch": batch,
+            "original_stan": stan,
+        }
+    kind = REQUESTS[content.kind]
+    assert issubclass(kind, MoneyRequest)
+    return kind(**said)
 
 
 def reversal_of(identity: Identity, content: Content) -> ReversalRequest:

@@ -10,21 +10,33 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from protocol.messages import (
+    CompletionRequest,
+    CompletionVoidRequest,
     EchoAnswer,
     Message,
+    MoneyAnswer,
+    MoneyRequest,
+    PointsSaleRequest,
+    PointsVoidRequest,
+    PreAuthRequest,
+    PreAuthVoidRequest,
     QueryAnswer,
     QueryRequest,
     Ready,
+    RefundRequest,
     Reject,
     ReversalAnswer,
     ReversalRequest,
-    SaleAnswer,
     SaleRequest,
+    TopUpRequest,
+    TopUpVoidRequest,
     TransactionState,
     UploadAnswer,
     UploadRequest,
     UploadVerdict,
+    VoidRequest,
 )
+from protocol.messages.money import TransactionKind
 from terminal_emulator.record import Record, RecordState
 from tests.simulation.world import World
 
@@ -34,6 +46,22 @@ MISMATCH: Final = "64"
 
 Identity = tuple[int, int, int]
 """Terminal, batch, STAN."""
+
+KINDS: Final[dict[type[Message], str]] = {
+    SaleRequest: "sale",
+    VoidRequest: "void",
+    RefundRequest: "refund",
+    PreAuthRequest: "preauth",
+    PreAuthVoidRequest: "preauth_void",
+    CompletionRequest: "completion",
+    CompletionVoidRequest: "completion_void",
+    TopUpRequest: "topup",
+    TopUpVoidRequest: "topup_void",
+    PointsSaleRequest: "points_sale",
+    PointsVoidRequest: "points_void",
+}
+"""What people ask for, by request; the words are those of the record in a terminal's memory."""
+REQUESTS: Final = {kind: request for request, kind in KINDS.items()}
 
 STEPS: Final = {
     RecordState.PENDING: (
@@ -47,18 +75,20 @@ STEPS: Final = {
 }
 """What may become of a sale in a terminal's memory; every other state is final."""
 
-PENDING_ONLY: Final = (RecordState.PENDING,)
+SENDABLE: Final = (RecordState.PENDING, RecordState.REPEATING)
 UNDONE: Final = (RecordState.REVERSING, RecordState.REVERSED)
 
 
 class Content(NamedTuple):
-    """What a sale says beside its identity."""
+    """What a request for money says beside its identity."""
 
     amount_fen: int
     payer: bytes
     claimed_at_s: int
     operator: int
     entry_mode: int
+    kind: str = "sale"
+    original: Identity | None = None
 
 
 class Said(NamedTuple):
@@ -70,6 +100,8 @@ class Said(NamedTuple):
     balance_fen: int | None
     """None: not said yet."""
     posted_at_ms: int | None
+    charged_fen: int | None = None
+    points: int | None = None
 
     def agrees(self, other: Said) -> bool:
         """Whether both can be true."""
@@ -99,14 +131,33 @@ class Case:
         """The final words customers saw."""
 
 
-def content_of(what: Any) -> Content:
-    """Of a sale request, a query or a record."""
+def content_of(what: Any, terminal_id: int) -> Content:
+    """Of a request for money, a query, an upload or a record of this terminal."""
+    original = None
+    if getattr(what, "original_batch", 0):
+        original = (what.original_terminal or terminal_id, what.original_batch, what.original_stan)
+    kind = getattr(what, "kind", None)
     return Content(
         what.amount_fen,
         what.payer,
         what.claimed_at_s,
         getattr(what, "operator", 0),
         int(getattr(what, "entry_mode", 1)),
+        KINDS.get(type(what), "sale") if kind is None else kind.name.lower(),
+        original,
+    )
+
+
+def said_in(answer: MoneyAnswer | QueryAnswer) -> Said:
+    """What the host has said, for ever."""
+    return Said(
+        answer.response_code,
+        answer.amount_fen,
+        answer.rrn,
+        answer.balance_fen,
+        answer.posted_at_ms,
+        answer.charged_fen,
+        answer.points,
     )
 
 
@@ -158,20 +209,22 @@ class Oracle:
                 self._wrong("I4", who, identity, "a number is used a second time")
             if identity[1:] <= self._named.get(who, (0, 0)):
                 self._wrong("I4", who, identity, f"READY had named {self._named[who]} as the newest number in use")
-            case.asked[content_of(record)] = None
-            self.world.counts["sales begun"] += 1
+            case.asked[content_of(record, terminal_id)] = None
+            self.world.counts[f"{record.kind.name.lower()}s begun"] += 1
         elif terminal_id not in self.tainted and (before is None or state not in STEPS.get(before, ())):
             self._wrong("I5", who, identity, f"from {before} to {state}")
         if state is RecordState.REVERSING:
             self.world.counts["sales reversing"] += 1
+            if record.kind is TransactionKind.REFUND:
+                self._wrong("I5", who, identity, "a refund is reversed")
 
     def sent(self, who: str, terminal_id: int, image: Any, request: Message) -> None:
         """A terminal is about to send a request: what it asks for must stand in its memory already (T1)."""
-        if not isinstance(request, SaleRequest | ReversalRequest):
+        if not isinstance(request, MoneyRequest | ReversalRequest):
             return
         kept = image.records.get((request.batch, request.stan))
-        # A restored host is told of what was reversed before, too.
-        wanted = PENDING_ONLY if isinstance(request, SaleRequest) else UNDONE
+        # A restored host is told of what was reversed before, too; a refund is repeated.
+        wanted = SENDABLE if isinstance(request, MoneyRequest) else UNDONE
         if kept is None or kept.amount_fen != request.amount_fen or kept.state not in wanted:
             identity = (terminal_id, request.batch, request.stan)
             self._wrong("T1", who, identity, f"sends what its memory does not hold as {[*wanted]}: {kept}")
@@ -218,8 +271,8 @@ class Oracle:
         self.answers += 1
         if isinstance(message, EchoAnswer):
             self._day(who, message.business_day)
-        elif isinstance(message, SaleAnswer) and isinstance(asked, SaleRequest):
-            self._sale(who, (terminal_id, asked.batch, asked.stan), asked, message)
+        elif isinstance(message, MoneyAnswer) and isinstance(asked, MoneyRequest):
+            self._money(who, (terminal_id, asked.batch, asked.stan), asked, message)
         elif isinstance(message, QueryAnswer) and isinstance(asked, QueryRequest):
             self._query(who, (terminal_id, asked.batch, asked.stan), asked, message)
         elif isinstance(message, ReversalAnswer) and isinstance(asked, ReversalRequest):
@@ -229,11 +282,11 @@ class Oracle:
         elif isinstance(message, Reject):
             self._wrong("I17", who, None, f"an honest request was refused: {message}")
 
-    def _sale(self, who: str, identity: Identity, asked: SaleRequest, answer: SaleAnswer) -> None:
+    def _money(self, who: str, identity: Identity, asked: MoneyRequest, answer: MoneyAnswer) -> None:
         if (answer.batch, answer.stan, answer.amount_fen) != (asked.batch, asked.stan, asked.amount_fen):
-            self._wrong("I5", who, identity, f"the answer to another sale: {answer}")
+            self._wrong("I5", who, identity, f"the answer to another request: {answer}")
             return
-        code, content = answer.response_code, content_of(asked)
+        code, content = answer.response_code, content_of(asked, identity[0])
         case = self.case(identity)
         case.asked[content] = None
         self.world.note(f"{who} hears {code} {answer.rrn} for {asked.stan}")
@@ -242,8 +295,7 @@ class Oracle:
         elif code == CONFLICT:
             self._conflict(who, identity, case, content)
         else:
-            said = Said(code, answer.amount_fen, answer.rrn, answer.balance_fen, answer.posted_at_ms)
-            self._decided(who, identity, case, content, said)
+            self._decided(who, identity, case, content, said_in(answer))
 
     def _conflict(self, who: str, identity: Identity, case: Case, content: Content) -> None:
         self.world.counts["conflicts"] += 1
@@ -280,8 +332,7 @@ class Oracle:
             self._conflict(who, identity, case, content)
             return
         if answer.rrn:
-            said = Said(code, answer.amount_fen, answer.rrn, answer.balance_fen, answer.posted_at_ms)
-            self._decided(who, identity, case, content, said)
+            self._decided(who, identity, case, content, said_in(answer))
         elif state is not TransactionState.REVERSED:
             self._wrong("I5", who, identity, f"{state.name} without a number")
         if state is TransactionState.REVERSED:
@@ -294,10 +345,10 @@ class Oracle:
         for content in case.asked:
             if content[:3] == (asked.amount_fen, asked.payer, asked.claimed_at_s):
                 return content
-        return content_of(asked)
+        return content_of(asked, 0)
 
     def _upload(self, who: str, identity: Identity, asked: UploadRequest, answer: UploadAnswer) -> None:
-        verdict, case, content = answer.verdict, self.case(identity), content_of(asked)
+        verdict, case, content = answer.verdict, self.case(identity), content_of(asked, identity[0])
         self.world.note(f"{who} hears {verdict.name} {answer.rrn} for {asked.stan}")
         self.world.counts[f"uploads {verdict.name.lower()}"] += 1
         if verdict in (UploadVerdict.RESTORED, UploadVerdict.KNOWN):
@@ -336,8 +387,9 @@ class Oracle:
                 self._wrong("I8", who, identity, f"an honest reversal was refused with {code}")
             return
         said = Said(code, answer.reversed_fen, answer.rrn, answer.balance_fen, answer.posted_at_ms)
-        if answer.reversed_fen not in (0, asked.amount_fen):
-            self._wrong("I8", who, identity, f"gave back {answer.reversed_fen} fen of {asked.amount_fen}")
+        charged_fen = asked.amount_fen if case.said is None else case.said.charged_fen
+        if answer.reversed_fen and charged_fen is not None and answer.reversed_fen != charged_fen:
+            self._wrong("I8", who, identity, f"gave back {answer.reversed_fen} fen of {charged_fen}")
         if case.reversal is not None and case.reversal != said:
             self._wrong("I5", who, identity, f"reversal answered {case.reversal} and then {said}")
         case.reversal, case.reversed = said, True

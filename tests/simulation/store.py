@@ -19,7 +19,18 @@ import apsw
 
 from server.ledger.copy import copy_ledger
 from server.ledger.ledger import Ledger
-from server.ledger.model import Account, Card, Entry, Identity, SaleLimits, Side, Terminal, Transfer
+from server.ledger.model import (
+    NO_CHANGES,
+    Account,
+    Card,
+    Changes,
+    Entry,
+    Identity,
+    SaleLimits,
+    Side,
+    Terminal,
+    Transfer,
+)
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Row, StoreBroken, StoreFull
 from tests.torture.disk import Disk
@@ -113,11 +124,17 @@ class SimStore:
         """See `Store`."""
         return self.inner.load_accounts(account_ids)
 
-    def save(self, transfers: Sequence[Transfer], entries: Sequence[Entry], accounts: Iterable[Account]) -> None:
+    def save(
+        self,
+        transfers: Sequence[Transfer],
+        entries: Sequence[Entry],
+        accounts: Iterable[Account],
+        changes: Changes = NO_CHANGES,
+    ) -> None:
         """See `Store`."""
         self._pass("save")
         self._dirty = True
-        self.inner.save(transfers, entries, accounts)
+        self.inner.save(transfers, entries, accounts, changes)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """See `Store`."""

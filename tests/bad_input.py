@@ -284,8 +284,8 @@ REJECTED = [
         Reason.FIELD,
         "30",
         "body",
-        "43 bytes for sale",
-        "42 bytes",
+        "59 bytes for sale",
+        "58 bytes",
     ),
     Rejected(
         "trailing byte",
@@ -293,8 +293,8 @@ REJECTED = [
         Reason.FIELD,
         "30",
         "body",
-        "43 bytes for sale",
-        "44 bytes",
+        "59 bytes for sale",
+        "60 bytes",
     ),
     Rejected(
         "unknown type",

@@ -155,8 +155,8 @@ class HostProcess:
     def _count_answers(self, host: Host) -> None:
         handle = host.service.handle
 
-        async def counted(terminal: Any, message: Message) -> Message:
-            answer = await handle(terminal, message)
+        async def counted(terminal: Any, message: Message, *keys: Any) -> Message:
+            answer = await handle(terminal, message, *keys)
             name = NAMES.get(type(message))
             if name is not None:
                 self.answers[name, getattr(answer, "response_code", "")] += 1

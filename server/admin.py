@@ -26,6 +26,7 @@ from server.operations.keys import Keys
 from server.operations.ledger import LedgerDesk
 from server.operations.merchants import Merchants
 from server.operations.terminals import Terminals
+from server.operations.virtual_cards import VirtualCards
 
 __all__ = ["OPERATIONS", "Admin", "AdminError"]
 
@@ -43,6 +44,7 @@ GROUPS: Final[dict[str, type[Group]]] = {
     "terminal": Terminals,
     "account": Accounts,
     "card": Cards,
+    "virtual_card": VirtualCards,
     "import": Imports,
     "day": Days,
     "keys": Keys,
@@ -104,6 +106,7 @@ class Admin:
             "terminal": self.terminals,
             "account": self.accounts,
             "card": self.cards,
+            "virtual_card": VirtualCards(desk),
             "import": self.imports,
             "day": self.days,
             "keys": self.keys,

@@ -93,6 +93,23 @@ def issue_card(
     _show_card(issued, json)
 
 
+@card_app.command(name="issue-virtual")
+def issue_virtual(student_number: str, name: str = "", /, *, data: Data = None, json: AsJson = False) -> None:
+    """Give a customer a virtual card, whose codes change: `fanka card show` shows them. One that has one keeps it.
+
+    Parameters
+    ----------
+    student_number
+        学工号.
+    name
+        Needed for a new customer.
+    """
+    with admin_channel(data) as admin:
+        issued = admin.call("virtual_card.issue", student_number=student_number, name=name)
+    holder = f"{issued['student_number']} {issued['name']}"
+    print_done(issued, f"virtual card {issued['number']}: {issued['status']}, {holder}", as_json=json)
+
+
 @card_app.command(name="list")
 def list_cards(*, student_number: str = "", limit: int = 0, data: Data = None, json: AsJson = False) -> None:
     """Cards by number.

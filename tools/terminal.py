@@ -29,12 +29,14 @@ from terminal_emulator.outlet import Outlet
 from terminal_emulator.player import ScriptFailure, run_script
 from terminal_emulator.printer import Paper
 from terminal_emulator.rotation import Keep
-from terminal_emulator.script import Names, ScriptSyntaxError, Step, parse_script, parse_uid
+from terminal_emulator.script import Code, Names, ScriptSyntaxError, Step, parse_script, parse_uid
 from terminal_emulator.settings import DEFAULT_PORT, Settings, SettingsError, read_settings, write_settings
 from terminal_emulator.slip import Slip
 from terminal_emulator.storage import FileStorage, StorageError
 from terminal_emulator.terminal import EnrolError, enrol
+from tools.options import Data, admin_channel
 from tools.os_errors import leave
+from tools.pictures import read_picture
 from tools.words import counted
 
 KEY_FILE_NAME: Final = "key.json"
@@ -58,6 +60,8 @@ def terminal(
     port: int | None = None,
     language: Literal["zh", "en"] | None = None,
     card: Annotated[list[str] | None, Parameter(negative="")] = None,
+    virtual: Annotated[list[str] | None, Parameter(negative="")] = None,
+    data: Data = None,
     script: Path | None = None,
     show: Annotated[bool, Parameter(negative="")] = False,
     printer: Path | None = None,
@@ -81,6 +85,11 @@ def terminal(
         What LCD and slips speak, zh or en; default: what the key file says.
     card
         A card to tap, as NAME=UID (hex digits); several may be given. Scripts may tap it by name.
+    virtual
+        A virtual card to scan by name, as NAME=CARD (its number or its holder's student number); wants --data. Several
+        may be given; only with --script.
+    data
+        The data folder of the host on this machine that knows the virtual cards.
     script
         Run this file of keys, taps and expectations, then end: 0 all fulfilled, 1 not, 2 the script cannot be read.
     show
@@ -100,7 +109,9 @@ def terminal(
     """
     with explained():
         cards = [read_card(text) for text in card or []]
-        steps = None if script is None else parse_script(read_script(script), str(script), Names(dict(cards)))
+        codes = dict(read_virtual(text, data) for text in virtual or [])
+        known = Names(dict(cards), codes, read_picture)
+        steps = None if script is None else parse_script(read_script(script), str(script), known)
         paper = paper_of(printer, escpos)
         key_file, memory = find_place(place)
         if enrol_code is not None:
@@ -179,7 +190,7 @@ async def run_screen_on(machine: Machine, cards: Sequence[tuple[str, bytes]], *,
     """Run a terminal on this screen until somebody quits."""
     from terminal_emulator.screen import run_screen  # urwid is for screens only
 
-    await run_screen(machine, cards, bell=bell)
+    await run_screen(machine, cards, bell=bell, read_picture=read_picture)
 
 
 async def enrol_into(
@@ -271,6 +282,19 @@ def read_card(text: str) -> tuple[str, bytes]:
         return name, parse_uid(uid)
     except ValueError as error:
         raise UsageError(f"--card {name}: {error}") from None
+
+
+def read_virtual(text: str, data: Path | None) -> tuple[str, Code]:
+    """Name, and what gives the card's payment code of the moment, from NAME=CARD."""
+    name, _, card = text.rpartition("=")
+    if not name:
+        raise UsageError(f"--virtual: expected NAME=CARD such as 张三=2013010652, got {text!r}")
+
+    def code() -> str:
+        with admin_channel(data) as admin:
+            return str(admin.call("virtual_card.code", card=card)["code"])
+
+    return name, code
 
 
 def paper_of(text: Path | None, escpos: Path | None) -> Paper | None:

@@ -23,6 +23,7 @@ import msgspec
 from protocol.messages.offline import NO_TAG
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
+from terminal_emulator.settled import Settlement
 
 JOURNAL_NAME: Final = "journal"
 LOCK_NAME: Final = "lock"
@@ -86,7 +87,7 @@ class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
     is_on: bool
 
 
-Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | OfflineMode
+Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | OfflineMode | Settlement
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 
@@ -112,6 +113,11 @@ class Storage(Protocol):
     def history(self) -> tuple[int, int]:
         """The host's (history, restored_at_s) for which every record has been uploaded; (1, 0) in a new terminal."""
         ...
+
+    settlement: Settlement | None
+    """The settlement under way; None if there is none."""
+    last_settlement: Settlement | None
+    """The newest settlement that is done; None in a new terminal."""
 
     @property
     def is_full(self) -> bool:
@@ -174,6 +180,10 @@ class Storage(Protocol):
         """Keep what the cashier has switched to."""
         ...
 
+    def save_settlement(self, settlement: Settlement) -> None:
+        """Keep how far a settlement has come; what is sold from now on belongs to a batch after it. With DONE, in the
+        same stroke, the batch's records go: the host has settled them (清机)."""
+
 
 class MemoryStorage:
     """A memory that lasts as long as the program. `records` is everything saved, by identity."""
@@ -184,8 +194,10 @@ class MemoryStorage:
         "epoch",
         "history",
         "is_offline_mode",
+        "last_settlement",
         "newest_approved",
         "records",
+        "settlement",
         "stop_version",
         "stopped",
         "used",
@@ -202,6 +214,8 @@ class MemoryStorage:
         self.stop_version = 0
         self.stopped: set[bytes] = set()
         self.is_offline_mode = False
+        self.settlement: Settlement | None = None
+        self.last_settlement: Settlement | None = None
 
     @property
     def is_full(self) -> bool:
@@ -259,6 +273,18 @@ class MemoryStorage:
     def save_offline_mode(self, is_on: bool) -> None:
         """See Storage."""
         self.is_offline_mode = is_on
+
+    def save_settlement(self, settlement: Settlement) -> None:
+        """See Storage."""
+        batch = settlement.batch
+        self.settlement = settlement if settlement.is_open else None
+        self.used = max(self.used, (batch + 1, 0))
+        if not settlement.is_open:
+            self.last_settlement = settlement
+            is_gone = {one for one, record in self.records.items() if one[0] == batch and not record.state.is_open}
+            self.records = {one: record for one, record in self.records.items() if one not in is_gone}
+            # The host has closed the batch: one that knows nothing newer has lost that.
+            self.newest_approved = max(self.newest_approved, (batch + 1, 0))
 
 
 _decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
@@ -352,6 +378,12 @@ class FileStorage(MemoryStorage):
             self._append(OfflineMode(is_on))
             super().save_offline_mode(is_on)
 
+    def save_settlement(self, settlement: Settlement) -> None:
+        """See Storage."""
+        self._append(settlement)
+        self._take(settlement)
+        self._compact_if_due()
+
     def close(self) -> None:
         """Let the folder go. Everything is on the disk already."""
         for descriptor in (self._out, self._lock):
@@ -416,6 +448,9 @@ class FileStorage(MemoryStorage):
             MemoryStorage.skip_to(self, entry.batch, entry.stan)
         elif isinstance(entry, Epoch):
             MemoryStorage.save_epoch(self, entry.epoch)
+        elif isinstance(entry, Settlement):
+            MemoryStorage.save_settlement(self, entry)
+            self._without_money = {one: None for one in self._without_money if one in self.records}
         elif isinstance(entry, History):
             MemoryStorage.save_history(self, entry.history, entry.restored_at_s)
         elif isinstance(entry, ChainEnd):
@@ -450,6 +485,8 @@ class FileStorage(MemoryStorage):
             del self.records[identity], self._without_money[identity]
         entries: list[Entry] = [Used(*self.used), Epoch(self.epoch), History(*self.history), ChainEnd(*self.chain)]
         entries += (StopChanges(self.stop_version, tuple(sorted(self.stopped))), OfflineMode(self.is_offline_mode))
+        # Before the records: what of a batch that is settled is still here is to stay.
+        entries += [kept for kept in (self.last_settlement, self.settlement) if kept is not None]
         entries += [record for _, record in sorted(self.records.items())]
         try:
             write_atomically(self._path, b"".join(map(_to_line, entries)))

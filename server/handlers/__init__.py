@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from protocol.messages import Message, QueryRequest, ReversalRequest, SaleRequest, StopListRequest, UploadRequest
-from server.handlers import query, reversal, sale, stop_list, upload
+from protocol.messages import (
+    BatchEndRequest,
+    BatchUploadRequest,
+    DifferencesRequest,
+    Message,
+    QueryRequest,
+    ReversalRequest,
+    SaleRequest,
+    SettlementCloseRequest,
+    SettlementRequest,
+    StopListRequest,
+    UploadRequest,
+)
+from server.handlers import query, reversal, sale, settlement, stop_list, upload
 from server.ledger.model import Command, Outcome
 from server.operations.desk import Desk
 from server.payers import Caller
@@ -47,4 +59,9 @@ HANDLERS: Final[dict[type[Message], Handler]] = {
 
 CALLS: Final[dict[type[Message], Call]] = {
     StopListRequest: Call("stop_list", stop_list.run, stop_list.undecided),
+    SettlementRequest: Call("settlement", settlement.settle, settlement.settle_undecided),
+    SettlementCloseRequest: Call("settlement_close", settlement.close, settlement.close_undecided),
+    BatchUploadRequest: Call("batch_upload", settlement.take_part, settlement.take_part_undecided),
+    BatchEndRequest: Call("batch_end", settlement.end_parts, settlement.end_parts_undecided),
+    DifferencesRequest: Call("differences", settlement.differences, settlement.differences_undecided),
 }

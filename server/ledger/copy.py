@@ -86,6 +86,23 @@ TABLES: Final = (
         " previous_tag tag at_ms",
     ),
     _table("changes", "number", "number at_ms who operation what old new"),
+    _table(
+        "settlements",
+        "settlement",
+        "settlement terminal_id batch state merchant_id operator request_hash opened_at_ms records closed_at_ms"
+        " business_day through_seq digest",
+    ),
+    _table("settlement_totals", "settlement, side, kind", "settlement side kind count amount_fen charged_fen"),
+    _table(
+        "settlement_records",
+        "settlement, part, place",
+        "settlement part place stan kind standing amount_fen charged_fen rrn",
+    ),
+    _table(
+        "settlement_differences",
+        "settlement, place",
+        "settlement place stan difference kind terminal_standing terminal_fen host_standing host_fen rrn",
+    ),
     _table("resolutions", "kind, number", "kind number at_ms who note"),
 )
 """All a ledger consists of. `migrations` is missing on purpose: a store writes its own when it is made."""

@@ -158,13 +158,16 @@ class Ledger:
     def newest_identity(self, terminal_id: int) -> Identity:
         """Batch and STAN of the newest request the ledger has of a terminal, zeros if none.
 
-        A reversal of something unseen counts: its identity is taken for ever as well.
+        A reversal of something unseen counts: its identity is taken for ever as well. So does a batch that is closed:
+        nothing new is taken under its number, so the terminal has to go on with the one after it.
         """
         rows = self.store.execute(
             "SELECT batch, stan FROM transfers WHERE terminal_id = ? ORDER BY batch DESC, stan DESC LIMIT 1",
             (terminal_id,),
         )
-        return Identity(terminal_id, *rows[0]) if rows else Identity(terminal_id, 0, 0)
+        closed = self.store.execute("SELECT closed_batch FROM terminals WHERE terminal_id = ?", (terminal_id,))
+        after = (closed[0][0] + 1, 0) if closed and closed[0][0] else (0, 0)
+        return Identity(terminal_id, *max(after, rows[0] if rows else (0, 0)))
 
     def open_day(self, day: int, now_ms: int) -> bool:
         """Open business day YYYYMMDD. Days never go back: an older or the same day changes nothing and gives False.

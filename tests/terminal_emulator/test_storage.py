@@ -13,6 +13,7 @@ import pytest
 from protocol.messages.money import TransactionKind
 from terminal_emulator import storage as storage_module
 from terminal_emulator.record import Record, RecordState, Saf
+from terminal_emulator.settled import Settlement, Stage
 from terminal_emulator.storage import FileStorage, MemoryStorage, StorageError
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost
 
@@ -347,3 +348,72 @@ def test_where_the_chain_stands_outlives_verdicts_and_power_cuts(make, opened):
         storage.records.clear()  # as a settlement does
         storage._compact()
         assert opened().chain == (2, bytes([2] * 16))
+
+
+# --------------------------------------------------------------------------------------------- settlements
+
+SETTLING = Settlement(batch=1, operator=3, claimed_at_s=9)
+DONE = msgspec.structs.replace(SETTLING, stage=Stage.DONE, settlement=4, is_balanced=True, closed_at_ms=5)
+
+
+@pytest.mark.parametrize("make", [MemoryStorage, None], ids=["memory", "file"])
+def test_a_settlement_begins_with_a_new_batch_number_and_ends_without_the_records(make, opened):
+    storage = make() if make else opened()
+    assert storage.settlement is None
+    storage.save(record(1, RecordState.APPROVED))
+    storage.save(record(2, RecordState.DECLINED))
+    storage.save_settlement(SETTLING)
+    assert (storage.used, len(storage.records)) == ((2, 0), 2)
+    storage.save(record(1, RecordState.APPROVED, batch=2))  # sold while the other is being settled
+    for _ in range(2):
+        storage.save_settlement(DONE)
+        assert [*storage.records] == [(2, 1)]
+        assert (storage.used, storage.newest_approved) == ((2, 1), (2, 1))
+        assert (storage.settlement, storage.last_settlement) == (None, DONE)
+
+
+def test_what_is_open_stays_when_its_batch_is_cleared():
+    storage = MemoryStorage()
+    storage.save(record(1, RecordState.APPROVED))
+    storage.save(record(2, RecordState.REVERSING))
+    storage.save_settlement(DONE)
+    assert [*storage.records] == [(1, 2)]
+
+
+def test_the_host_is_expected_to_know_of_the_closed_batch():
+    storage = MemoryStorage()
+    storage.save_settlement(DONE)
+    assert (storage.newest_approved, storage.used) == ((2, 0), (2, 0))
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_settlement_is_there_after_a_power_cut(opened, compacted, monkeypatch):
+    if compacted:
+        monkeypatch.setattr(storage_module, "COMPACT_AFTER", 0)
+    storage = opened()
+    for stan in range(1, 5):
+        storage.save(record(stan, RecordState.DECLINED if stan == 2 else RecordState.APPROVED))
+    for state in (SETTLING, DONE, msgspec.structs.replace(SETTLING, batch=2, stage=Stage.UPLOAD, part=7)):
+        storage.save_settlement(state)
+        before = (contents(storage), storage.settlement, storage.last_settlement)
+        storage = opened()
+        assert (contents(storage), storage.settlement, storage.last_settlement) == before
+        assert state in before
+
+
+def test_cut_off_at_any_byte_a_batch_is_either_there_or_settled(opened, tmp_path):
+    storage = opened()
+    storage.save(record(1, RecordState.APPROVED))
+    storage.save_settlement(SETTLING)
+    begun = (tmp_path / "till" / "journal").stat().st_size
+    storage.save_settlement(DONE)
+    whole = (tmp_path / "till" / "journal").read_bytes()
+    seen = set()
+    for end in range(begun, len(whole) + 1):
+        storage.close()
+        (tmp_path / "till" / "journal").write_bytes(whole[:end])
+        storage = FileStorage(tmp_path / "till")
+        assert storage.used == (2, 0)
+        seen.add((len(storage.records), storage.settlement))
+    storage.close()
+    assert seen == {(1, SETTLING), (0, None)}

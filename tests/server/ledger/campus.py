@@ -204,6 +204,10 @@ TABLES = (
     "resolutions",
     "holds",
     "card_bindings",
+    "settlements",
+    "settlement_totals",
+    "settlement_records",
+    "settlement_differences",
 )
 
 

@@ -106,8 +106,13 @@ OFFICE = (
     "resolutions",
     "card_bindings",
     "holds",
+    "settlements",
+    "settlement_totals",
+    "settlement_records",
+    "settlement_differences",
 )
-"""Tables of which nothing is witnessed, for the reason NOT_MONEY: on which terms is sold, and by whom."""
+"""Tables of which nothing is witnessed, for the reason NOT_MONEY: on which terms is sold, and by whom. Settlements have
+tests of their own, `test_settlement_checks.py`; here there are none."""
 JOURNAL = [table for table in TABLES if table.name not in OFFICE]
 WITNESSED = ("accounts", "business_days", "entries", "histories", "merchants", "transfers")
 """Tables of which no row can be taken away."""

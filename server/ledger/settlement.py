@@ -1,0 +1,430 @@
+"""Settlements: a terminal's batch is held against the journal and closed, balanced or with a list of what differs.
+
+What the host counts for (terminal, batch) is what its journal has approved under these numbers and not reversed,
+whatever business days it fell on: a batch may span midnight. Nothing of it can change once it is closed: what is new
+under a closed number is declined. Everything here is one commit a call, in the ledger's thread, between batches; a call
+that is repeated after a lost answer finds what the first one did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from server.ledger.batch import kind_of, outcome_of
+from server.ledger.comparison import Differing, Item, Standing, Total, compare, totals
+from server.ledger.ledger import Ledger
+from server.ledger.model import Decision, Side, Transfer
+from server.ledger.store import Store
+
+DIGEST_SIZE: Final = 8
+"""Bytes of the journal's digest that the slip carries."""
+RRNS_MAX: Final = 500
+"""RRNs looked up in one statement: of records that the host has under none of their numbers, which are few."""
+
+_TRANSFER: Final = ", ".join(field.name for field in msgspec.structs.fields(Transfer))
+_SETTLEMENT: Final = (
+    "SELECT settlement, state, request_hash, records, merchant_id, operator, opened_at_ms, closed_at_ms, business_day,"
+    " through_seq, digest FROM settlements WHERE terminal_id = ? AND batch = ?"
+)
+_DIFFERENCES: Final = (
+    "stan, difference, kind, terminal_standing, terminal_fen, host_standing, host_fen, rrn FROM settlement_differences"
+)
+
+
+class State(IntEnum):
+    """Of a settlement. Stored."""
+
+    OPEN = 0
+    """It does not balance; records are being sent, or nobody has accepted yet what differs."""
+    BALANCED = 1
+    DIFFERENCES = 2
+    """Closed with a list of what differs."""
+
+
+class Result(IntEnum):
+    """What a request to settle comes to."""
+
+    CLOSED = 1
+    UNBALANCED = 2
+    ALREADY_CLOSED = 3
+    """By another request."""
+    EARLIER_OPEN = 4
+    """An older batch was never settled, and there is money in it."""
+
+
+class Whose(IntEnum):
+    """Which side a total is of. Stored."""
+
+    TERMINAL = 0
+    HOST = 1
+
+
+class Claim(NamedTuple):
+    """What a terminal says its batch comes to. `agrees` tells whether the host's items come to the same."""
+
+    terminal_id: int
+    batch: int
+    operator: int
+    request_hash: bytes
+    totals: Sequence[Total]
+    agrees: Callable[[Sequence[Item]], bool]
+
+
+class Settlement(NamedTuple):
+    """A row of `settlements`."""
+
+    settlement: int
+    state: int
+    request_hash: bytes
+    records: int
+    merchant_id: int
+    operator: int
+    opened_at_ms: int
+    closed_at_ms: int
+    business_day: int
+    through_seq: int
+    digest: bytes
+
+
+class Settled(NamedTuple):
+    """What became of a request to settle. `next_batch`: to go on with, or the older one to settle first."""
+
+    result: Result
+    next_batch: int
+    settlement: int = 0
+    state: int = State.OPEN
+    differences: int = 0
+    closed_at_ms: int = 0
+    digest: bytes = bytes(DIGEST_SIZE)
+    totals: Sequence[Total] = ()
+
+
+class Compared(NamedTuple):
+    """What a comparison has found; None when records are missing, and the part to go on from (0: not being settled)."""
+
+    differing: list[Differing] | None
+    next_part: int = 0
+
+
+# --- what the terminal asks for, each once or as often as it likes
+
+
+def settle(ledger: Ledger, claim: Claim, now_ms: int) -> Settled:
+    """Close the batch if both sides agree; otherwise open a settlement, for which the terminal sends its records."""
+    store, (terminal_id, batch) = ledger.store, claim[:2]
+    found = find(store, terminal_id, batch)
+    if found is not None and found.state != State.OPEN:
+        if found.request_hash == claim.request_hash:
+            return _settled(store, terminal_id, found)
+        return already_closed(store, terminal_id)
+    closed = closed_batch(store, terminal_id)
+    if batch <= closed:
+        return already_closed(store, terminal_id)
+    if (earlier := _earlier_open(store, terminal_id, closed, batch)) is not None:
+        return Settled(Result.EARLIER_OPEN, earlier)
+    items = host_items(store, terminal_id, batch)
+    with store.transaction():
+        number = _open(ledger, claim, found, now_ms)
+        _save_totals(store, number, Whose.HOST, totals(items))
+        if claim.agrees(items):
+            _close(ledger, terminal_id, batch, number, State.BALANCED, (), now_ms)
+    opened = find(store, terminal_id, batch)
+    assert opened is not None
+    return _settled(store, terminal_id, opened)
+
+
+def take_part(store: Store, terminal_id: int, batch: int, part: int, items: Sequence[Item]) -> int:
+    """Keep one part of a terminal's records; the part wanted next, 0 when the batch is not being settled.
+
+    One that says otherwise than before replaces itself and all behind it; one that comes too early is not kept.
+    """
+    found = _open_settlement(store, terminal_id, batch)
+    if found is None:
+        return 0
+    number = found.settlement
+    wanted = _parts(store, number) + 1
+    if part > wanted or (part < wanted and _part(store, number, part) == [*items]):
+        return wanted
+    with store.transaction():
+        store.execute("DELETE FROM settlement_records WHERE settlement = ? AND part >= ?", (number, part))
+        store.execute("UPDATE settlements SET records = -1 WHERE settlement = ?", (number,))
+        for place, item in enumerate(items):
+            store.execute(
+                "INSERT INTO settlement_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (number, part, place, *item)
+            )
+    return part + 1
+
+
+def end_parts(store: Store, terminal_id: int, batch: int, records: int) -> Compared:
+    """All of `records` were sent: what differs?"""
+    found = _open_settlement(store, terminal_id, batch)
+    if found is None:
+        return Compared(None)
+    number = found.settlement
+    kept = store.execute("SELECT count(*) FROM settlement_records WHERE settlement = ?", (number,))[0][0]
+    if kept != records:
+        # Too few: go on behind them. Too many: they are not these records, begin again.
+        return Compared(None, _parts(store, number) + 1 if kept < records else 1)
+    if found.records != records:
+        with store.transaction():
+            store.execute("UPDATE settlements SET records = ? WHERE settlement = ?", (records, number))
+    return Compared(_compare(store, terminal_id, batch, number))
+
+
+def differences(store: Store, terminal_id: int, batch: int) -> Compared:
+    """What differs, once all records are here; of a closed settlement, what was accepted."""
+    found = find(store, terminal_id, batch)
+    if found is None:
+        return Compared(None)
+    if found.state != State.OPEN:
+        return Compared(accepted(store, found.settlement))
+    if found.records < 0:
+        return Compared(None, _parts(store, found.settlement) + 1)
+    return Compared(_compare(store, terminal_id, batch, found.settlement))
+
+
+def close(ledger: Ledger, terminal_id: int, batch: int, differences_seen: int, now_ms: int) -> Settled:
+    """Close the batch with what differs, if that is still as many as a supervisor has seen."""
+    store = ledger.store
+    found = find(store, terminal_id, batch)
+    if found is None or found.state != State.OPEN:
+        if found is not None and count_accepted(store, found.settlement) == differences_seen:
+            return _settled(store, terminal_id, found)
+        return already_closed(store, terminal_id)
+    differing = _compare(store, terminal_id, batch, found.settlement) if found.records >= 0 else None
+    if differing is None or len(differing) != differences_seen:
+        return _settled(store, terminal_id, found)
+    with store.transaction():
+        _save_totals(store, found.settlement, Whose.HOST, totals(host_items(store, terminal_id, batch)))
+        state = State.DIFFERENCES if differing else State.BALANCED
+        _close(ledger, terminal_id, batch, found.settlement, state, differing, now_ms)
+    closed = find(store, terminal_id, batch)
+    assert closed is not None
+    return _settled(store, terminal_id, closed)
+
+
+# --- what the journal says
+
+
+def host_items(store: Store, terminal_id: int, batch: int, through_seq: int | None = None) -> list[Item]:
+    """The batch as the journal has it, by STAN; as it was after transfer `through_seq`, if that is given."""
+    until = (1 << 62) if through_seq is None else through_seq
+    transfers = [
+        Transfer(*row)
+        for row in store.execute(
+            f"SELECT {_TRANSFER} FROM transfers"  # noqa: S608 - the names are our own
+            " WHERE terminal_id = ? AND batch = ? AND seq <= ? ORDER BY stan, side",
+            (terminal_id, batch, until),
+        )
+    ]
+    undone = {transfer.stan for transfer in transfers if transfer.side == Side.REVERSAL}
+    return [
+        _item(transfer, is_undone=transfer.stan in undone) for transfer in transfers if transfer.side == Side.ORIGINAL
+    ]
+
+
+def _item(transfer: Transfer, *, is_undone: bool) -> Item:
+    is_approved = transfer.decision == Decision.APPROVED
+    if is_undone:
+        standing = Standing.REVERSED
+    else:
+        standing = Standing.APPROVED if is_approved else Standing.DECLINED
+    return Item(
+        transfer.stan,
+        int(kind_of(transfer)),
+        standing,
+        transfer.amount_fen,
+        outcome_of(transfer).charged_fen,
+        transfer.seq,
+    )
+
+
+def closed_batch(store: Store, terminal_id: int) -> int:
+    """The newest batch of a terminal that is closed, 0 if none is."""
+    rows = store.execute("SELECT closed_batch FROM terminals WHERE terminal_id = ?", (terminal_id,))
+    return int(rows[0][0]) if rows else 0
+
+
+def _earlier_open(store: Store, terminal_id: int, closed: int, batch: int) -> int | None:
+    """The oldest batch in between that has to be settled first: one with money in it, or with a settlement begun."""
+    [(begun,)] = store.execute(
+        "SELECT min(batch) FROM settlements WHERE terminal_id = ? AND batch < ? AND state = ?",
+        (terminal_id, batch, int(State.OPEN)),
+    )
+    [(found,)] = store.execute(
+        "SELECT min(batch) FROM transfers WHERE terminal_id = ?1 AND batch > ?2 AND batch < ?3 AND side = 0"
+        " AND decision = 0 AND NOT EXISTS (SELECT 1 FROM transfers AS undone WHERE undone.terminal_id = ?1"
+        " AND undone.batch = transfers.batch AND undone.stan = transfers.stan AND undone.side = 1)",
+        (terminal_id, closed, batch),
+    )
+    return min((int(one) for one in (begun, found) if one is not None), default=None)
+
+
+# --- rows
+
+
+def find(store: Store, terminal_id: int, batch: int) -> Settlement | None:
+    """The settlement of a batch, open or closed."""
+    rows = store.execute(_SETTLEMENT, (terminal_id, batch))
+    return Settlement(*rows[0]) if rows else None
+
+
+def accepted(store: Store, settlement: int) -> list[Differing]:
+    """The differences a batch was closed with."""
+    rows = store.execute(f"SELECT {_DIFFERENCES} WHERE settlement = ? ORDER BY place", (settlement,))
+    return [Differing(*row) for row in rows]
+
+
+def count_accepted(store: Store, settlement: int) -> int:
+    """How many those are."""
+    return int(store.execute("SELECT count(*) FROM settlement_differences WHERE settlement = ?", (settlement,))[0][0])
+
+
+def totals_of(store: Store, settlement: int, whose: Whose) -> list[Total]:
+    """What one side came to when the batch was settled."""
+    rows = store.execute(
+        "SELECT kind, count, amount_fen, charged_fen FROM settlement_totals WHERE settlement = ? AND side = ?"
+        " ORDER BY kind",
+        (settlement, int(whose)),
+    )
+    return [Total(*row) for row in rows]
+
+
+def already_closed(store: Store, terminal_id: int) -> Settled:
+    """The batch of a request is closed, and not by it."""
+    return Settled(Result.ALREADY_CLOSED, closed_batch(store, terminal_id) + 1)
+
+
+def _settled(store: Store, terminal_id: int, found: Settlement) -> Settled:
+    is_closed = found.state != State.OPEN
+    return Settled(
+        Result.CLOSED if is_closed else Result.UNBALANCED,
+        # Of a settlement closed long ago the batch number after it, not today's: the answer is the same for ever.
+        _batch_of(store, found.settlement) + 1 if is_closed else closed_batch(store, terminal_id) + 1,
+        found.settlement,
+        found.state,
+        count_accepted(store, found.settlement),
+        found.closed_at_ms,
+        found.digest,
+        totals_of(store, found.settlement, Whose.HOST),
+    )
+
+
+def _batch_of(store: Store, settlement: int) -> int:
+    return int(store.execute("SELECT batch FROM settlements WHERE settlement = ?", (settlement,))[0][0])
+
+
+def _open_settlement(store: Store, terminal_id: int, batch: int) -> Settlement | None:
+    found = find(store, terminal_id, batch)
+    return found if found is not None and found.state == State.OPEN else None
+
+
+def _parts(store: Store, settlement: int) -> int:
+    """How many parts are here: they come in order, so the newest says it."""
+    [(newest,)] = store.execute("SELECT max(part) FROM settlement_records WHERE settlement = ?", (settlement,))
+    return 0 if newest is None else int(newest)
+
+
+def _part(store: Store, settlement: int, part: int) -> list[Item]:
+    rows = store.execute(
+        "SELECT stan, kind, standing, amount_fen, charged_fen, rrn FROM settlement_records"
+        " WHERE settlement = ? AND part = ? ORDER BY place",
+        (settlement, part),
+    )
+    return [Item(*row) for row in rows]
+
+
+def _compare(store: Store, terminal_id: int, batch: int, settlement: int) -> list[Differing]:
+    sent = [
+        Item(*row)
+        for row in store.execute(
+            "SELECT stan, kind, standing, amount_fen, charged_fen, rrn FROM settlement_records WHERE settlement = ?"
+            " ORDER BY part, place",
+            (settlement,),
+        )
+    ]
+    items = host_items(store, terminal_id, batch)
+    stans = {item.stan for item in items}
+    strange = sorted({item.rrn for item in sent if item.stan not in stans and item.rrn})
+    return compare(sent, items, _in_other_batches(store, terminal_id, batch, strange))
+
+
+def _in_other_batches(store: Store, terminal_id: int, batch: int, rrns: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for start in range(0, len(rrns), RRNS_MAX):
+        some = rrns[start : start + RRNS_MAX]
+        marks = ", ".join("?" * len(some))
+        rows = store.execute(
+            f"SELECT seq FROM transfers WHERE seq IN ({marks}) AND terminal_id = ? AND batch <> ?",  # noqa: S608 - marks only
+            (*some, terminal_id, batch),
+        )
+        found.update(seq for (seq,) in rows)
+    return found
+
+
+def _open(ledger: Ledger, claim: Claim, found: Settlement | None, now_ms: int) -> int:
+    """The row of a settlement, new, or with what the terminal says now. Inside the caller's transaction."""
+    store = ledger.store
+    if found is not None:
+        number = found.settlement
+        store.execute(
+            "UPDATE settlements SET request_hash = ?, operator = ? WHERE settlement = ?",
+            (claim.request_hash, claim.operator, number),
+        )
+    else:
+        [(newest,)] = store.execute("SELECT max(settlement) FROM settlements")
+        number = 1 if newest is None else int(newest) + 1
+        merchants = store.execute("SELECT merchant_id FROM terminals WHERE terminal_id = ?", (claim.terminal_id,))
+        store.execute(
+            "INSERT INTO settlements (settlement, terminal_id, batch, state, merchant_id, operator, request_hash,"
+            " opened_at_ms, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                claim.terminal_id,
+                claim.batch,
+                int(State.OPEN),
+                merchants[0][0] if merchants else 0,
+                claim.operator,
+                claim.request_hash,
+                now_ms,
+                bytes(DIGEST_SIZE),
+            ),
+        )
+    _save_totals(store, number, Whose.TERMINAL, claim.totals)
+    return number
+
+
+def _save_totals(store: Store, settlement: int, whose: Whose, rows: Sequence[Total]) -> None:
+    store.execute("DELETE FROM settlement_totals WHERE settlement = ? AND side = ?", (settlement, int(whose)))
+    for row in rows:
+        store.execute("INSERT INTO settlement_totals VALUES (?, ?, ?, ?, ?, ?)", (settlement, int(whose), *row))
+
+
+def _close(
+    ledger: Ledger,
+    terminal_id: int,
+    batch: int,
+    settlement: int,
+    state: State,
+    differing: Sequence[Differing],
+    now_ms: int,
+) -> None:
+    """Inside the caller's transaction."""
+    store = ledger.store
+    seq, digest = store.head()
+    store.execute(
+        "UPDATE settlements SET state = ?, closed_at_ms = ?, business_day = ?, through_seq = ?, digest = ?"
+        " WHERE settlement = ?",
+        (int(state), now_ms, ledger.business_day, seq, digest[:DIGEST_SIZE], settlement),
+    )
+    for place, row in enumerate(differing):
+        store.execute(
+            "INSERT INTO settlement_differences VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (settlement, place, *map(int, row)),
+        )
+    store.execute("DELETE FROM settlement_records WHERE settlement = ?", (settlement,))
+    store.execute("UPDATE terminals SET closed_batch = ? WHERE terminal_id = ?", (batch, terminal_id))

@@ -93,6 +93,7 @@ RESPONSE_CODES: Final[dict[str, ResponseCode]] = {
         ResponseCode("F2", _C, "payment code is invalid or too old", "let the payer show a new one"),
         ResponseCode("F3", _C, "payment code was used before", "let the payer show a new one"),
         ResponseCode("F4", _C, "what was held has expired", "take it as a sale"),
+        ResponseCode("F5", _C, "number or password may not be used", "let the operator choose another"),
     )
 }
 

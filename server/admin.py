@@ -15,6 +15,7 @@ import msgspec
 from server.host_secrets import bind_secrets
 from server.keys import KeyRing, bind_kek
 from server.ledger import stop_list
+from server.ledger.changes import Changes
 from server.ledger.ledger import Ledger
 from server.ledger.registry import Registry
 from server.operations.accounts import Accounts
@@ -91,6 +92,8 @@ class Admin:
         if not stop_list.newest_version(registry.store):
             with registry.store.transaction():
                 stop_list.complete(registry.store)
+        self._ledger, self._changes = ledger, Changes(registry.store)
+        self._config_version = self._changes.config_version(ledger.history)
         secrets = bind_secrets(registry, keys, random_bytes)
         self.desk = desk = Desk(ledger, registry, keys, secrets, now_ms, random_bytes, on_revoked)
         self.merchants = Merchants(desk)
@@ -125,9 +128,15 @@ class Admin:
             raise AdminError(f"{operation}: {error}") from None
         group, _, name = operation.partition(".")
         try:
-            return getattr(self._groups[group], name)(**msgspec.structs.asdict(checked))
+            result = getattr(self._groups[group], name)(**msgspec.structs.asdict(checked))
         except OverflowError:
             raise AdminError(f"{operation}: expected numbers of at most 64 bits, got a larger one") from None
+        self._config_version = self._changes.config_version(self._ledger.history)
+        return result
+
+    def config_version(self) -> int:
+        """Which configuration terminals should have. May be called in any thread."""
+        return self._config_version
 
     def redeem_code(
         self, terminal_id: int, serial_number: str, wrapped_code: bytes | None = None

@@ -26,12 +26,14 @@ from server.folder import DataFolder, Running, sync_folder
 from server.gate import Executor, Gate
 from server.http import HttpPort
 from server.keys import KekFiles, KeyRing
+from server.ledger.devices import Devices
 from server.ledger.ledger import DayRefused, Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
 from server.ledger.store import Store
 from server.link import Link
 from server.metrics import Metrics, nothing_dropped
+from server.seen import Seen
 from server.service import Service
 from server.stores import open_store
 from server.stream import accept, listen
@@ -73,7 +75,7 @@ class Host:
             open_by_clock(self.ledger, business_day_at(now_ms, config.day), now_ms)
         except DayRefused as error:
             log.error(DAY_NOT_OPENED, open_day=self.ledger.business_day, error=str(error))
-        epoch = self.ledger.next_epoch()
+        self.ledger.next_epoch()
         self.metrics = Metrics(CollectorRegistry(), outside.log_lines_dropped)
         self.registry = Registry(store)
         self.admin = Admin(
@@ -100,14 +102,16 @@ class Host:
             self.admin.desk,
             self.metrics,
             now_ms=outside.now_ms,
-            config_version=epoch,
+            config_version=self.admin.config_version,
         )
+        self.seen = Seen(self.gate, Devices(store), store, outside.now_ms)
         self.link = Link(
             self.service,
             self.gate,
             self.ledger,
             self.registry,
             keys,
+            self.seen,
             self.metrics,
             config.limits,
             now_ms=outside.now_ms,
@@ -137,6 +141,7 @@ class Host:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.gate.run)
             nursery.start_soon(self.gate.probe)
+            nursery.start_soon(self.seen.run)
             nursery.start_soon(keep_open, self.gate, self.ledger, self.config.day, self.outside.now_ms)
             task_status.started()
 

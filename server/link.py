@@ -39,8 +39,10 @@ from server.ledger.store import StorePaused
 from server.metrics import Metrics
 from server.payers import SessionKeys
 from server.root_keys import ENROL_KEY_VERSION, Keys, RootKeys
+from server.seen import Seen
 from server.service import Service
 from server.session import Pace, Session
+from server.texts import cut_text
 
 log = structlog.get_logger("link")
 
@@ -68,6 +70,7 @@ class Link:
         ledger: Ledger,
         registry: Registry,
         keys: Keys,
+        seen: Seen,
         metrics: Metrics,
         limits: Limits,
         *,
@@ -78,6 +81,7 @@ class Link:
         self._gate = gate
         self._ledger = ledger
         self._registry = registry
+        self._seen = seen
         self._root_keys = RootKeys(keys, now_ms=now_ms, random_bytes=random_bytes)
         self._metrics = metrics
         self._limits = limits
@@ -259,7 +263,7 @@ class Link:
                 Ready(
                     host_time_ms=self._now_ms(),
                     business_day=self._ledger.business_day,
-                    config_version=self._service.config_version,
+                    config_version=self._service.config_version(),
                     sale_limit_fen=self._ledger.limits.sale_limit_fen,
                     last_batch=newest.batch,
                     last_stan=newest.stan,
@@ -276,6 +280,7 @@ class Link:
         else:
             self._note_handshake(session, "ready")
             self._open(session, terminal)
+            self._seen.note(terminal.to_int(), hello.firmware)
         return record
 
     async def _adopt_key(self, session: Session, terminal: TerminalNumber, key_version: int) -> bool:
@@ -462,8 +467,3 @@ async def _next_event(stream: trio.abc.Stream, connection: Connection) -> Event:
         if isinstance(event, Message | PeerClosed | Refused | Discarded):
             return event
         connection.receive_data(await stream.receive_some(RECEIVE_SIZE))
-
-
-def cut_text(text: str, size: int) -> str:
-    """The longest start of a text that fits `size` bytes of UTF-8, cut between characters."""
-    return text.encode()[:size].decode("utf-8", "ignore")

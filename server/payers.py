@@ -13,10 +13,10 @@ from protocol.messages import EntryMode
 from protocol.messages.money import NO_PIN_BLOCK
 from protocol.payment_code import is_virtual_number, matching_step, parse_code
 from protocol.pin_block import PinBlockError, card_digits, decode_pin_block
+from protocol.security import same_bytes
 from server.host_secrets import HostSecrets
+from server.ledger.model import CODE_INVALID
 
-CODE_INVALID: Final = -1
-"""In place of a step: this is no code that may be taken now."""
 NO_CODE: Final = 0
 UNREADABLE_PIN: Final = bytes(32)
 """In place of a verifier: a block of another session, card or key. It is no PIN's, so it counts as a wrong one."""
@@ -44,9 +44,9 @@ class Payers:
 
     def pin_verifier(self, keys: SessionKeys, payer: bytes, token: bytes, pin_block: bytes) -> bytes:
         """What the ledger compares with the card's own verifier; empty if no PIN was keyed."""
-        if pin_block == NO_PIN_BLOCK:
+        if same_bytes(pin_block, NO_PIN_BLOCK):
             return b""
-        if keys.pin_key == b"":
+        if not keys.pin_key:
             return UNREADABLE_PIN
         try:
             pin = decode_pin_block(keys.pin_key, pin_block, card_digits(payer))

@@ -69,7 +69,7 @@ class Service:
         metrics: Metrics,
         *,
         now_ms: Callable[[], int],
-        config_version: int,
+        config_version: Callable[[], int],
     ) -> None:
         self._gate = gate
         self._ledger = ledger
@@ -100,7 +100,7 @@ class Service:
             return EchoAnswer(
                 host_time_ms=self._now_ms(),
                 business_day=self._ledger.business_day,
-                config_version=self.config_version,
+                config_version=self.config_version(),
             )
         if isinstance(message, SignOffRequest):
             return SignOffAnswer()

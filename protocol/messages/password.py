@@ -54,7 +54,7 @@ class PasswordChangeRequest(Message, frozen=True, kw_only=True):
 
 
 class PasswordChangeAnswer(Message, frozen=True, kw_only=True):
-    """Host to terminal: 00 changed, 55 the old one is wrong, 75 locked, 12 the new one may not be used."""
+    """Host to terminal: 00 changed, 55 the old one is wrong, 75 locked, F5 the new one may not be used."""
 
     response_code: str
 
@@ -116,7 +116,7 @@ LAYOUTS: Final = (
         0x0810,
         0x04,
         "password change answer",
-        [code2("response_code", "00 changed, 55 the old one is wrong, 75 locked, 12 the new one may not be used")],
+        [code2("response_code", "00 changed, 55 the old one is wrong, 75 locked, F5 the new one may not be used")],
         kind=Kind.ANSWER,
     ),
 )

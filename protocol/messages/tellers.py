@@ -60,7 +60,7 @@ LAYOUTS: Final = (
         [
             code2(
                 "response_code",
-                "00, 25 no such or no further teller, 12 number taken or password not usable, 55 and 75 as 0800/03",
+                "00, 25 no such or no further teller, F5 number or password may not be used, 55 and 75 as 0800/03",
             ),
             operator_field("the teller's number"),
             text("name", OPERATOR_NAME_SIZE, "the teller's name"),

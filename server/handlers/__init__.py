@@ -6,19 +6,40 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from protocol.messages import (
+    BalanceRequest,
     BatchEndRequest,
     BatchUploadRequest,
     DifferencesRequest,
+    LookupRequest,
     Message,
+    ParametersRequest,
+    PasswordChangeRequest,
+    PasswordRequest,
+    ProductRequest,
     QueryRequest,
     ReversalRequest,
-    SaleRequest,
     SettlementCloseRequest,
     SettlementRequest,
+    SignOnRequest,
     StopListRequest,
+    TellerRequest,
     UploadRequest,
 )
-from server.handlers import query, reversal, sale, settlement, stop_list, upload
+from server.handlers import (
+    balance,
+    lookup,
+    money,
+    parameters,
+    password,
+    product,
+    query,
+    reversal,
+    settlement,
+    sign_on,
+    stop_list,
+    tellers,
+    upload,
+)
 from server.ledger.model import Command, Outcome
 from server.operations.desk import Desk
 from server.payers import Caller
@@ -46,9 +67,14 @@ class Call(NamedTuple):
 
 
 HANDLERS: Final[dict[type[Message], Handler]] = {
-    SaleRequest: Handler("sale", sale.to_command, sale.to_answer),
+    **{
+        request: Handler(kind.name.lower(), money.to_command_of(kind), money.to_answer_of(request))
+        for request, kind in money.KINDS.items()
+    },
     ReversalRequest: Handler("reversal", reversal.to_command, reversal.to_answer),
     QueryRequest: Handler("query", query.to_command, query.to_answer),
+    LookupRequest: Handler("lookup", lookup.to_command, lookup.to_answer),
+    BalanceRequest: Handler("balance", balance.to_command, balance.to_answer),
     UploadRequest: Handler(
         "upload",
         upload.to_command,
@@ -58,6 +84,12 @@ HANDLERS: Final[dict[type[Message], Handler]] = {
 }
 
 CALLS: Final[dict[type[Message], Call]] = {
+    SignOnRequest: Call("sign_on", sign_on.run, sign_on.undecided),
+    PasswordRequest: Call("password", password.check, password.undecided),
+    PasswordChangeRequest: Call("password_change", password.change, password.change_undecided),
+    TellerRequest: Call("tellers", tellers.run, tellers.undecided),
+    ParametersRequest: Call("parameters", parameters.run, parameters.undecided),
+    ProductRequest: Call("product", product.run, product.undecided),
     StopListRequest: Call("stop_list", stop_list.run, stop_list.undecided),
     SettlementRequest: Call("settlement", settlement.settle, settlement.settle_undecided),
     SettlementCloseRequest: Call("settlement_close", settlement.close, settlement.close_undecided),

@@ -27,6 +27,8 @@ def to_answer(message: QueryRequest, outcome: Outcome) -> QueryAnswer:
         state=STATES[state],
         response_code=RESPONSE_CODES[outcome.decision],
         amount_fen=message.amount_fen,
+        charged_fen=outcome.charged_fen,
+        points=outcome.points,
         rrn=outcome.rrn,
         balance_fen=outcome.balance_fen,
         posted_at_ms=outcome.posted_at_ms,

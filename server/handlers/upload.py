@@ -1,13 +1,13 @@
-"""Upload of an approved sale on the host's floor: message to command, outcome to message."""
+"""Upload of an approved transaction on the host's floor: message to command, outcome to message."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from protocol.messages import UploadAnswer, UploadRequest, UploadVerdict
+from server.handlers.money import original_of, request_hash
 from server.handlers.outcomes import RESPONSE_CODES
-from server.handlers.sale import request_hash
-from server.ledger.model import Decision, Identity, Outcome, Upload
+from server.ledger.model import Decision, Identity, Kind, Outcome, Upload
 from server.payers import Caller, token_of
 
 RRN_MAX: Final = (1 << 63) - 1
@@ -22,15 +22,19 @@ VERDICTS: Final[dict[Decision, UploadVerdict]] = {
 
 
 def to_command(caller: Caller, message: UploadRequest) -> Upload:
-    """The ledger's command, with the hash that the lost sale had."""
+    """The ledger's command, with the hash that the lost request had."""
     return Upload(
         Identity(caller.terminal_id, message.batch, message.stan),
-        request_hash(message),
+        request_hash(message.kind, caller.terminal_id, message),
         token_of(message.entry_mode, message.payer),
         message.amount_fen,
         message.operator,
         message.claimed_at_s,
         min(message.rrn, RRN_MAX),
+        kind=Kind(message.kind),
+        original=original_of(caller.terminal_id, message),
+        charged_fen=message.charged_fen,
+        points=message.points,
     )
 
 

@@ -117,9 +117,9 @@ async def test_a_host_that_will_not_give_the_key_keeps_no_terminal_from_selling(
         service = world.rig.host.service
         real = service.handle
 
-        async def handle(terminal, message):
+        async def handle(terminal, message, keys):
             if not isinstance(message, KeyRequest):
-                return await real(terminal, message)
+                return await real(terminal, message, keys)
             if answer == "silence":
                 await trio.sleep_forever()
             return not_permitted(message, "something else")

@@ -102,8 +102,8 @@ async def test_a_folder_is_served_on_ports_of_the_systems_choice(folder, logs):
 async def test_every_start_has_a_later_epoch(tmp_path):
     store = SqliteStore(tmp_path / "ledger.db")
     try:
-        rigs = [HostRig(config_of(), InlineExecutor(), store) for _ in range(3)]
-        assert [rig.host.service.config_version for rig in rigs] == [1, 2, 3]
+        epochs = [HostRig(config_of(), InlineExecutor(), store).host.ledger.epoch for _ in range(3)]
+        assert epochs == [1, 2, 3]
     finally:
         store.close()
 

@@ -11,7 +11,7 @@ from server.ledger import rollback
 from server.ledger.ledger import Ledger
 from server.ledger.registry import Registry
 from server.ledger.store import StoreAway
-from server.link import LAST_ANSWER_S, cut_text
+from server.link import LAST_ANSWER_S
 from server.session import BURST_S
 from tests.protocol.pair import forge
 from tests.server.host import BUSINESS_DAY, CARD, MERCHANT, START_FEN, START_MS, SlowLedger, open_host
@@ -31,7 +31,7 @@ async def test_a_session_opens_with_what_the_terminal_needs_to_know():
         assert ready == Ready(
             host_time_ms=START_MS,
             business_day=BUSINESS_DAY,
-            config_version=1,
+            config_version=rig.host.admin.config_version(),
             sale_limit_fen=50_000,
             last_batch=0,
             last_stan=0,
@@ -550,10 +550,3 @@ async def test_requests_that_cannot_be_read_are_slowed_down_too(autojump_clock):
             assert isinstance(await line.hear(), Reject)
         assert trio.current_time() == pytest.approx((40 - BURST_S * 10) / 10, abs=0.2)
         assert rig.count("requests_slowed_total") >= 19
-
-
-def test_text_is_cut_between_characters():
-    assert cut_text("食堂", 6) == "食堂"
-    assert cut_text("食堂", 5) == "食"
-    assert cut_text("食堂", 2) == ""
-    assert cut_text("a食", 3) == "a"

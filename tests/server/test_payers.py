@@ -7,7 +7,8 @@ from protocol.messages.money import NO_PIN_BLOCK
 from protocol.payment_code import STEP_S, make_code, step_at
 from protocol.pin_block import card_digits, encode_pin_block
 from server.host_secrets import HostSecrets
-from server.payers import CODE_INVALID, NO_CODE, NO_KEYS, UNREADABLE_PIN, Payers, SessionKeys, token_of
+from server.ledger.model import CODE_INVALID
+from server.payers import NO_CODE, NO_KEYS, UNREADABLE_PIN, Payers, SessionKeys, token_of
 
 SECRETS = HostSecrets(bytes(32))
 KEYS = SessionKeys(bytes(range(16)), bytes(range(16, 32)))

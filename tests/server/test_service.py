@@ -230,7 +230,9 @@ async def test_an_echo_tells_time_and_day():
     async with open_host() as rig:
         till = rig.enrol()
         answer = await ask(rig, till, ECHO)
-        assert answer == EchoAnswer(host_time_ms=START_MS, business_day=BUSINESS_DAY, config_version=1)
+        assert answer == EchoAnswer(
+            host_time_ms=START_MS, business_day=BUSINESS_DAY, config_version=rig.host.admin.config_version()
+        )
 
 
 async def test_a_sign_off_is_granted():

@@ -145,7 +145,7 @@ class HostProcess:
         self.store = self.disk.open()
         outside = Outside(self.now_ms, self._rng.randbytes, self._executor)
         host = Host(self.store, self.config, KeyRing(KEK), outside)
-        epoch = host.service.config_version
+        epoch = host.ledger.epoch
         if self.store.inner is self._epoch[0]:
             self.world.check(epoch > self._epoch[1], "I15", f"epoch {epoch} of a new life, after {self._epoch[1]}")
         self._epoch = self.store.inner, epoch

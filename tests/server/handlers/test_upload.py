@@ -4,18 +4,11 @@ import msgspec
 import pytest
 
 from protocol.codec import encode
-from protocol.messages import SaleRequest, UploadVerdict
-from server.handlers import sale
+from protocol.messages import UploadVerdict
 from server.handlers.upload import RRN_MAX, to_answer, to_command, verdict_of
 from server.ledger.model import Decision, Identity, Outcome, TransferState, Upload
-from tests.protocol.samples import SALE, UPLOAD
+from tests.protocol.samples import UPLOAD
 from tests.server.callers import caller_of
-
-
-def sale_of(upload):
-    """The request of the sale that is uploaded."""
-    fields = [field.name for field in msgspec.structs.fields(SaleRequest) if field.name != "pin_block"]
-    return SaleRequest(**{name: getattr(upload, name) for name in fields})
 
 
 def test_the_command_carries_what_the_request_says():
@@ -25,25 +18,6 @@ def test_the_command_carries_what_the_request_says():
     assert (command.token, command.amount_fen) == (UPLOAD.payer, UPLOAD.amount_fen)
     assert (command.operator, command.claimed_at_s) == (UPLOAD.operator, UPLOAD.claimed_at_s)
     assert command.lost_rrn == UPLOAD.rrn
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"amount_fen": 1},
-        {"operator": 0},
-        {"entry_mode": 2},
-        {"payer": b"\0"},
-        {"claimed_at_s": 0},
-        {"stan": 9, "batch": 9},
-    ],
-)
-def test_its_hash_is_the_one_the_sale_had(changes):
-    changes = {name: UPLOAD.entry_mode.__class__(2) if name == "entry_mode" else v for name, v in changes.items()}
-    upload = msgspec.structs.replace(UPLOAD, **changes)
-    assert sale_of(UPLOAD) == SALE
-    assert to_command(caller_of(1), upload).request_hash == sale.to_command(caller_of(1), sale_of(upload)).request_hash
 
 
 @pytest.mark.parametrize("changes", [{"rrn": 1}, {"balance_fen": -5}, {"posted_at_ms": 0}])

@@ -117,6 +117,12 @@ class PrintSlip(msgspec.Struct, frozen=True, gc=False):
     merchant: Merchant | None
 
 
+class PrintReport(msgspec.Struct, frozen=True, gc=False):
+    """Print something else: a reprint, totals, a settlement. Whoever lays it out knows the type."""
+
+    report: msgspec.Struct
+
+
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """A transaction reached its final state: APPROVED, DECLINED, REVERSED or REFUSED. Exactly one for every one, unless
     it was made offline and a restored host judges it again."""
@@ -131,4 +137,4 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-Effect = Send | HangUp | Beep | PrintSlip | Outcome | Note
+Effect = Send | HangUp | Beep | PrintSlip | PrintReport | Outcome | Note

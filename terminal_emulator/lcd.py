@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol.messages.money import TransactionKind
+from protocol.messages.parameters import Profile
 from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.printer import PrinterState
 from terminal_emulator.texts import KIND_TEXT, Advice, advice, yuan
-from terminal_emulator.view import Link, Lock, Screen, UploadProgress, View
+from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
 LCD_COLUMNS: Final = 16
 LCD_LINES: Final = 4
@@ -121,12 +122,29 @@ def _off(_view: View, _: Translate) -> Lcd:
     return BLANK
 
 
+def _shut(view: View, _: Translate) -> Lcd:
+    line = _line_to_host(view.link, _)
+    if view.shut is Shut.LOCKED:
+        return _head(view, _), _("Keypad is locked"), spread(_("Operator"), f"{view.operator:02d}", LCD_COLUMNS), line
+    return _head(view, _), _("Please sign on"), _("Press any key"), line
+
+
+def _dialog(view: View, _: Translate) -> Lcd:
+    first, second, third, fourth = view.panel
+    return first, second, third, fourth
+
+
 def _idle(view: View, _: Translate) -> Lcd:
+    if view.is_armed:
+        return _head(view, _), _("Clear and a key"), _("1-9, 0, Enter"), _("Clear: cancel")
+    if view.fixed_fen:
+        return _head(view, _), _("Fixed: tap card"), _big(yuan(view.fixed_fen)), _line_to_host(view.link, _)
     nothing_yet = _big(yuan(0))
     if view.pending_reversals:
         waiting = _("Reversals {count}").format(count=view.pending_reversals)
         nothing_yet = spread(waiting, yuan(0), LCD_COLUMNS)
-    what, line = _("Key in amount"), _line_to_host(view.link, _)
+    what = _("Key in amount") if view.profile is Profile.CANTEEN else _("Enter: menu")
+    line = _line_to_host(view.link, _)
     if view.host_rolled_back or view.records_differ:
         what = _("Host lost sales") if view.host_rolled_back else _("Records differ")
         if view.link is Link.ONLINE:
@@ -163,11 +181,15 @@ def _asking(view: View, _: Translate) -> Lcd:
 
 
 def _approved(view: View, _: Translate) -> Lcd:
+    label = _("Approved") if view.kind is TransactionKind.SALE else _(KIND_TEXT[view.kind])
+    last = _("Key next amount") if view.profile is Profile.CANTEEN else _("Enter: go on")
+    if view.charged_fen is not None:  # a discount or a bonus
+        last = _labelled(_("Charged") if view.charged_fen < view.amount_fen else _("Credited"), view.charged_fen)
     return (
-        _voucher(_("Approved"), view.stan),
+        _voucher(label, view.stan),
         _labelled(_("Amount"), view.amount_fen),
         _labelled(_("Balance"), view.balance_fen),
-        _("Key next amount"),
+        last,
     )
 
 
@@ -181,10 +203,11 @@ def _declined(view: View, _: Translate) -> Lcd:
 
 
 def _uncharged(view: View, _: Translate) -> Lcd:
+    is_sale = view.kind is TransactionKind.SALE
     return (
-        _("Unpaid, reversal"),
-        _labelled(_("Amount"), view.amount_fen),
-        _("Keep the meal"),
+        _("Unpaid, reversal") if is_sale else _("Undone, reversal"),
+        _labelled(_("Amount") if is_sale else _(KIND_TEXT[view.kind]), view.amount_fen),
+        _("Keep the meal") if is_sale else _("Did not happen"),
         _("Key it in again"),
     )
 
@@ -233,6 +256,8 @@ def _locked(view: View, _: Translate) -> Lcd:
 SCREENS: Final[dict[Screen, Callable[[View, Translate], Lcd]]] = {
     Screen.OFF: _off,
     Screen.IDLE: _idle,
+    Screen.SHUT: _shut,
+    Screen.DIALOG: _dialog,
     Screen.AMOUNT: _amount,
     Screen.NO_LINK: _no_link,
     Screen.CARD: _card,

@@ -91,6 +91,7 @@ class Machine(Terminal):
         self.cable = Cable(open_stream)
         self.ticker = Ticker()
         self.translate: Translate = translator(brain.settings.language)
+        brain.till.translate = self.translate
         self.printer = Printer(paper, self._printed, self._unprinted)
         self._watchers: list[Watcher] = []
         self._link = brain.link

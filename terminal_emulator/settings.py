@@ -20,6 +20,7 @@ from protocol.security import ROOT_KEY_SIZE
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final = ("zh", "en")
+PROFILES: Final = ("", "canteen", "member")
 DEFAULT_PORT: Final = 4105
 PORT_MAX: Final = 0xFFFF
 OPERATOR_MAX: Final = 0xFFFF
@@ -42,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     language: Language = "zh"
     serial_number: str = ""
     operator: int = 0
+    profile: str = ""
+    """What the keys at rest mean: canteen, member, or as the host says."""
+    sign_on_required: bool | None = None
+    """Whether somebody has to sign on before anything is sold; None: in the member profile alone."""
     next_root_key: bytes = b""
     """The root key that was fetched and is not proved yet; empty if there is none."""
     next_key_version: int = 0
@@ -64,6 +69,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"port: expected 1..{PORT_MAX}, got {self.port}")
         if self.language not in LANGUAGES:
             raise SettingsError(f"language: expected zh or en, got {self.language!r}")
+        if self.profile not in PROFILES:
+            raise SettingsError(f"profile: expected canteen, member or nothing, got {self.profile!r}")
+        if self.sign_on_required not in (None, True, False):
+            raise SettingsError(f"sign_on_required: expected true, false or null, got {self.sign_on_required!r}")
         if not 0 <= self.operator <= OPERATOR_MAX:
             raise SettingsError(f"operator: expected 0..{OPERATOR_MAX}, got {self.operator}")
 
@@ -106,6 +115,10 @@ def settings_to_json(settings: Settings) -> str:
         values["next_root_key"] = settings.next_root_key.hex()
     else:
         del values["next_root_key"], values["next_key_version"]
+    if not settings.profile:
+        del values["profile"]
+    if settings.sign_on_required is None:
+        del values["sign_on_required"]
     return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
 

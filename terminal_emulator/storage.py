@@ -3,24 +3,33 @@
 `Storage` is what the brain asks for; every call is durable when it returns. `FileStorage` keeps a folder with an
 append-only journal, `MemoryStorage` is for load tests and tests of the brain.
 
-The journal is text, one entry a line: the CRC-32 of the JSON behind it as eight hex digits, a space, the JSON. Every
-entry is synced before `save` returns, so kill -9 or a power cut can only damage an entry nobody was told about: a torn
-last line is dropped and reported. Damage anywhere else is a broken disk; then the journal is not opened, for it may
-hold the only word about somebody's money.
+Every entry of the journal is synced before `save` returns, so kill -9 or a power cut can only damage an entry nobody
+was told about: a torn last line is dropped and reported. Damage anywhere else is a broken disk; then the journal is not
+opened, for it may hold the only word about somebody's money.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import zlib
 from collections.abc import Iterable, Set
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
-import msgspec
-
+from protocol.messages.money import TransactionKind
 from protocol.messages.offline import NO_TAG
+from terminal_emulator.journal import (
+    ChainEnd,
+    Entry,
+    Epoch,
+    History,
+    OfflineMode,
+    StopChanges,
+    Used,
+    from_line,
+    to_line,
+)
+from terminal_emulator.keepsakes import Kept
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
 from terminal_emulator.settled import Settlement
@@ -32,6 +41,9 @@ OPEN: Final = frozenset(state for state in RecordState if state.is_open)
 ACKNOWLEDGED: Final = frozenset({RecordState.APPROVED, RecordState.REVERSED})
 """What the host has confirmed and may lose with its disk. A lost reversal would charge the payer again."""
 
+RECENT_SALES: Final = 3
+"""How many sales back a cashier may look with one press of the keys."""
+
 MAX_RECORDS: Final = 100_000
 """Sales kept until settlement (some 25 MB): a hundred full days of one terminal. Then it asks to be settled."""
 
@@ -42,53 +54,11 @@ COMPACT_AFTER: Final = 1_000
 """Lines beyond two for every sale that must be kept, at which the journal is written anew: seldom enough."""
 
 
+K = TypeVar("K", bound=Kept)
+
+
 class StorageError(Exception):
     """The terminal's memory cannot be used: damaged, or in use by another program. The text says what to do."""
-
-
-class Used(msgspec.Struct, frozen=True, gc=False, tag="used"):
-    """The newest numbers used, or skipped because the host knows newer ones than we do."""
-
-    batch: int
-    stan: int
-
-
-class History(msgspec.Struct, frozen=True, gc=False, tag="history"):
-    """The history of the host, and when it began, for which everything has been uploaded."""
-
-    history: int
-    restored_at_s: int
-
-
-class Epoch(msgspec.Struct, frozen=True, gc=False, tag="epoch"):
-    """The host's epoch, seen last."""
-
-    epoch: int
-
-
-class ChainEnd(msgspec.Struct, frozen=True, gc=False, tag="chain"):
-    """Number and tag of the newest record ever made offline; the record itself may be gone."""
-
-    sequence: int
-    tag: bytes
-
-
-class StopChanges(msgspec.Struct, frozen=True, gc=False, tag="stop_list"):
-    """What leads to a version of the stop list. Version 0: everything before is forgotten."""
-
-    version: int
-    stopped: tuple[bytes, ...] = ()
-    allowed: tuple[bytes, ...] = ()
-
-
-class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
-    """Whether the cashier has switched to selling offline."""
-
-    is_on: bool
-
-
-Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | OfflineMode | Settlement
-"""One line of the journal; a later line about the same sale replaces the earlier one."""
 
 
 class Storage(Protocol):
@@ -118,6 +88,16 @@ class Storage(Protocol):
     """The settlement under way; None if there is none."""
     last_settlement: Settlement | None
     """The newest settlement that is done; None in a new terminal."""
+
+    @property
+    def records(self) -> dict[tuple[int, int], Record]:
+        """Everything kept, by identity; to be read only."""
+        ...
+
+    @property
+    def recent_sales(self) -> tuple[Record, ...]:
+        """The last RECENT_SALES approved sales, newest first."""
+        ...
 
     @property
     def is_full(self) -> bool:
@@ -178,6 +158,13 @@ class Storage(Protocol):
 
     def save_offline_mode(self, is_on: bool) -> None:
         """Keep what the cashier has switched to."""
+
+    def keep(self, value: Kept) -> None:
+        """Remember this value in place of the one of its type before."""
+        ...
+
+    def kept(self, kind: type[K]) -> K:
+        """The value of this type that was kept last, or its default."""
         ...
 
     def save_settlement(self, settlement: Settlement) -> None:
@@ -190,12 +177,14 @@ class MemoryStorage:
 
     __slots__ = (
         "_chain_identity",
+        "_kept",
         "chain",
         "epoch",
         "history",
         "is_offline_mode",
         "last_settlement",
         "newest_approved",
+        "recent_sales",
         "records",
         "settlement",
         "stop_version",
@@ -204,6 +193,8 @@ class MemoryStorage:
     )
 
     def __init__(self) -> None:
+        self._kept: dict[type, Any] = {}
+        self.recent_sales: tuple[Record, ...] = ()
         self.records: dict[tuple[int, int], Record] = {}
         self.used = (1, 0)
         self.newest_approved = (0, 0)
@@ -245,10 +236,21 @@ class MemoryStorage:
         self.records[identity] = record
         if identity > self.used:
             self.used = identity
-        if record.state is RecordState.APPROVED and identity > self.newest_approved:
-            self.newest_approved = identity
+        if record.state is RecordState.APPROVED:
+            if identity > self.newest_approved:
+                self.newest_approved = identity
+            if record.kind is TransactionKind.SALE:
+                self._note_sale(record)
         if record.saf is not None and identity >= self._chain_identity:
             self.chain, self._chain_identity = (record.saf.sequence, record.saf.tag), identity
+
+    def _note_sale(self, record: Record) -> None:
+        others = [sale for sale in self.recent_sales if sale.identity != record.identity]
+        if not others or record.identity > others[0].identity:
+            others.insert(0, record)
+        else:  # found out later
+            others = sorted([*others, record], key=lambda sale: sale.identity, reverse=True)
+        self.recent_sales = tuple(others[:RECENT_SALES])
 
     def skip_to(self, batch: int, stan: int) -> None:
         """See Storage."""
@@ -286,25 +288,14 @@ class MemoryStorage:
             # The host has closed the batch: one that knows nothing newer has lost that.
             self.newest_approved = max(self.newest_approved, (batch + 1, 0))
 
+    def keep(self, value: Kept) -> None:
+        """See Storage."""
+        self._kept = {**self._kept, type(value): value}
 
-_decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
-_encode: Final = msgspec.json.Encoder().encode
-
-
-def _to_line(entry: Entry) -> bytes:
-    text = _encode(entry)
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _from_line(line: bytes) -> Entry | None:
-    """The entry in a whole line without its end, None if the line is damaged."""
-    crc, space, text = line.partition(b" ")
-    if not space or crc != b"%08x" % zlib.crc32(text):
-        return None
-    try:
-        return _decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+    def kept(self, kind: type[K]) -> K:
+        """See Storage."""
+        found: K | None = self._kept.get(kind)
+        return kind() if found is None else found
 
 
 class FileStorage(MemoryStorage):
@@ -384,6 +375,11 @@ class FileStorage(MemoryStorage):
         self._take(settlement)
         self._compact_if_due()
 
+    def keep(self, value: Kept) -> None:
+        """See Storage."""
+        self._append(value)
+        super().keep(value)
+
     def close(self) -> None:
         """Let the folder go. Everything is on the disk already."""
         for descriptor in (self._out, self._lock):
@@ -403,7 +399,7 @@ class FileStorage(MemoryStorage):
         """Write and sync one line. After a failure nothing more is written: the end of the file is unknown."""
         if self._failed or self._out < 0:
             raise OSError(f"{self._path}: closed, or failed before: start the terminal again")
-        line = _to_line(entry)
+        line = to_line(entry)
         try:
             if os.write(self._out, line) != len(line):
                 raise OSError(f"{self._path}: the disk took only part of an entry: is it full?")
@@ -421,7 +417,7 @@ class FileStorage(MemoryStorage):
         start = 0
         while start < len(data):
             end = data.find(b"\n", start)
-            entry = None if end < 0 else _from_line(data[start:end])
+            entry = None if end < 0 else from_line(data[start:end])
             if entry is None:
                 self._check_torn(data, start)
                 break
@@ -457,8 +453,10 @@ class FileStorage(MemoryStorage):
             self.chain = (entry.sequence, entry.tag)
         elif isinstance(entry, StopChanges):
             MemoryStorage.save_stop_changes(self, entry.version, entry.stopped, entry.allowed)
-        else:
+        elif isinstance(entry, OfflineMode):
             MemoryStorage.save_offline_mode(self, entry.is_on)
+        else:
+            MemoryStorage.keep(self, entry)
 
     def _keep(self, record: Record) -> None:
         super().save(record)
@@ -487,9 +485,10 @@ class FileStorage(MemoryStorage):
         entries += (StopChanges(self.stop_version, tuple(sorted(self.stopped))), OfflineMode(self.is_offline_mode))
         # Before the records: what of a batch that is settled is still here is to stay.
         entries += [kept for kept in (self.last_settlement, self.settlement) if kept is not None]
+        entries += self._kept.values()
         entries += [record for _, record in sorted(self.records.items())]
         try:
-            write_atomically(self._path, b"".join(map(_to_line, entries)))
+            write_atomically(self._path, b"".join(map(to_line, entries)))
             os.close(self._out)
             self._out = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         except OSError:

@@ -34,6 +34,7 @@ from protocol import (
 from protocol.limits import ANSWER_TIMEOUT_S, HANDSHAKE_TIMEOUT_S, MAX_SESSION_FRAMES, RECONNECT_MAX_S, RECONNECT_MIN_S
 from protocol.messages import (
     Auth,
+    BalanceRequest,
     Challenge,
     EnrolAnswer,
     EnrolRequest,
@@ -262,7 +263,7 @@ class Terminal:
     def _with_pin(self, message: Message, pin: str) -> Message:
         """The request with the PIN in it, enciphered anew for every sending."""
         assert self._connection is not None
-        assert isinstance(message, MoneyRequest)
+        assert isinstance(message, MoneyRequest | BalanceRequest)
         fill = self._random_bytes(RANDOM_FILL_SIZE)
         block = encode_pin_block(self._connection.pin_key, pin, card_digits(message.payer), fill)
         return msgspec.structs.replace(message, pin_block=block)

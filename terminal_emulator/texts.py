@@ -13,7 +13,8 @@ from protocol.messages.money import TransactionKind
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.record import RecordState
 
-CHINA_TIME: Final = timezone(timedelta(hours=8), "CST")
+CHINA_OFFSET_MINUTES: Final = 8 * 60
+CHINA_TIME: Final = timezone(timedelta(minutes=CHINA_OFFSET_MINUTES), "CST")
 """The one time zone of mainland China, without summer time. Slips show it unless told otherwise."""
 
 CARD_DIGITS_SHOWN: Final = 4

@@ -12,6 +12,7 @@ import msgspec
 
 from protocol import TerminalNumber
 from protocol.messages.money import TransactionKind
+from protocol.messages.parameters import Profile
 from terminal_emulator.record import Merchant
 
 
@@ -30,6 +31,8 @@ class Screen(StrEnum):
     DECLINED = "declined"  # amount_fen, response_code, balance_fen (code 51 only)
     UNCHARGED = "uncharged"  # amount_fen: outcome unknown: NOT charged, will be reversed; do not hand out the meal
     REPEATING = "repeating"  # kind, amount_fen: outcome unknown, and it is repeated until the host decides
+    SHUT = "shut"  # shut, operator: nothing but signing on, or unlocking
+    DIALOG = "dialog"  # panel: whatever a function shows
     LAST_ASKING = "last_asking"  # amount_fen: after power loss: finding out about the last sale
     LAST_APPROVED = "last_approved"  # amount_fen, balance_fen, stan: after power loss: the last sale did succeed
     LAST_UNCHARGED = "last_uncharged"  # amount_fen, response_code or "": after power loss: it was NOT charged
@@ -55,6 +58,13 @@ class Lock(StrEnum):
 
     MEMORY_FULL = "memory_full"  # the journal holds all it may: settle first
     NUMBERS_USED_UP = "numbers_used_up"  # batch 999999, STAN 999999: the terminal needs a new number
+
+
+class Shut(StrEnum):
+    """Why the keypad does nothing but one thing."""
+
+    SIGNED_OFF = "signed_off"  # any key: sign on
+    LOCKED = "locked"  # any key: the operator's password
 
 
 class UploadProgress(NamedTuple):
@@ -91,3 +101,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     records_differ: int = 0
     """Records that a restored host contradicts: a person has to look into it. Selling goes on."""
     lock: Lock | None = None
+    shut: Shut | None = None
+    operator: int = 0
+    profile: Profile = Profile.CANTEEN
+    panel: tuple[str, ...] = ()
+    """Four lines of a dialog, in the cashier's language."""
+    is_armed: bool = False
+    """Clear was pressed at rest: the next key may make a combination."""
+    fixed_fen: int = 0
+    """The amount of fixed-amount mode; 0 = off."""
+    charged_fen: int | None = None
+    """What an approval took or gave, if it is not the amount."""

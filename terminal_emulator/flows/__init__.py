@@ -8,7 +8,8 @@ brings the answer, or the news that there will be none, to the flow that asked:
     record = flow.unanswered(now_s)             no answer in time, or the session ended while waiting
     flow.deadline_s(now_s)                      when it will want to speak next; inf: it waits for something else
 
-To add a transaction type, write its module here and give it a place in the order of `Brain._next_request`.
+A new kind of transaction is a line in `requests`. A new conversation is a module here, and a place in the order of
+`Brain._next_request`; one that a dialog begins and waits for is a `Job`, and needs no place.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from protocol.messages import Message
+from terminal_emulator.i18n import Translate
 from terminal_emulator.record import Record
 
 APPROVED: Final = "00"
@@ -44,4 +46,17 @@ class Flow(Protocol):
 
     def deadline_s(self, now_s: float) -> float:
         """When `next_request` may have something new, on the monotonic clock."""
+        ...
+
+
+class Job(Flow, Protocol):
+    """A conversation that a dialog waits for (`dialog.Run`). Clear leaves it where it is: it is not asked any more."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the dialog may go on; looked at after every answer, or news that there is none."""
+        ...
+
+    def lines(self, translate: Translate) -> tuple[str, ...]:
+        """What the LCD shows meanwhile."""
         ...

@@ -21,7 +21,7 @@ from tests.simulation.network import Line
 from tests.simulation.oracle import Oracle
 from tests.simulation.world import World, describe
 
-READERS: Final = frozenset({"open_records"})
+READERS: Final = frozenset({"open_records", "kept"})
 """Methods of a storage that change nothing."""
 
 

@@ -92,7 +92,7 @@ def test_nothing_is_sent_when_the_memory_fails():
         ("delete", "", "e"),
         ("enter", "", "e"),
         ("clear", "", "k"),
-        ("f1", "", "e"),
+        ("up", "", "e"),
         ("0 enter", "0", "ke"),
         ("0 . 0 0 enter", "0.00", "kkkke"),
     ],

@@ -9,19 +9,27 @@ from protocol.messages import (
     EchoAnswer,
     EchoRequest,
     MoneyRequest,
+    OperatorRole,
+    PasswordAnswer,
+    PasswordChangeAnswer,
+    PasswordChangeRequest,
+    PasswordRequest,
     QueryAnswer,
     QueryRequest,
     Ready,
     Reject,
     ReversalAnswer,
     SaleAnswer,
+    SignOnAnswer,
+    SignOnRequest,
     TransactionState,
     UploadAnswer,
     UploadRequest,
     UploadVerdict,
 )
+from protocol.messages.password import PasswordPurpose
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Beep, HangUp, Key, Note, Now, Outcome, PrintSlip, Send
+from terminal_emulator.effects import Beep, HangUp, Key, Note, Now, Outcome, PrintReport, PrintSlip, Send
 from terminal_emulator.flows.requests import MESSAGES
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage
@@ -32,6 +40,7 @@ POSTED_MS = 1_760_000_000_123
 NUMBER = TerminalNumber(3, 58)
 
 KINDS = {request: (kind, answer) for kind, (request, answer) in MESSAGES.items()}
+SUPERVISOR = PasswordPurpose.SUPERVISOR
 TAKES_MONEY = frozenset({"SALE", "PREAUTH", "TOPUP_VOID", "POINTS_SALE"})
 """Of the others the payer has more afterwards. A completion takes what was held already."""
 
@@ -68,6 +77,13 @@ class ToyHost:
         self.next_rrn = 1
         self.newest = {}
         self.takes_uploads = True
+        self.passwords = {
+            (SUPERVISOR, 0): "123456",
+            (PasswordPurpose.RECHARGE, 0): "111111",
+            (PasswordPurpose.OPERATOR, 1): "0000",
+        }
+        self.must_change = set()
+        self.batch = 1
 
     def charged(self, key):
         """How often the payer is charged for this identity, in the end."""
@@ -81,6 +97,8 @@ class ToyHost:
             return self._query(key, request)
         if isinstance(request, UploadRequest):
             return self._upload(key, request)
+        if isinstance(request, PasswordRequest | PasswordChangeRequest | SignOnRequest):
+            return self._password(request)
         self.newest[number] = max(self.newest.get(number, (0, 0)), key[1:])
         return self._money(key, request) if isinstance(request, MoneyRequest) else self._reverse(key, request)
 
@@ -118,6 +136,35 @@ class ToyHost:
                 posted_at_ms=POSTED_MS,
             )
         return self.decided[key]
+
+    def _password(self, request):
+        """People: (purpose, operator) -> password, and who has to change it."""
+        purpose = getattr(request, "purpose", PasswordPurpose.OPERATOR if request.operator else SUPERVISOR)
+        key = (purpose, request.operator)
+        keyed = getattr(request, "password", None) or request.old_password
+        code = "00" if self.passwords.get(key) == keyed else "55"
+        if isinstance(request, PasswordChangeRequest):
+            if code == "00":
+                self.passwords[key] = request.new_password
+                self.must_change.discard(key)
+            return PasswordChangeAnswer(response_code=code)
+        must_change = int(code == "00" and key in self.must_change)
+        if isinstance(request, PasswordRequest):
+            return PasswordAnswer(response_code=code, must_change=must_change)
+        if code != "00":
+            return SignOnAnswer(response_code=code)
+        return SignOnAnswer(
+            response_code=code,
+            role=OperatorRole.SUPERVISOR if purpose is SUPERVISOR else OperatorRole.TELLER,
+            must_change=must_change,
+            operator_name="王",
+            host_time_ms=POSTED_MS,
+            business_day=20251121,
+            batch=self.batch,
+            config_version=1,
+            merchant_number=12,
+            merchant_name="一食堂",
+        )
 
     def _reverse(self, key, request):
         given_back = 0
@@ -242,8 +289,8 @@ def spell(effect):
         return f"outcome {effect.record.state} {effect.record.stan}"
     if isinstance(effect, Note):
         return f"note {effect.kind}"
-    assert isinstance(effect, PrintSlip | HangUp)
-    return "slip" if isinstance(effect, PrintSlip) else "hang up"
+    assert isinstance(effect, PrintSlip | PrintReport | HangUp)
+    return "hang up" if isinstance(effect, HangUp) else "slip"
 
 
 class Till:
@@ -302,6 +349,23 @@ class Till:
 
     def tap(self, uid=CARD):
         return self.take(self.brain.tap(uid, self.now))
+
+    def scan(self, text):
+        return self.take(self.brain.scan(text, self.now))
+
+    def do(self, words, host, number=NUMBER):
+        """Keys as in `keys`, `tap` for the card; the host answers at once. What was said."""
+        said = []
+        for word in words.split():
+            said += self.tap() if word == "tap" else self.keys(word)
+            while not self.brain.is_line_free and self.brain.online:
+                said += self.answer(host.answer(number, self.request))
+        return said
+
+    @property
+    def panel(self):
+        """What a dialog shows, without what stands empty."""
+        return [line.strip() for line in self.brain.view.panel if line.strip()]
 
     def answer(self, message):
         return self.take(self.brain.answer(message, self.now))

@@ -1,0 +1,74 @@
+"""Every function of the keypad: one table from its name to the dialog that does it, and what it needs first.
+
+A function is a module of one dialog, or of a few that belong together, and a line here. The names are those of `keys`
+and `menus`; a name that is not here says on the LCD that this version does not have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Flag, auto
+from typing import Final, NamedTuple
+
+from terminal_emulator.dialog import Dialog, Menu, Show
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.functions import pay, void
+from terminal_emulator.functions.passwords import check_password
+from terminal_emulator.menus import MENUS
+from terminal_emulator.till import Till
+
+
+class Need(Flag):
+    """What has to be before a function begins."""
+
+    NOTHING = 0
+    ONLINE = auto()  # the host answers
+    SUPERVISOR = auto()  # the supervisor's password
+
+
+class Function(NamedTuple):
+    """A function of the keypad."""
+
+    dialog: Callable[[Till], Dialog]
+    needs: Need = Need.NOTHING
+
+
+FUNCTIONS: Final[dict[str, Function]] = {
+    "sale": Function(pay.sale, Need.ONLINE),
+    "void": Function(void.void, Need.ONLINE | Need.SUPERVISOR),
+}
+
+
+def open_function(till: Till, name: str) -> Dialog:
+    """The dialog of a function or menu, whatever it needs first included."""
+    _ = till.translate
+    if name in MENUS:
+        yield from browse(till, name)
+        return
+    function = FUNCTIONS.get(name)
+    if function is None:
+        yield Show((_("Not in this"), _("version")), BeepKind.ERROR)
+        return
+    if Need.ONLINE in function.needs and not till.online:
+        yield Show((_("No network"), _("Try again later")), BeepKind.ERROR)
+        return
+    if Need.SUPERVISOR in function.needs:
+        yield from check_password(till)
+    yield from function.dialog(till)
+
+
+def browse(till: Till, name: str) -> Dialog:
+    """Menus down to a function; Delete goes one up, and out at the top."""
+    _ = till.translate
+    path = [name]
+    while path:
+        menu = MENUS[path[-1]]
+        key = yield Menu(_(menu.title), tuple((row.key, _(row.label)) for row in menu.rows))
+        if key is None:
+            path.pop()
+            continue
+        target = next(row.target for row in menu.rows if row.key == key)
+        if target not in MENUS:
+            yield from open_function(till, target)
+            return
+        path.append(target)

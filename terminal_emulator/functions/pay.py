@@ -1,0 +1,73 @@
+"""What every payment has in common: the repeat guard (重复支付?), and the PIN when the host asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from protocol.messages.money import TransactionKind
+from protocol.pin_block import PIN_DIGITS_MAX, PIN_DIGITS_MIN
+from terminal_emulator.dialog import Amount, Card, Confirm, Dialog, Digits, Payer, Prompt, Transact
+from terminal_emulator.record import Record, RecordState
+from terminal_emulator.texts import KIND_TEXT, yuan
+from terminal_emulator.till import Till
+
+PIN_REQUIRED: Final = "1A"
+PIN_WRONG: Final = "55"
+PIN_CODES: Final = frozenset({PIN_REQUIRED, PIN_WRONG})
+"""Declined, and will be approved with the right PIN, under a new number."""
+
+
+def pay(
+    till: Till, kind: TransactionKind, amount_fen: int, payer: Payer, original: Record | None = None, pin: str = ""
+) -> Generator[Prompt, Any, Record]:
+    """Move money, with as many PINs as the host asks for; the record as it is in the end."""
+    record: Record = yield Transact(till.new_record(kind, amount_fen, payer, original), pin)
+    return (yield from with_pin(till, record))
+
+
+def with_pin(till: Till, record: Record) -> Generator[Prompt, Any, Record]:
+    """While a record was declined for want of the right PIN: the same again with one, under a new number."""
+    _ = till.translate
+    payer = Payer(record.payer, record.entry_mode)
+    while record.state is RecordState.DECLINED and record.response_code in PIN_CODES:
+        label = _("Wrong PIN, again") if record.response_code == PIN_WRONG else _("PIN of the payer")
+        title = f"{_(KIND_TEXT[record.kind])} {yuan(record.amount_fen)}"
+        pin = yield Digits(title, label, PIN_DIGITS_MIN, PIN_DIGITS_MAX, masked=True)
+        again = till.new_record(
+            record.kind,
+            record.amount_fen,
+            payer,
+            original_terminal=record.original_terminal,
+            original_batch=record.original_batch,
+            original_stan=record.original_stan,
+        )
+        record = yield Transact(again, pin)
+    return record
+
+
+def pay_with_pin(till: Till, declined: Record) -> Dialog:
+    """A plain sale was answered "PIN required"."""
+    yield from with_pin(till, declined)
+
+
+def confirm_repeat(till: Till, payer: Payer, amount_fen: int) -> Dialog:
+    """The same payer pays the same amount as the sale before: never silently. The payer says whether it is meant."""
+    yield from ask_repeat(till, amount_fen)
+    yield from pay(till, TransactionKind.SALE, amount_fen, payer)
+
+
+def ask_repeat(till: Till, amount_fen: int) -> Generator[Prompt, Any, None]:
+    """Go on only if Enter says that the second payment is meant."""
+    _ = till.translate
+    yield Confirm((_("Pay again?"), f"RMB {yuan(amount_fen)}", _("Same as before")))
+
+
+def sale(till: Till) -> Dialog:
+    """消费, where digits at rest mean something else: amount, card or code. A card swiped first pays."""
+    _ = till.translate
+    amount_fen = yield Amount(_("Sale"), _("Amount in yuan"))
+    payer = yield Card(_("Sale"), amount_fen, may_scan=True)
+    if till.is_repeat(payer, amount_fen):
+        yield from ask_repeat(till, amount_fen)
+    yield from pay(till, TransactionKind.SALE, amount_fen, payer)

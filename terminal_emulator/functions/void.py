@@ -1,0 +1,35 @@
+"""消费撤销: a whole sale of this batch goes back to its payer. Supervisor's password, voucher number, check, card."""
+
+from __future__ import annotations
+
+from protocol.messages.money import TransactionKind
+from terminal_emulator.dialog import Card, Confirm, Dialog, Digits, Show
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.functions.pay import pay
+from terminal_emulator.record import RecordState
+from terminal_emulator.texts import KIND_TEXT, masked, yuan
+from terminal_emulator.till import Till
+
+VOUCHER_DIGITS = 6
+
+
+def void(till: Till) -> Dialog:
+    """The supervisor's password has been given."""
+    yield from void_of(till, TransactionKind.SALE, TransactionKind.VOID)
+
+
+def void_of(till: Till, original_kind: TransactionKind, kind: TransactionKind) -> Dialog:
+    """A void of any kind: by voucher number, after a look at what it is, with the card that paid."""
+    _ = till.translate
+    title = _(KIND_TEXT[kind])
+    stan = yield Digits(title, _("Voucher no."), 1, VOUCHER_DIGITS)
+    record = till.find(int(stan))
+    if record is None or record.kind is not original_kind or record.state is not RecordState.APPROVED:
+        yield Show((title, _("Sale not found"), _("Check voucher no")), BeepKind.ERROR)
+        return
+    if till.undone_by(record):
+        yield Show((title, _("Voided already"), _("Check voucher no")), BeepKind.ERROR)
+        return
+    yield Confirm((f"{title} {record.stan:06d}", f"RMB {yuan(record.amount_fen)}", masked(record.payer)))
+    payer = yield Card(title, record.amount_fen, may_scan=True)
+    yield from pay(till, kind, record.amount_fen, payer, record)

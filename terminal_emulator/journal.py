@@ -1,0 +1,81 @@
+"""What stands in a terminal's journal: one entry a line, as text.
+
+A line is the CRC-32 of the JSON behind it as eight hex digits, a space, the JSON.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import msgspec
+
+from terminal_emulator.keepsakes import Kept
+from terminal_emulator.record import Record
+from terminal_emulator.settled import Settlement
+
+
+class Used(msgspec.Struct, frozen=True, gc=False, tag="used"):
+    """The newest numbers used, or skipped because the host knows newer ones than we do."""
+
+    batch: int
+    stan: int
+
+
+class History(msgspec.Struct, frozen=True, gc=False, tag="history"):
+    """The history of the host, and when it began, for which everything has been uploaded."""
+
+    history: int
+    restored_at_s: int
+
+
+class Epoch(msgspec.Struct, frozen=True, gc=False, tag="epoch"):
+    """The host's epoch, seen last."""
+
+    epoch: int
+
+
+class ChainEnd(msgspec.Struct, frozen=True, gc=False, tag="chain"):
+    """Number and tag of the newest record ever made offline; the record itself may be gone."""
+
+    sequence: int
+    tag: bytes
+
+
+class StopChanges(msgspec.Struct, frozen=True, gc=False, tag="stop_list"):
+    """What leads to a version of the stop list. Version 0: everything before is forgotten."""
+
+    version: int
+    stopped: tuple[bytes, ...] = ()
+    allowed: tuple[bytes, ...] = ()
+
+
+class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
+    """Whether the cashier has switched to selling offline."""
+
+    is_on: bool
+
+
+Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | OfflineMode | Settlement | Kept
+"""One line of the journal; a later line about the same sale replaces the earlier one."""
+
+
+_decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def to_line(entry: Entry) -> bytes:
+    """The entry as a whole line."""
+    text = _encode(entry)
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def from_line(line: bytes) -> Entry | None:
+    """The entry in a whole line without its end, None if the line is damaged."""
+    crc, space, text = line.partition(b" ")
+    if not space or crc != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        return _decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None

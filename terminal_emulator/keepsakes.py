@@ -1,0 +1,35 @@
+"""The small things a terminal keeps through a power cut besides its records: each is one value, the newest counts.
+
+`storage.keep(value)` and `storage.kept(Type)`, which gives `Type()` when nothing was ever kept. To keep one more thing,
+write its Struct with a tag and defaults, and add it to `Kept`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocol.messages import OperatorRole
+from terminal_emulator.parameters import Parameters
+
+
+class FixedAmount(msgspec.Struct, frozen=True, gc=False, tag="fixed_amount"):
+    """Fixed-amount mode (定额): every tap is a sale of this amount; 0 = off."""
+
+    amount_fen: int = 0
+
+
+class SignOn(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="sign_on"):
+    """Who works at this terminal. The verifier opens the lock when the host is away: never the password itself."""
+
+    operator: int = 0
+    role: OperatorRole = OperatorRole.TELLER
+    name: str = ""
+    is_on: bool = False
+    is_locked: bool = False
+    """The keypad was locked (锁机) and waits for the operator's password."""
+    salt: bytes = b""
+    verifier: bytes = b""
+    """PBKDF2 of the password of the last successful sign-on; empty if there was none."""
+
+
+Kept = Parameters | FixedAmount | SignOn

@@ -1,0 +1,187 @@
+"""What a function of the keypad may use: the terminal as its dialogs see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from protocol.messages import EntryMode
+from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
+from protocol.messages.parameters import Profile
+from protocol.payment_code import parse_code
+from terminal_emulator.dialog import Payer
+from terminal_emulator.effects import Now
+from terminal_emulator.flows.echo import claimed_time_s
+from terminal_emulator.i18n import Translate
+from terminal_emulator.keepsakes import FixedAmount, Kept, SignOn
+from terminal_emulator.parameters import Parameters
+from terminal_emulator.record import Merchant, Record, RecordState
+from terminal_emulator.settings import Settings
+from terminal_emulator.storage import Storage
+from terminal_emulator.view import Link, Shut
+
+PROFILES: Final = {"canteen": Profile.CANTEEN, "member": Profile.MEMBER}
+"""As key files name them."""
+
+
+class Till:
+    """Settings, memory, the state of the line, and the time of the last input; the brain keeps it up to date."""
+
+    __slots__ = (
+        "_work",
+        "business_day",
+        "carried",
+        "fixed_fen",
+        "link",
+        "merchant",
+        "now",
+        "parameters",
+        "settings",
+        "shut",
+        "sign_on",
+        "storage",
+        "translate",
+    )
+
+    def __init__(self, settings: Settings, storage: Storage, translate: Translate) -> None:
+        self.settings = settings
+        self.storage = storage
+        self.translate = translate
+        self.link = Link.CONNECTING
+        self.merchant: Merchant | None = None
+        self.business_day = 0
+        """YYYYMMDD as the host said it last; 0 before the first session."""
+        self.now = Now(0.0, 0.0)
+        self.carried: Payer | None = None
+        """A card that was swiped before a function was chosen: the function's first Card prompt takes it."""
+        self.parameters = storage.kept(Parameters)
+        self.sign_on = storage.kept(SignOn)
+        self.shut: Shut | None = None
+        """Why nobody may do anything here yet."""
+        self.fixed_fen = storage.kept(FixedAmount).amount_fen
+        """The amount of fixed-amount mode; 0 = off."""
+        self._work: Callable[[], int] = int
+
+    def watch_work(self, count: Callable[[], int]) -> None:
+        """`count` tells how much is open."""
+        self._work = count
+
+    def power_on(self) -> None:
+        """The power was away: whoever has to sign on, has to sign on again."""
+        if self.must_sign_on and self.sign_on.is_on:
+            self.storage.keep(replace(self.sign_on, is_on=False))
+        self.refresh()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is open: no undecided transaction, no reversal, no upload, nothing that was sold offline."""
+        return not self._work()
+
+    @property
+    def profile(self) -> Profile:
+        """What the keys at rest mean: as the key file says, else as the host says."""
+        named = PROFILES.get(self.settings.profile)
+        return self.parameters.profile if named is None else named
+
+    @property
+    def must_sign_on(self) -> bool:
+        """Whether somebody has to sign on before anything is sold."""
+        wanted = self.settings.sign_on_required
+        return self.profile is Profile.MEMBER if wanted is None else wanted
+
+    def keep(self, value: Kept) -> None:
+        """Keep it through a power cut, and go by it from now on."""
+        self.storage.keep(value)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what the memory holds."""
+        self.parameters = self.storage.kept(Parameters)
+        self.fixed_fen = self.storage.kept(FixedAmount).amount_fen
+        self.sign_on = sign_on = self.storage.kept(SignOn)
+        if sign_on.is_locked:
+            self.shut = Shut.LOCKED
+        elif self.must_sign_on and not sign_on.is_on:
+            self.shut = Shut.SIGNED_OFF
+        else:
+            self.shut = None
+
+    @property
+    def online(self) -> bool:
+        """Whether a session is open."""
+        return self.link is Link.ONLINE
+
+    @property
+    def operator(self) -> int:
+        """Who works here; 0 = nobody has signed on."""
+        return self.sign_on.operator if self.sign_on.is_on else self.settings.operator
+
+    def new_record(
+        self,
+        kind: TransactionKind,
+        amount_fen: int,
+        payer: Payer,
+        original: Record | None = None,
+        *,
+        original_terminal: int = THIS_TERMINAL,
+        original_batch: int = 0,
+        original_stan: int = 0,
+    ) -> Record:
+        """A transaction under the next number, about `original` if given, else about what the numbers name. It is
+        nothing yet: `Transact` stores and sends it."""
+        batch, stan = self.storage.used
+        batch, stan = (batch + 1, 1) if stan >= MAX_STAN else (batch, stan + 1)
+        if original is not None:
+            original_batch, original_stan = original.identity
+        return Record(
+            kind=kind,
+            batch=batch,
+            stan=stan,
+            amount_fen=amount_fen,
+            payer=payer.token,
+            claimed_at_s=claimed_time_s(self.now.wall_s),
+            operator=self.operator,
+            entry_mode=payer.entry_mode,
+            original_terminal=original_terminal,
+            original_batch=original_batch,
+            original_stan=original_stan,
+        )
+
+    def find(self, stan: int) -> Record | None:
+        """The newest record with this voucher number."""
+        batch = self.storage.used[0]
+        if (record := self.storage.records.get((batch, stan))) is not None:
+            return record
+        found = [record for record in self.storage.records.values() if record.stan == stan]
+        return max(found, key=lambda record: record.batch, default=None)
+
+    def undone_by(self, original: Record, *kinds: TransactionKind) -> list[Record]:
+        """What was approved here about this record, of these kinds, or of any."""
+        return [
+            record
+            for record in self.storage.records.values()
+            if (record.original_batch, record.original_stan) == original.identity
+            and record.original_terminal == THIS_TERMINAL
+            and record.state is RecordState.APPROVED
+            and (record.kind in kinds or not kinds)
+        ]
+
+    def is_repeat(self, payer: Payer, amount_fen: int) -> bool:
+        """Whether this is exactly the sale before: the same payer, the same amount."""
+        recent = self.storage.recent_sales
+        if not self.parameters.repeat_guard or not recent:
+            return False
+        last = recent[0]
+        return last.amount_fen == amount_fen and same_payer(last, payer)
+
+
+def same_payer(record: Record, payer: Payer) -> bool:
+    """Whether the record was paid by this payer. Of a payment code the front part names who it is: the rest changes."""
+    if record.entry_mode is not payer.entry_mode:
+        return False
+    if payer.entry_mode is EntryMode.CARD:
+        return record.payer == payer.token
+    before, now = parse_code(record.payer), parse_code(payer.token)
+    return before is not None and now is not None and before.number == now.number

@@ -18,18 +18,33 @@ from server.ledger import stop_list
 from server.ledger.changes import Changes
 from server.ledger.ledger import Ledger
 from server.ledger.registry import Registry
+from server.ledger.tariffs import read_tariff
 from server.operations.accounts import Accounts
+from server.operations.bonus import Bonus
+from server.operations.card_classes import CardClasses
 from server.operations.cards import Cards
 from server.operations.days import Days
-from server.operations.desk import AdminError, Desk, Fields
+from server.operations.desk import AdminError, Desk, Fields, Trail
+from server.operations.devices import DeviceDesk
+from server.operations.history import History
 from server.operations.imports import Imports
 from server.operations.keys import Keys
 from server.operations.ledger import LedgerDesk
+from server.operations.meals import Meals
 from server.operations.merchants import Merchants
+from server.operations.operators import OperatorDesk
+from server.operations.parameters import ParameterDesk
+from server.operations.points import Points
+from server.operations.products import Products
+from server.operations.stop_list import StopListDesk
 from server.operations.terminals import Terminals
 from server.operations.virtual_cards import VirtualCards
 
 __all__ = ["OPERATIONS", "Admin", "AdminError"]
+
+
+NOBODY: Final = "-"
+"""In the history, where nobody said who it was."""
 
 
 class Group(Protocol):
@@ -50,6 +65,16 @@ GROUPS: Final[dict[str, type[Group]]] = {
     "day": Days,
     "keys": Keys,
     "ledger": LedgerDesk,
+    "class": CardClasses,
+    "meal": Meals,
+    "bonus": Bonus,
+    "points": Points,
+    "product": Products,
+    "operator": OperatorDesk,
+    "parameter": ParameterDesk,
+    "device": DeviceDesk,
+    "stop_list": StopListDesk,
+    "history": History,
 }
 
 
@@ -72,7 +97,8 @@ OPERATIONS: Final = {
 
 
 class Admin:
-    """See the module's docstring. All calls in the thread that owns the ledger.
+    """See the module's docstring. All calls in the thread that owns the ledger. The ledger's tariff is that of the
+    tables from the first moment, and after every operation that changed them.
 
     `on_revoked(terminal_id)` is called there too, after the commit, when a session under this terminal's number must
     end. Raises KeyFault if the KEK is not the one this ledger's keys are wrapped under.
@@ -95,30 +121,21 @@ class Admin:
         self._ledger, self._changes = ledger, Changes(registry.store)
         self._config_version = self._changes.config_version(ledger.history)
         secrets = bind_secrets(registry, keys, random_bytes)
-        self.desk = desk = Desk(ledger, registry, keys, secrets, now_ms, random_bytes, on_revoked)
-        self.merchants = Merchants(desk)
-        self.terminals = Terminals(desk)
-        self.accounts = Accounts(desk)
-        self.cards = Cards(desk)
-        self.imports = Imports(desk)
-        self.days = Days(desk)
-        self.keys = Keys(desk)
-        self.ledger = LedgerDesk(desk)
-        self._groups: dict[str, object] = {
-            "merchant": self.merchants,
-            "terminal": self.terminals,
-            "account": self.accounts,
-            "card": self.cards,
-            "virtual_card": VirtualCards(desk),
-            "import": self.imports,
-            "day": self.days,
-            "keys": self.keys,
-            "ledger": self.ledger,
-        }
-        assert self._groups.keys() == GROUPS.keys()
+        self._trail = Trail()
+        ledger.tariff = read_tariff(registry.store, ledger.tariff.utc_offset_min)
+        self.desk = Desk(ledger, registry, keys, secrets, now_ms, random_bytes, on_revoked, self._trail)
+        self.merchants = Merchants(self.desk)
+        self.terminals = Terminals(self.desk)
+        self.accounts = Accounts(self.desk)
+        self.cards = Cards(self.desk)
+        self.imports = Imports(self.desk)
+        self.days = Days(self.desk)
+        self.keys = Keys(self.desk)
+        self.ledger = LedgerDesk(self.desk)
+        self._groups: dict[str, object] = {name: kind(self.desk) for name, kind in GROUPS.items()}
 
-    def perform(self, operation: str, arguments: Fields) -> Any:
-        """Do one operation; its JSON-able result. AdminError if it is unknown, misused or refused."""
+    def perform(self, operation: str, arguments: Fields, who: str = "") -> Any:
+        """Do one operation for `who`; its JSON-able result. AdminError if it is unknown, misused or refused."""
         wanted = OPERATIONS.get(operation)
         if wanted is None:
             raise AdminError(f"operation: expected one of {', '.join(OPERATIONS)}; got {operation!r}")
@@ -127,10 +144,13 @@ class Admin:
         except msgspec.ValidationError as error:
             raise AdminError(f"{operation}: {error}") from None
         group, _, name = operation.partition(".")
+        self._trail.begin(who or NOBODY, operation)
         try:
             result = getattr(self._groups[group], name)(**msgspec.structs.asdict(checked))
         except OverflowError:
             raise AdminError(f"{operation}: expected numbers of at most 64 bits, got a larger one") from None
+        if self._trail.changed:
+            self._ledger.tariff = read_tariff(self.desk.registry.store, self._ledger.tariff.utc_offset_min)
         self._config_version = self._changes.config_version(self._ledger.history)
         return result
 

@@ -31,6 +31,7 @@ from server.ledger.ledger import DayRefused, Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
 from server.ledger.store import Store
+from server.ledger.tariff import Tariff
 from server.link import Link
 from server.metrics import Metrics, nothing_dropped
 from server.seen import Seen
@@ -69,7 +70,11 @@ class Host:
     def __init__(self, store: Store, config: Config, keys: KeyRing, outside: Outside) -> None:
         self.config = config
         self.outside = outside
-        self.ledger = Ledger(store, SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen))
+        self.ledger = Ledger(
+            store,
+            SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen),
+            Tariff(utc_offset_min=config.day.utc_offset_minutes),
+        )
         now_ms = outside.now_ms()
         try:
             open_by_clock(self.ledger, business_day_at(now_ms, config.day), now_ms)

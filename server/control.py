@@ -2,7 +2,7 @@
 
 JSON lines, one answer per request, in order:
 
-    {"op": "card.freeze", "args": {"uid": "04A1B2C3"}}
+    {"op": "card.freeze", "args": {"uid": "04A1B2C3"}, "who": "ann"}
     {"ok": {...}}   or   {"error": "what was expected, what came, what to do"}
 
 Every operation runs in the ledger's thread between two batches of sales.
@@ -41,8 +41,10 @@ ANSWER_TIMEOUT_S: Final = 10.0
 BACKLOG: Final = 16
 SUN_PATH_MAX: Final = 107
 """What the kernel takes for the address of a unix socket, in bytes."""
-READING: Final = (".listing", ".show", ".check")
+READING: Final = ("listing", ".show", ".check")
 """Operations that change nothing are not logged: a listing of many pages would fill the log."""
+WHO_MAX: Final = 64
+"""Characters of a name that are kept."""
 READ_SIZE: Final = 65_536
 
 
@@ -51,12 +53,14 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     op: str
     args: Fields = {}
+    who: str = ""
+    """Who asks, for the history of the configuration: as the client says, for the socket is its owner's alone."""
 
 
 class Performer(Protocol):
     """`server.admin.Admin`."""
 
-    def perform(self, operation: str, arguments: Fields) -> Any:
+    def perform(self, operation: str, arguments: Fields, who: str = "") -> Any:
         """A JSON-able result, or AdminError."""
 
 
@@ -166,7 +170,7 @@ async def _perform(line: bytes, admin: Performer, gate: Caller) -> Fields:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return {"error": f'request: expected {{"op": "...", "args": {{...}}}} on one line, as JSON in UTF-8: {error}'}
     try:
-        result = await gate.call(admin.perform, request.op, request.args)
+        result = await gate.call(admin.perform, request.op, request.args, request.who[:WHO_MAX])
     except AdminError as error:
         return {"error": str(error)}
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""`fanka admin`: merchants, terminals and business days here, cards and accounts in `tools.admin_cards`.
+"""`fanka admin`: merchants, terminals and business days here, all else in `tools.admin_*`.
 
 Works on the running host through its control socket, and directly on the data folder when no host runs.
 """
@@ -12,22 +12,43 @@ from typing import Annotated, Any, Final
 from cyclopts import App, Parameter
 
 from tools.admin_cards import account_app, card_app
+from tools.admin_config import bonus_app, class_app, meal_app, points_app, show_history
+from tools.admin_devices import find_terminals, list_events, parameter_app, show_terminal, stop_list_app
 from tools.admin_import import import_cards
 from tools.admin_keys import keys_app, rotate_terminals
 from tools.admin_ledger import ledger_app
+from tools.admin_operators import operator_app
+from tools.admin_products import product_app
 from tools.listing import Column, moment, print_done, print_json, print_rows, yuan
 from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
 
 PAGE: Final = 500
 """Rows per request: the most the host gives or takes at once."""
 
-admin_app = App(name="admin", help="Merchants, terminals, cards, balances; also while the host runs.")
+admin_app = App(name="admin", help="Merchants, terminals, cards, prices, people, reports; also while the host runs.")
 merchant_app = App(name="merchant", help="Merchants: who is paid.", sort_key=0)
-terminal_app = App(name="terminal", help="Terminals: enrol, change keys, revoke.", sort_key=1)
+terminal_app = App(name="terminal", help="Terminals: enrol, find, look at, change keys, revoke.", sort_key=1)
 day_app = App(name="day", help="Business days.", sort_key=9)
-for _app in (merchant_app, terminal_app, keys_app, card_app, account_app, day_app, ledger_app):
+for _app in (
+    merchant_app,
+    terminal_app,
+    keys_app,
+    card_app,
+    account_app,
+    class_app,
+    meal_app,
+    bonus_app,
+    points_app,
+    product_app,
+    operator_app,
+    parameter_app,
+    stop_list_app,
+    day_app,
+    ledger_app,
+):
     admin_app.command(_app)
 admin_app.command(import_cards, name="import", sort_key=8)
+admin_app.command(show_history, name="history", sort_key=11)
 
 # ----------------------------------------------------------------------------------------------- merchants
 
@@ -200,6 +221,9 @@ def list_terminals(*, data: Data = None, json: AsJson = False) -> None:
 
 
 terminal_app.command(rotate_terminals, name="rotate")
+terminal_app.command(find_terminals, name="find")
+terminal_app.command(show_terminal, name="show")
+terminal_app.command(list_events, name="events")
 
 
 @terminal_app.command(name="revoke")

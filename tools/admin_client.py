@@ -6,7 +6,9 @@ Directly means under the folder's lock, so that a host cannot start meanwhile, a
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
+import os
 import secrets
 import socket
 import time
@@ -23,6 +25,7 @@ from server.ledger.ledger import NO_DAY, Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
 from server.ledger.store import StoreBroken
+from server.ledger.tariff import Tariff
 from server.stores import open_store
 
 ANSWER_TIMEOUT_S: Final = 60.0
@@ -47,6 +50,14 @@ class AdminChannel(Protocol):
         """The operation's result; AdminError if it was refused, AnswerLost if nobody knows."""
 
 
+def _who() -> str:
+    """Whose command this is, for the history; a user without a name by number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
 class _Direct:
     """This very process, holding the lock."""
 
@@ -56,7 +67,7 @@ class _Direct:
     def call(self, operation: str, **arguments: Any) -> Any:
         """See AdminChannel."""
         try:
-            return self._admin.perform(operation, arguments)
+            return self._admin.perform(operation, arguments, _who())
         except StoreBroken as error:
             raise AnswerLost(f"{operation}: it may or may not be done: {error}") from error
 
@@ -71,7 +82,7 @@ class _Remote:
     def call(self, operation: str, **arguments: Any) -> Any:
         """See AdminChannel."""
         try:
-            self._connection.sendall(json.dumps({"op": operation, "args": arguments}).encode() + b"\n")
+            self._connection.sendall(json.dumps({"op": operation, "args": arguments, "who": _who()}).encode() + b"\n")
             line = self._answers.readline(ANSWER_BYTES_MAX)
         except OSError as error:
             line, reason = b"", str(error)
@@ -146,7 +157,11 @@ def open_directly(folder: DataFolder) -> Iterator[Admin]:
     keys = KeyRing.of(KekFiles(folder.kek_path))
     store = open_store(folder, config)
     try:
-        ledger = Ledger(store, SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen))
+        ledger = Ledger(
+            store,
+            SaleLimits(config.rules.sale_limit_fen, config.rules.day_limit_fen),
+            Tariff(utc_offset_min=config.day.utc_offset_minutes),
+        )
         if ledger.business_day == NO_DAY:
             ledger.open_day(business_day_at(_now_ms(), config.day), _now_ms())
         yield Admin(

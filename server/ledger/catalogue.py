@@ -55,11 +55,10 @@ class BonusRecord(msgspec.Struct, frozen=True):
 
 
 class PointsRecord(msgspec.Struct, frozen=True):
-    """One point per `fen_per_point` spent, and what one pays; 0 = none are earned, none are taken."""
+    """One point per `fen_per_point` spent; 0 = none are earned."""
 
     merchant_id: int
     fen_per_point: int
-    point_fen: int
 
 
 class ProductRecord(msgspec.Struct, frozen=True):
@@ -110,6 +109,10 @@ class Catalogue:
         """A class that no card has any more, and its terms in meals."""
         self._store.execute("DELETE FROM class_meals WHERE class_id = ?", (class_id,))
         self._store.execute("DELETE FROM card_classes WHERE class_id = ?", (class_id,))
+
+    def cards_in_class(self, class_id: int) -> int:
+        """How many cards have been given a class."""
+        return int(self._store.execute("SELECT count(*) FROM cards WHERE class_id = ?", (class_id,))[0][0])
 
     # --- meal periods
 

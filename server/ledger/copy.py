@@ -68,7 +68,7 @@ TABLES: Final = (
     _table("meal_periods", "meal_id", "meal_id name start_minute end_minute"),
     _table("class_meals", "class_id, meal_id", "class_id meal_id discount_percent"),
     _table("bonus_tiers", "merchant_id, threshold_fen", "merchant_id threshold_fen bonus_fen"),
-    _table("points_rates", "merchant_id", "merchant_id fen_per_point point_fen"),
+    _table("points_rates", "merchant_id", "merchant_id fen_per_point"),
     _table("products", "merchant_id, code", "merchant_id code name price_fen"),
     _table(
         "operators",

@@ -83,6 +83,12 @@ class Operators:
             (merchant_id, operator, int(role), name),
         )
 
+    def rename(self, merchant_id: int, operator: int, name: str) -> None:
+        """Correct a name."""
+        self._store.execute(
+            "UPDATE operators SET name = ? WHERE merchant_id = ? AND operator = ?", (name, merchant_id, operator)
+        )
+
     def delete(self, merchant_id: int, operator: int) -> None:
         """Nobody signs on with this number any more."""
         self._store.execute("DELETE FROM operators WHERE merchant_id = ? AND operator = ?", (merchant_id, operator))

@@ -88,3 +88,8 @@ def after(store: Store, version: int, limit: int) -> list[StopRecord]:
         (version, limit),
     )
     return [StopRecord(*row) for row in rows]
+
+
+def stopped_count(store: Store) -> int:
+    """How many cards no terminal may take offline."""
+    return int(store.execute("SELECT count(*) FROM stop_list WHERE stopped = 1")[0][0])

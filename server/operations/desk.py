@@ -17,8 +17,13 @@ from protocol import TerminalNumber
 from protocol.limits import MAX_AMOUNT_FEN
 from server.host_secrets import HostSecrets
 from server.keys import KeyRing
+from server.ledger.catalogue import ALL_MERCHANTS, Catalogue
+from server.ledger.changes import Changes
+from server.ledger.devices import Devices
 from server.ledger.ledger import NO_DAY, Ledger
 from server.ledger.model import CONSOLE, Adjustment, Decision, Identity, Outcome, Status
+from server.ledger.operators import Operators
+from server.ledger.parameters import ParameterTable
 from server.ledger.registry import CustomerRecord, MerchantRecord, Registry
 
 MERCHANT_NAME_BYTES_MAX: Final = 48
@@ -46,6 +51,18 @@ class AdminError(ValueError):
     """An operation refused: what was expected, what came, where, and what to do. Nothing has been changed."""
 
 
+class Trail:
+    """Who asked for the operation in hand, and whether it has changed the configuration."""
+
+    def __init__(self) -> None:
+        self.who = self.operation = ""
+        self.changed = False
+
+    def begin(self, who: str, operation: str) -> None:
+        """Another operation begins."""
+        self.who, self.operation, self.changed = who, operation, False
+
+
 class Desk(msgspec.Struct, frozen=True):
     """The parts an operation may use. `on_revoked` is called after the commit, in the thread of the operation."""
 
@@ -56,10 +73,48 @@ class Desk(msgspec.Struct, frozen=True):
     now_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     on_revoked: Callable[[int], None]
+    trail: Trail = msgspec.field(default_factory=Trail)
 
     def transaction(self) -> AbstractContextManager[None]:
         """One commit for all that is written inside."""
         return self.registry.store.transaction()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Classes, meals, bonus tiers, points, products."""
+        return Catalogue(self.registry.store)
+
+    @property
+    def operators(self) -> Operators:
+        """Who works at terminals."""
+        return Operators(self.registry.store)
+
+    @property
+    def parameters(self) -> ParameterTable:
+        """Parameters of terminals and rules."""
+        return ParameterTable(self.registry.store)
+
+    @property
+    def devices(self) -> Devices:
+        """What happens to terminals."""
+        return Devices(self.registry.store)
+
+    @property
+    def changes(self) -> Changes:
+        """The history of all of it."""
+        return Changes(self.registry.store)
+
+    def note(self, what: str, old: str, new: str, *, for_terminals: bool = True) -> None:
+        """Keep in the history that `what` was changed, in the transaction that does it; nothing if it is the same.
+
+        Empty = there is none. `for_terminals`: they are told that there is something new to ask for.
+        """
+        if old == new:
+            return
+        self.trail.changed = True
+        self.changes.note(self.now_ms(), self.trail.who, self.trail.operation, what, old, new)
+        if for_terminals:
+            self.changes.raise_config_version()
 
     def customer(self, who: str) -> CustomerRecord:
         """By student number, or by account number written `#1000001`."""
@@ -83,6 +138,10 @@ class Desk(msgspec.Struct, frozen=True):
                 " see `fanka admin merchant list`"
             )
         return found
+
+    def merchant_or_all(self, merchant_id: int) -> str:
+        """How to call a merchant, or with ALL_MERCHANTS all of them, in a history."""
+        return "all merchants" if merchant_id == ALL_MERCHANTS else f"merchant {self.merchant(merchant_id).merchant_id}"
 
     def adjust(self, requests: list[tuple[Identity, int, int]]) -> list[Outcome]:
         """Post (identity, account, fen), each once however often it is asked; positive is into the account."""
@@ -217,6 +276,25 @@ def check_page(limit: int) -> int:
     if not 1 <= limit <= PAGE_MAX:
         raise AdminError(f"limit: expected 1..{PAGE_MAX} rows, got {limit}; ask for the next page with `after`")
     return limit
+
+
+def describe(record: msgspec.Struct | None, *keys: str) -> str:
+    """A row as the history tells it, without the fields it is known by; empty if there is none."""
+    if record is None:
+        return ""
+    values = msgspec.structs.asdict(record)
+    return ", ".join(
+        f"{name.removesuffix('_fen').replace('_', ' ')} {show_fen(value) if name.endswith('_fen') else value}"
+        for name, value in values.items()
+        if name not in keys
+    )
+
+
+def check_number(field: str, value: int, low: int, high: int) -> int:
+    """A number within its range."""
+    if not low <= value <= high:
+        raise AdminError(f"{field}: expected {low} to {high}, got {value}")
+    return value
 
 
 def status_word(status: int) -> str:

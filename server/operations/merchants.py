@@ -22,14 +22,16 @@ class Merchants:
         name = self._free_name(name)
         with self._desk.transaction():
             merchant_id = self._desk.registry.add_merchant(name)
+            self._desk.note(f"merchant {merchant_id}", "", f"name {name}")
         return self._shown(merchant_id)
 
     def rename(self, merchant_id: int, name: str) -> Fields:
         """Give a merchant another name; terminals show it from their next connection on."""
-        self._desk.merchant(merchant_id)
+        old = self._desk.merchant(merchant_id)
         name = self._free_name(name, merchant_id)
         with self._desk.transaction():
             self._desk.registry.rename_merchant(merchant_id, name)
+            self._desk.note(f"merchant {merchant_id}", f"name {old.name}", f"name {name}")
         return self._shown(merchant_id)
 
     def close(self, merchant_id: int) -> Fields:
@@ -54,9 +56,10 @@ class Merchants:
         return name
 
     def _set_status(self, merchant_id: int, status: Status) -> Fields:
-        self._desk.merchant(merchant_id)
+        old = self._desk.merchant(merchant_id)
         with self._desk.transaction():
             self._desk.registry.set_merchant_status(merchant_id, status)
+            self._desk.note(f"merchant {merchant_id}", status_word(old.status), status_word(status))
         return self._shown(merchant_id)
 
     def _shown(self, merchant_id: int) -> Fields:

@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 from protocol import TerminalNumber
 from protocol.security import ENROL_CODE_SIZE, ROOT_KEY_SIZE, wrap_root_key
 from server.keys import KeyFault
+from server.ledger.devices import EventKind
 from server.ledger.model import CONSOLE, Status
 from server.ledger.registry import TerminalRecord
 from server.operations.desk import (
@@ -95,6 +96,7 @@ class Terminals:
     def _give_key(self, terminal_id: int, merchant_id: int, serial_number: str, known: TerminalRecord | None) -> Fields:
         root_key = self._desk.random_bytes(ROOT_KEY_SIZE)
         key_version = _next_version(terminal_id, known)
+        self._event(terminal_id, EventKind.ENROLLED, f"key version {key_version} for merchant {merchant_id}")
         self._desk.registry.set_key(
             terminal_id,
             merchant_id,
@@ -109,6 +111,7 @@ class Terminals:
         code = self._desk.random_bytes(ENROL_CODE_SIZE)
         expires_at_ms = self._desk.now_ms() + CODE_LIFETIME_MS
         with self._desk.transaction():
+            self._event(terminal_id, EventKind.CODE_ISSUED, f"for merchant {merchant_id}")
             self._desk.registry.set_code(
                 terminal_id,
                 merchant_id,
@@ -244,6 +247,7 @@ class Terminals:
         if known.waiting_version == key_version:
             with self._desk.transaction():
                 self._desk.registry.promote_key(terminal_id, now_ms=self._desk.now_ms())
+                self._event(terminal_id, EventKind.KEY_ROTATED, f"key version {key_version}")
             return True
         return known.wrapped_key is not None and known.key_version == key_version
 
@@ -254,6 +258,7 @@ class Terminals:
         record = self._known(terminal)
         with self._desk.transaction():
             self._desk.registry.set_terminal_status(record.terminal_id, Status.CLOSED)
+            self._event(record.terminal_id, EventKind.REVOKED)
         self._desk.on_revoked(record.terminal_id)
         return self.fields(self._known(terminal))
 
@@ -265,6 +270,7 @@ class Terminals:
         if record.status != Status.ACTIVE:
             with self._desk.transaction():
                 self._desk.registry.set_terminal_status(record.terminal_id, Status.ACTIVE)
+                self._event(record.terminal_id, EventKind.REINSTATED)
         return self.fields(self._known(terminal))
 
     def listing(self, after: str = "0-0", limit: int = PAGE_MAX) -> list[Fields]:
@@ -272,6 +278,9 @@ class Terminals:
         start = CONSOLE if after == "0-0" else parse_terminal(after)
         records = self._desk.registry.terminals(after=start, limit=check_page(limit))
         return [self.fields(record) for record in records]
+
+    def _event(self, terminal_id: int, kind: EventKind, detail: str = "") -> None:
+        self._desk.devices.note(terminal_id, self._desk.now_ms(), kind, detail)
 
     def _known(self, terminal: str) -> TerminalRecord:
         found = self._desk.registry.find_terminal(parse_terminal(terminal))

@@ -9,6 +9,7 @@ import pytest
 
 from server.admin import Admin, AdminError
 from server.keys import KeyRing
+from server.ledger.copy import TABLES
 from server.ledger.ledger import Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
@@ -53,7 +54,7 @@ class Office:
         return str(caught.value)
 
     def contents(self) -> list[list[tuple[Any, ...]]]:
-        tables = ("accounts", "customers", "cards", "merchants", "terminals", "transfers", "business_days")
+        tables = [table.name for table in TABLES]
         return [self.store.execute(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
     def audit(self) -> None:

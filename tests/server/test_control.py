@@ -173,7 +173,7 @@ async def test_half_a_character_never_stops_the_host(tmp_path, office, text):
 
 
 async def test_a_result_that_cannot_be_sent_costs_one_connection_and_is_logged(tmp_path, office, logs):
-    office.admin.perform = lambda _operation, _arguments: object()
+    office.admin.perform = lambda *_: object()
     async with serving(tmp_path / "c", office) as connect:
         client = await connect()
         assert await client.ask("merchant.listing") is None
@@ -215,7 +215,7 @@ async def test_a_silent_client_is_let_go(tmp_path, office, autojump_clock):
 
 
 async def test_a_full_disk_is_told_and_nothing_is_changed(tmp_path, office):
-    def full(_operation, _arguments):
+    def full(*_):
         raise StoreFull("ledger.db: database or disk is full")
 
     office.admin.perform = full
@@ -225,7 +225,7 @@ async def test_a_full_disk_is_told_and_nothing_is_changed(tmp_path, office):
 
 
 async def test_a_fault_of_ours_gives_nothing_away(tmp_path, office):
-    def fail(_operation, _arguments):
+    def fail(*_):
         raise KeyError("secret")
 
     office.admin.perform = fail

@@ -38,8 +38,7 @@ CREATE TABLE bonus_tiers (
 -- Merchant 0 = all that have no rate of their own.
 CREATE TABLE points_rates (
     merchant_id   INTEGER PRIMARY KEY,
-    fen_per_point INTEGER NOT NULL,  -- so much spent earns one point; 0 = none are earned
-    point_fen     INTEGER NOT NULL   -- so much one point pays; 0 = none are taken
+    fen_per_point INTEGER NOT NULL  -- so much spent earns one point; 0 = none are earned
 ) STRICT;
 
 CREATE TABLE products (

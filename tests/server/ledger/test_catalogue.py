@@ -63,9 +63,9 @@ def test_bonus_tiers_and_points(catalogue):
     assert catalogue.bonus_tiers() == [BonusRecord(0, 10_000, 1_000), BonusRecord(7, 20_000, 4_000)]
     catalogue.delete_bonus_tier(7, 20_000)
     assert catalogue.bonus_tiers() == [BonusRecord(0, 10_000, 1_000)]
-    catalogue.put_points_rate(PointsRecord(7, 100, 10))
-    catalogue.put_points_rate(PointsRecord(7, 200, 10))
-    assert catalogue.points_rates() == [PointsRecord(7, 200, 10)]
+    catalogue.put_points_rate(PointsRecord(7, 100))
+    catalogue.put_points_rate(PointsRecord(7, 200))
+    assert catalogue.points_rates() == [PointsRecord(7, 200)]
     catalogue.delete_points_rate(7)
     assert catalogue.points_rates() == []
 

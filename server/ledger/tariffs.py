@@ -1,0 +1,52 @@
+"""The tariff in force, read from the tables of the configuration: at the start, and after every change of them."""
+
+from __future__ import annotations
+
+from server.ledger.catalogue import Catalogue
+from server.ledger.parameters import ParameterTable
+from server.ledger.store import Store
+from server.ledger.tariff import BonusTier, CardClass, MealPeriod, OfflineLimits, Tariff
+
+HOUR_S = 3_600
+
+
+def read_tariff(store: Store, utc_offset_min: int) -> Tariff:
+    """What the rules need of the configuration, as it is now."""
+    catalogue, campus = Catalogue(store), ParameterTable(store).of_campus()
+    terms = catalogue.class_meals()
+    tiers: dict[int, tuple[BonusTier, ...]] = {}
+    for found in catalogue.bonus_tiers():
+        tier = BonusTier(from_fen=found.threshold_fen, bonus_fen=found.bonus_fen)
+        tiers[found.merchant_id] = (*tiers.get(found.merchant_id, ()), tier)
+    return Tariff(
+        utc_offset_min=utc_offset_min,
+        meals=tuple(
+            MealPeriod(meal.meal_id, meal.start_minute, meal.end_minute, meal.name) for meal in catalogue.meals()
+        ),
+        classes={
+            record.class_id: CardClass(
+                class_id=record.class_id,
+                name=record.name,
+                sale_limit_fen=record.sale_limit_fen,
+                meal_limit_fen=record.meal_limit_fen,
+                day_limit_fen=record.day_limit_fen,
+                discounts={
+                    found.meal_id: found.discount_percent for found in terms if found.class_id == record.class_id
+                },
+            )
+            for record in catalogue.classes()
+        },
+        bonus_tiers=tiers,
+        points_rates={found.merchant_id: found.fen_per_point for found in catalogue.points_rates()},
+        meal_limit_fen=campus.meal_limit_fen,
+        pin_above_fen=campus.pin_sale_fen,
+        pin_after_sales=campus.pin_count,
+        hold_lifetime_s=campus.hold_hours * HOUR_S,
+        refund_days=campus.refund_days,
+        offline=OfflineLimits(
+            sale_fen=campus.offline_sale_fen,
+            card_fen=campus.offline_card_fen,
+            total_fen=campus.offline_total_fen,
+            count=campus.offline_count,
+        ),
+    )

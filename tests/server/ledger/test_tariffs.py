@@ -1,0 +1,95 @@
+"""The tariff follows the tables: every kind of configuration arrives at the rules, in both databases."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from server.ledger.catalogue import BonusRecord, Catalogue, ClassMealRecord, ClassRecord, MealRecord, PointsRecord
+from server.ledger.parameters import CAMPUS_OWNER, ParameterRecord, Parameters, ParameterTable, Scope
+from server.ledger.tariff import NO_MEAL, OfflineLimits
+from server.ledger.tariffs import read_tariff
+from tests.server.ledger.stores import BOTH, new_store
+
+NOON_MS = 1_788_235_200_000  # 2026-09-01 04:00 UTC, noon in China
+MERCHANT, OTHER = 1, 2
+
+
+@pytest.fixture(params=BOTH)
+def store(request):
+    with contextlib.closing(new_store(request.param)) as store:
+        yield store
+
+
+def test_a_new_ledger_has_the_programs_own_values(store):
+    tariff = read_tariff(store, 480)
+    own = Parameters()
+    assert (tariff.utc_offset_min, tariff.meals, tariff.meal_at(NOON_MS)) == (480, (), NO_MEAL)
+    assert (tariff.refund_days, tariff.hold_lifetime_s) == (own.refund_days, own.hold_hours * 3600)
+    assert (tariff.pin_above_fen, tariff.pin_after_sales, tariff.meal_limit_fen) == (0, 0, 0)
+    assert tariff.offline == OfflineLimits(
+        own.offline_sale_fen, own.offline_card_fen, own.offline_total_fen, own.offline_count
+    )
+    assert tariff.bonus_fen(MERCHANT, 10_000) == tariff.points_of(MERCHANT, 10_000) == 0
+    assert tariff.discount_fen(0, NO_MEAL, 1_000) == 0
+
+
+def test_meals_and_discounts_by_class(store):
+    with store.transaction():
+        catalogue = Catalogue(store)
+        catalogue.put_meal(MealRecord(2, "午餐", 660, 780))
+        catalogue.put_meal(MealRecord(3, "夜宵", 1_320, 60))
+        catalogue.put_class(ClassRecord(1, "学生", 2_000, 3_000, 5_000))
+        catalogue.put_class_meal(ClassMealRecord(1, 2, 20))
+        catalogue.put_class_meal(ClassMealRecord(1, 0, 10))
+    tariff = read_tariff(store, 480)
+    assert tariff.meal_at(NOON_MS) == 2
+    assert read_tariff(store, 0).meal_at(NOON_MS) == NO_MEAL
+    assert tariff.meal_at(NOON_MS + 11 * 3_600_000) == 3
+    assert [tariff.discount_fen(1, meal, 1_000) for meal in (2, 3, NO_MEAL)] == [200, 100, 100]
+    assert tariff.discount_fen(0, 2, 1_000) == 0
+    found = tariff.class_of(1)
+    assert (found.name, found.sale_limit_fen, found.meal_limit_fen, found.day_limit_fen) == (
+        "学生",
+        2_000,
+        3_000,
+        5_000,
+    )
+
+
+def test_bonus_and_points_of_all_merchants_or_ones_own(store):
+    with store.transaction():
+        catalogue = Catalogue(store)
+        catalogue.put_bonus_tier(BonusRecord(0, 10_000, 1_000))
+        catalogue.put_bonus_tier(BonusRecord(0, 20_000, 3_000))
+        catalogue.put_bonus_tier(BonusRecord(OTHER, 5_000, 100))
+        catalogue.put_points_rate(PointsRecord(0, 100))
+        catalogue.put_points_rate(PointsRecord(OTHER, 200))
+    tariff = read_tariff(store, 480)
+    assert [tariff.bonus_fen(MERCHANT, fen) for fen in (9_999, 10_000, 20_000)] == [0, 1_000, 3_000]
+    assert [tariff.bonus_fen(OTHER, fen) for fen in (5_000, 20_000)] == [100, 100]
+    assert (tariff.points_of(MERCHANT, 1_050), tariff.points_of(OTHER, 1_050)) == (10, 5)
+
+
+def test_parameters_of_the_campus_alone_reach_the_rules(store):
+    values = {
+        "pin_sale_fen": 2_000,
+        "pin_count": 5,
+        "meal_limit_fen": 4_000,
+        "hold_hours": 24,
+        "refund_days": 30,
+        "offline_sale_fen": 1,
+        "offline_card_fen": 2,
+        "offline_total_fen": 3,
+        "offline_count": 4,
+    }
+    with store.transaction():
+        table = ParameterTable(store)
+        for name, value in values.items():
+            table.set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, name, value))
+        table.set(ParameterRecord(Scope.MERCHANT, MERCHANT, "offline_count", 1))
+    tariff = read_tariff(store, 480)
+    assert (tariff.pin_above_fen, tariff.pin_after_sales, tariff.meal_limit_fen) == (2_000, 5, 4_000)
+    assert (tariff.hold_lifetime_s, tariff.refund_days) == (86_400, 30)
+    assert tariff.offline == OfflineLimits(1, 2, 3, 4)

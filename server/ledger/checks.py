@@ -23,6 +23,7 @@ REVERSALS: Final = "reversals_pair"
 BUSINESS_DAYS: Final = "business_days"
 SPENT: Final = "spent_today"
 REFERENCES: Final = "references"
+SETTLEMENTS: Final = "settlements"
 EXPECTED_DIGESTS: Final = "expected_digests"
 """Only when somebody names digests written down elsewhere."""
 
@@ -40,6 +41,7 @@ CHECKS: Final = {
     REVERSALS: "each reversal moves its original's amount back, once; what was reversed first is declined",
     BUSINESS_DAYS: "business days never go back, and each transfer lies within its own",
     SPENT: "what each account has spent on its last day of sales is the sum of those sales",
+    SETTLEMENTS: "each settled batch is what the journal had of it then, and nothing is in a closed batch besides",
     REFERENCES: "every card, customer, merchant, terminal and entry belongs to something that is there",
 }
 """Every check by name, in the order of the report, and what it says."""

@@ -199,6 +199,8 @@ def close(ledger: Ledger, terminal_id: int, batch: int, differences_seen: int, n
     if differing is None or len(differing) != differences_seen:
         return _settled(store, terminal_id, found)
     with store.transaction():
+        # Of the records, which were compared: what was claimed at first may have been added up wrongly.
+        _save_totals(store, found.settlement, Whose.TERMINAL, totals(_sent(store, found.settlement)))
         _save_totals(store, found.settlement, Whose.HOST, totals(host_items(store, terminal_id, batch)))
         state = State.DIFFERENCES if differing else State.BALANCED
         _close(ledger, terminal_id, batch, found.settlement, state, differing, now_ms)
@@ -338,15 +340,17 @@ def _part(store: Store, settlement: int, part: int) -> list[Item]:
     return [Item(*row) for row in rows]
 
 
+def _sent(store: Store, settlement: int) -> list[Item]:
+    rows = store.execute(
+        "SELECT stan, kind, standing, amount_fen, charged_fen, rrn FROM settlement_records WHERE settlement = ?"
+        " ORDER BY part, place",
+        (settlement,),
+    )
+    return [Item(*row) for row in rows]
+
+
 def _compare(store: Store, terminal_id: int, batch: int, settlement: int) -> list[Differing]:
-    sent = [
-        Item(*row)
-        for row in store.execute(
-            "SELECT stan, kind, standing, amount_fen, charged_fen, rrn FROM settlement_records WHERE settlement = ?"
-            " ORDER BY part, place",
-            (settlement,),
-        )
-    ]
+    sent = _sent(store, settlement)
     items = host_items(store, terminal_id, batch)
     stans = {item.stan for item in items}
     strange = sorted({item.rrn for item in sent if item.stan not in stans and item.rrn})

@@ -24,12 +24,14 @@ from server.ledger.checks import (
     NO_OVERDRAFT,
     REFERENCES,
     REVERSALS,
+    SETTLEMENTS,
     SPENT,
     STORED_BALANCES,
     Check,
     Findings,
 )
 from server.ledger.recovery import FIRST_HISTORY
+from server.ledger.settlement_checks import check_settlements
 from server.ledger.store import Store
 from server.ledger.walk import Progress, Walk
 
@@ -57,6 +59,7 @@ def verify(
         _guarded(findings, WALKED, lambda: walk.run(on_progress))
         _guarded(findings, (STORED_BALANCES, NO_OVERDRAFT, SPENT, CONSERVATION), walk.compare_accounts)
         _guarded(findings, (IDENTITIES,), lambda: _check_identities(store, findings))
+        _guarded(findings, (SETTLEMENTS,), lambda: check_settlements(store, findings))
         _guarded(findings, (REFERENCES,), lambda: _check_references(store, findings))
         _guarded(findings, (REFERENCES,), lambda: _check_histories(store, findings))
         extra = [_check_expected(store, expected)] if expected else []

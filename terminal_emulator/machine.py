@@ -11,12 +11,13 @@ from collections.abc import Callable
 import trio
 
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Beep, BeepKind, Effect, Note, Outcome, PrintSlip
+from terminal_emulator.effects import Beep, BeepKind, Effect, Note, Outcome, PrintReport, PrintSlip
 from terminal_emulator.i18n import Translate, translator
 from terminal_emulator.lcd import Lcd, render
 from terminal_emulator.printer import Paper, Printer, PrinterState
 from terminal_emulator.rotation import Keep
 from terminal_emulator.slip import Copy, Slip, record_slip
+from terminal_emulator.slip_day import lay_out
 from terminal_emulator.terminal import OpenStream, Terminal, Ticker, Write
 from terminal_emulator.texts import yuan
 from terminal_emulator.view import Link
@@ -159,13 +160,17 @@ class Machine(Terminal):
         return writes
 
     def _show(self, effect: Effect) -> None:
+        terminal, zone = self.brain.settings.terminal, self.brain.till.parameters.zone
         match effect:
             case Beep(kind):
                 for watcher in self._watchers:
                     watcher.beeped(kind)
             case PrintSlip(record, merchant):
                 for copy in Copy:
-                    self.printer.put(record_slip(record, self.brain.settings.terminal, merchant, copy, self.translate))
+                    self.printer.put(record_slip(record, terminal, merchant, copy, self.translate, zone=zone))
+            case PrintReport(report):
+                for slip in lay_out(report, terminal, self.translate, zone):
+                    self.printer.put(slip)
             case Outcome(record):
                 self._note(f"{record.stan:06d} {yuan(record.amount_fen)} {record.state}")
             case Note(kind, detail):

@@ -12,7 +12,18 @@ from typing import Final, NamedTuple
 
 from terminal_emulator.dialog import Dialog, Menu, Show
 from terminal_emulator.effects import BeepKind
-from terminal_emulator.functions import pay, void
+from terminal_emulator.functions import (
+    balance,
+    conveniences,
+    pay,
+    points,
+    preauth,
+    queries,
+    refund,
+    reprint,
+    top_up,
+    void,
+)
 from terminal_emulator.functions.passwords import check_password
 from terminal_emulator.menus import MENUS
 from terminal_emulator.till import Till
@@ -36,6 +47,26 @@ class Function(NamedTuple):
 FUNCTIONS: Final[dict[str, Function]] = {
     "sale": Function(pay.sale, Need.ONLINE),
     "void": Function(void.void, Need.ONLINE | Need.SUPERVISOR),
+    "refund": Function(refund.refund, Need.ONLINE),
+    "pre_auth": Function(preauth.pre_auth, Need.ONLINE),
+    "pre_auth_void": Function(preauth.pre_auth_void, Need.ONLINE | Need.SUPERVISOR),
+    "completion": Function(preauth.completion, Need.ONLINE),
+    "completion_void": Function(preauth.completion_void, Need.ONLINE | Need.SUPERVISOR),
+    "top_up": Function(top_up.top_up, Need.ONLINE),
+    "top_up_void": Function(top_up.top_up_void, Need.ONLINE | Need.SUPERVISOR),
+    "points_sale": Function(points.points_sale, Need.ONLINE),
+    "points_void": Function(points.points_void, Need.ONLINE | Need.SUPERVISOR),
+    "balance": Function(balance.balance, Need.ONLINE),
+    "card_information": Function(balance.card_information, Need.ONLINE),
+    "query_last": Function(queries.query_last, Need.ONLINE),
+    "transactions": Function(queries.transactions),
+    "reprint_last": Function(reprint.reprint_last),
+    "reprint": Function(reprint.reprint),
+    "totals": Function(reprint.totals),
+    "opening_float": Function(conveniences.opening_float),
+    "price": Function(conveniences.price, Need.ONLINE),
+    "discount": Function(conveniences.discount, Need.ONLINE),
+    "exchange": Function(conveniences.exchange, Need.ONLINE),
 }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from protocol.messages.money import TransactionKind
+from protocol.messages.money import EntryMode, TransactionKind
 from terminal_emulator.dialog import Card, Confirm, Dialog, Digits, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.functions.pay import pay
 from terminal_emulator.record import RecordState
-from terminal_emulator.texts import KIND_TEXT, masked, yuan
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, masked, sum_text
 from terminal_emulator.till import Till
 
 VOUCHER_DIGITS = 6
@@ -30,6 +30,7 @@ def void_of(till: Till, original_kind: TransactionKind, kind: TransactionKind) -
     if till.undone_by(record):
         yield Show((title, _("Voided already"), _("Check voucher no")), BeepKind.ERROR)
         return
-    yield Confirm((f"{title} {record.stan:06d}", f"RMB {yuan(record.amount_fen)}", masked(record.payer)))
-    payer = yield Card(title, record.amount_fen, may_scan=True)
+    paid_by = masked(record.payer, is_code=record.entry_mode is EntryMode.CODE)
+    yield Confirm((f"{title} {record.stan:06d}", sum_text(record.kind, record.amount_fen, _), paid_by))
+    payer = yield Card(title, None if record.kind in COUNTS_POINTS else record.amount_fen, may_scan=True)
     yield from pay(till, kind, record.amount_fen, payer, record)

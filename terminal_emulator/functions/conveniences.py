@@ -1,0 +1,127 @@
+"""What helps a cashier between sales: the opening float, prices by code, discounts, exchange of goods."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from protocol.messages import ProductAnswer, ProductRequest
+from protocol.messages.money import TransactionKind
+from protocol.messages.product import PRODUCT_CODE_SIZE
+from terminal_emulator.columns import clean, cut, spread
+from terminal_emulator.dialog import Amount, Ask, Card, Confirm, Dialog, Digits, Menu, Print, Prompt, Show, Stop
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.flows import APPROVED
+from terminal_emulator.functions.lookups import find_original, follow_up
+from terminal_emulator.functions.passwords import check_password, must_be_answered
+from terminal_emulator.functions.pay import ask_repeat, pay
+from terminal_emulator.functions.refund import REFUNDABLE
+from terminal_emulator.panels import PANEL_COLUMNS
+from terminal_emulator.record import RecordState
+from terminal_emulator.slip_day import ExchangeReport, FloatReport
+from terminal_emulator.texts import yuan
+from terminal_emulator.till import Till
+
+PERCENT_DIGITS: Final = 2
+
+
+def opening_float(till: Till) -> Dialog:
+    """存零头: the change put into the drawer before the first sale, on paper for whoever counts it at night."""
+    _ = till.translate
+    amount_fen = yield Amount(_("Opening float"), _("Cash in drawer"))
+    printed_at_s = int(till.now.wall_s)
+    yield Print(
+        FloatReport(merchant=till.merchant, operator=till.operator, printed_at_s=printed_at_s, amount_fen=amount_fen)
+    )
+    yield Show((_("Opening float"), f"RMB {yuan(amount_fen)}", _("Printed")), BeepKind.OK)
+
+
+def price(till: Till) -> Dialog:
+    """查价: what something costs, by the code on it; Enter sells it."""
+    _ = till.translate
+    code = yield Digits(_("Price"), _("Code of the goods"), 1, PRODUCT_CODE_SIZE, may_scan=True)
+    answer: ProductAnswer | None = yield Ask(ProductRequest(code=code), _("Looking it up"))
+    yield from must_be_answered(till, answer)
+    assert answer is not None
+    if answer.response_code != APPROVED:
+        yield Show(
+            (f"{_('Declined')} {answer.response_code}", _("No such goods"), cut(code, PANEL_COLUMNS)), BeepKind.ERROR
+        )
+        return
+    yield Confirm((cut(clean(answer.name), PANEL_COLUMNS), f"RMB {yuan(answer.price_fen)}", _("Enter: sell it")))
+    yield from _sell(till, _("Sale"), answer.price_fen)
+
+
+def discount(till: Till) -> Dialog:
+    """折扣: a percentage or an amount off, above the merchant's limit with the manager's password; the rest is sold."""
+    _ = till.translate
+    title = _("Discount")
+    full_fen = yield Amount(title, _("Full price"))
+    key = yield Menu(title, (("1", _("Percent off")), ("2", _("Amount off"))))
+    if key is None:
+        return
+    off_fen = yield from _off(till, title, full_fen, is_percent=key == "1")
+    if not 0 < off_fen < full_fen:
+        yield Show((title, _("Invalid amount"), _("Key it in again")), BeepKind.ERROR)
+        return
+    if off_fen * 100 > full_fen * till.parameters.discount_limit_percent:
+        yield from check_password(till)
+    yield Confirm(
+        (
+            spread(_("Full price"), yuan(full_fen), PANEL_COLUMNS),
+            spread(title, yuan(-off_fen), PANEL_COLUMNS),
+            spread(_("To pay"), yuan(full_fen - off_fen), PANEL_COLUMNS),
+        )
+    )
+    yield from _sell(till, title, full_fen - off_fen)
+
+
+def _off(till: Till, title: str, full_fen: int, *, is_percent: bool) -> Generator[Prompt, Any, int]:
+    """What is taken off; a percentage is rounded to the customer's good, by less than a fen."""
+    _ = till.translate
+    if not is_percent:
+        off_fen: int = yield Amount(title, _("Amount off"))
+        return off_fen
+    percent = int((yield Digits(title, _("Percent off"), 1, PERCENT_DIGITS)))
+    return -(-full_fen * percent // 100)
+
+
+def _sell(till: Till, title: str, amount_fen: int) -> Dialog:
+    payer = yield Card(title, amount_fen, may_scan=True)
+    if till.is_repeat(payer, amount_fen):
+        yield from ask_repeat(till, amount_fen)
+    yield from pay(till, TransactionKind.SALE, amount_fen, payer)
+
+
+def exchange(till: Till) -> Dialog:
+    """换货: goods of an earlier sale come back, others are taken; the difference is sold or refunded."""
+    _ = till.translate
+    title = _("Exchange")
+    found = yield from find_original(till, title, *REFUNDABLE)
+    back_fen = yield Amount(title, _("Goods returned"))
+    if back_fen > found.remaining_fen:
+        yield Show((title, _("More than is left"), f"{_('Left')} {yuan(found.remaining_fen)}"), BeepKind.ERROR)
+        raise Stop
+    new_fen = yield Amount(title, _("Goods taken"))
+    owed_fen = new_fen - back_fen
+    label = _("To pay") if owed_fen >= 0 else _("To give back")
+    yield Confirm((title, spread(label, yuan(abs(owed_fen)), PANEL_COLUMNS)))
+    if owed_fen:
+        if owed_fen < 0:
+            yield from check_password(till)
+        payer = yield Card(title, abs(owed_fen), may_scan=True)
+        if owed_fen > 0:
+            record = yield from pay(till, TransactionKind.SALE, owed_fen, payer)
+        else:
+            record = yield from follow_up(till, TransactionKind.REFUND, -owed_fen, payer, found)
+        if record.state is not RecordState.APPROVED:
+            return
+    yield Print(
+        ExchangeReport(
+            merchant=till.merchant,
+            operator=till.operator,
+            printed_at_s=int(till.now.wall_s),
+            returned_fen=back_fen,
+            taken_fen=new_fen,
+        )
+    )

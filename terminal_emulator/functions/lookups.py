@@ -1,0 +1,95 @@
+"""Finding an earlier transaction: by the reference on its slip, keyed or scanned, or by voucher and batch number.
+
+The host knows it whichever terminal of the merchant made it, and says what is left of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from protocol.messages import LookupAnswer, LookupRequest, TransactionState
+from protocol.messages.money import THIS_TERMINAL, TransactionKind
+from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Stop, Transact
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.flows import APPROVED
+from terminal_emulator.functions.passwords import must_be_answered, refused
+from terminal_emulator.functions.pay import with_pin
+from terminal_emulator.i18n import N_
+from terminal_emulator.record import Record
+from terminal_emulator.texts import KIND_TEXT, day_text, sum_text
+from terminal_emulator.till import Till
+
+RRN_DIGITS: Final = 12
+VOUCHER_DIGITS: Final = 6
+BATCH_DIGITS: Final = 6
+WRONG_KIND: Final = N_("Wrong kind")
+NOT_APPROVED: Final = N_("Not approved")
+NOTHING_LEFT: Final = N_("Nothing left")
+
+
+def look_up(till: Till, title: str) -> Generator[Prompt, Any, LookupAnswer]:
+    """Ask which transaction it is, and the host what it knows of it; Stop if there is none."""
+    _ = till.translate
+    rrn = yield Digits(title, _("Reference no."), 1, RRN_DIGITS, optional=True, may_scan=True)
+    request = LookupRequest(rrn=int(rrn)) if rrn and int(rrn) else (yield from _by_voucher(till, title))
+    answer: LookupAnswer | None = yield Ask(request, _("Looking it up"))
+    yield from must_be_answered(till, answer)
+    assert answer is not None
+    if answer.response_code != APPROVED:
+        yield from refused(till, answer.response_code)
+    return answer
+
+
+def _by_voucher(till: Till, title: str) -> Generator[Prompt, Any, LookupRequest]:
+    """Without a reference: voucher and batch number. The batch need not be keyed if this terminal has the record."""
+    _ = till.translate
+    stan = int((yield Digits(title, _("Voucher no."), 1, VOUCHER_DIGITS)))
+    batch = yield Digits(title, _("Batch no."), 1, BATCH_DIGITS, optional=True)
+    record = till.find(stan)
+    if batch:
+        return LookupRequest(original_batch=int(batch), original_stan=stan)
+    if record is None:
+        yield Show((title, _("Not in this till"), _("Key the batch no")), BeepKind.ERROR)
+        raise Stop
+    return LookupRequest(original_batch=record.batch, original_stan=stan)
+
+
+def find_original(till: Till, title: str, *kinds: TransactionKind) -> Generator[Prompt, Any, LookupAnswer]:
+    """Look up a transaction of one of these kinds that still stands, show it, and have it confirmed."""
+    _ = till.translate
+    found = yield from look_up(till, title)
+    why = _unfit(found, kinds)
+    if why:
+        yield Show((title, _(why), _("Check voucher no")), BeepKind.ERROR)
+        raise Stop
+    name = f"{_(KIND_TEXT[found.kind])} {found.original_stan:06d}"
+    left = f"{_('Left')} {sum_text(found.kind, found.remaining_fen, _)}"
+    yield Confirm((name, f"{day_text(found.business_day)} {sum_text(found.kind, found.charged_fen, _)}", left))
+    return found
+
+
+def _unfit(found: LookupAnswer, kinds: tuple[TransactionKind, ...]) -> str:
+    """Why nothing can be made of it, as a msgid; empty if something can."""
+    if found.kind not in kinds:
+        return WRONG_KIND
+    if found.state is not TransactionState.APPROVED:
+        return NOT_APPROVED
+    return "" if found.remaining_fen else NOTHING_LEFT
+
+
+def follow_up(
+    till: Till, kind: TransactionKind, amount_fen: int, payer: Payer, found: LookupAnswer
+) -> Generator[Prompt, Any, Record]:
+    """Move money because of an earlier transaction, wherever it was made."""
+    here = found.original_terminal == till.settings.terminal.to_int()
+    record = till.new_record(
+        kind,
+        amount_fen,
+        payer,
+        original_terminal=THIS_TERMINAL if here else found.original_terminal,
+        original_batch=found.original_batch,
+        original_stan=found.original_stan,
+    )
+    decided: Record = yield Transact(record)
+    return (yield from with_pin(till, decided))

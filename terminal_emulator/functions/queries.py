@@ -1,0 +1,154 @@
+"""查询交易: what became of a transaction, by this terminal's memory and by the host's word; lists and totals."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.messages import QueryAnswer, QueryRequest, TransactionState
+from protocol.messages.money import TransactionKind
+from terminal_emulator.columns import spread
+from terminal_emulator.dialog import Ask, Dialog, Digits, Menu, Pages, Show
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.flows import APPROVED
+from terminal_emulator.functions.lookups import VOUCHER_DIGITS, look_up
+from terminal_emulator.functions.passwords import must_be_answered
+from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.panels import PANEL_COLUMNS
+from terminal_emulator.record import Record, RecordState
+from terminal_emulator.texts import KIND_TEXT, STATE_TEXT, date_time, day_text, sum_text
+from terminal_emulator.till import Till
+
+HOST_STATE_TEXT: Final = {
+    TransactionState.APPROVED: N_("Host: booked"),
+    TransactionState.DECLINED: N_("Host: declined"),
+    TransactionState.REVERSED: N_("Host: reversed"),
+    TransactionState.IN_PROGRESS: N_("Host: under way"),
+    TransactionState.NEVER_SEEN: N_("Host: never seen"),
+}
+
+MAX_PAGES: Final = 200
+"""Newest first; nobody leafs further by hand. Any other is found by its voucher number."""
+
+
+def query_last(till: Till) -> Dialog:
+    """Did the last one succeed? Asked so that nobody taps twice."""
+    record = max(till.storage.records.values(), key=lambda record: record.identity, default=None)
+    if record is None:
+        yield _none_yet(till)
+        return
+    yield from _ask_about(till, record)
+
+
+def transactions(till: Till) -> Dialog:
+    """交易查询: one by its voucher number, one by its reference, all of this terminal, or their totals."""
+    _ = till.translate
+    rows = (("1", _("By voucher no")), ("2", _("By reference")), ("3", _("All")), ("4", _("Totals by kind")))
+    key = yield Menu(_("Transactions"), rows)
+    if key is not None:
+        yield from {"1": by_voucher, "2": by_reference, "3": all_records, "4": totals_by_kind}[key](till)
+
+
+def by_voucher(till: Till) -> Dialog:
+    """What is remembered here of a voucher, then what the host says."""
+    _ = till.translate
+    stan = int((yield Digits(_("Transactions"), _("Voucher no."), 1, VOUCHER_DIGITS)))
+    record = till.find(stan)
+    if record is None:
+        yield Show((_("Transactions"), _("Not in this till"), _("Check voucher no")), BeepKind.ERROR)
+        return
+    yield Pages((_page(record, till, _),))
+    yield from _ask_about(till, record)
+
+
+def by_reference(till: Till) -> Dialog:
+    """One of this merchant's, whichever terminal made it."""
+    _ = till.translate
+    found = yield from look_up(till, _("Transactions"))
+    yield Show(
+        (
+            spread(_(KIND_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS),
+            _(HOST_STATE_TEXT[found.state]),
+            f"{day_text(found.business_day)} {sum_text(found.kind, found.charged_fen, _)}",
+            f"{_('Left')} {sum_text(found.kind, found.remaining_fen, _)}",
+        )
+    )
+
+
+def all_records(till: Till) -> Dialog:
+    """Every transaction that is kept here, the newest first."""
+    newest = sorted(till.storage.records.values(), key=lambda record: record.identity, reverse=True)[:MAX_PAGES]
+    if not newest:
+        yield _none_yet(till)
+        return
+    yield Pages(tuple(_page(record, till, till.translate) for record in newest))
+
+
+def totals_by_kind(till: Till) -> Dialog:
+    """Count and amount of every kind in the batch that is open."""
+    _ = till.translate
+    totals = totals_of(till)
+    if not totals:
+        yield _none_yet(till)
+        return
+    lines = [
+        line
+        for kind, count, moved in totals
+        for line in (_(KIND_TEXT[kind]), spread(str(count), sum_text(kind, moved, _), PANEL_COLUMNS))
+    ]
+    yield Pages(tuple(tuple(lines[start : start + 4]) for start in range(0, len(lines), 4)))
+
+
+def totals_of(till: Till) -> list[tuple[TransactionKind, int, int]]:
+    """(kind, count, sum) of what has happened in the newest batch."""
+    batch = till.storage.used[0]
+    counted: dict[TransactionKind, tuple[int, int]] = {}
+    for record in till.storage.records.values():
+        if record.batch == batch and record.state in (RecordState.APPROVED, RecordState.OFFLINE):
+            count, moved = counted.get(record.kind, (0, 0))
+            counted[record.kind] = count + 1, moved + (record.moved_fen or record.amount_fen)
+    return [(kind, *counted[kind]) for kind in sorted(counted)]
+
+
+def _ask_about(till: Till, record: Record) -> Dialog:
+    """The host's word about a record of this terminal."""
+    _ = till.translate
+    request = QueryRequest(
+        stan=record.stan,
+        batch=record.batch,
+        amount_fen=record.amount_fen,
+        entry_mode=record.entry_mode,
+        payer=record.payer,
+        claimed_at_s=record.claimed_at_s,
+    )
+    answer: QueryAnswer | None = yield Ask(request, _("Asking the host"))
+    yield from must_be_answered(till, answer)
+    assert answer is not None
+    said = _(HOST_STATE_TEXT[answer.state])
+    if answer.state is TransactionState.DECLINED and answer.response_code != APPROVED:
+        said = f"{said} {answer.response_code}"
+    yield Show(
+        (
+            spread(_(KIND_TEXT[record.kind]), sum_text(record.kind, record.amount_fen, _), PANEL_COLUMNS),
+            said,
+            spread(_("Voucher"), f"{record.stan:06d}", PANEL_COLUMNS),
+            spread(_("Batch"), f"{record.batch:06d}", PANEL_COLUMNS),
+        ),
+        BeepKind.OK if answer.state is TransactionState.APPROVED else BeepKind.ERROR,
+    )
+
+
+def _page(record: Record, till: Till, _: Translate) -> tuple[str, ...]:
+    """A record on one LCD."""
+    at_s = record.posted_at_ms / 1000 if record.posted_at_ms else record.claimed_at_s
+    code = f" {record.response_code}" if record.state is RecordState.DECLINED else ""
+    return (
+        spread(_(KIND_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS),
+        sum_text(record.kind, record.amount_fen, _),
+        f"{_(STATE_TEXT[record.state])}{code}",
+        date_time(at_s, till.parameters.zone)[5:],
+    )
+
+
+def _none_yet(till: Till) -> Show:
+    _ = till.translate
+    return Show((_("Transactions"), _("None yet")), BeepKind.ERROR)

@@ -1,0 +1,50 @@
+"""重打印: the slip of the last or of any transaction once more, marked as such; and the totals of the batch."""
+
+from __future__ import annotations
+
+from terminal_emulator.dialog import Dialog, Digits, Print, Show
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.functions.lookups import VOUCHER_DIGITS
+from terminal_emulator.functions.queries import totals_of
+from terminal_emulator.record import Record
+from terminal_emulator.settled import ReportRow, TotalsReport
+from terminal_emulator.slip_day import Reprint
+from terminal_emulator.till import Till
+
+
+def reprint_last(till: Till) -> Dialog:
+    """Both copies of the last transaction's slip."""
+    record = max(till.storage.records.values(), key=lambda record: record.identity, default=None)
+    yield from _reprint(till, record)
+
+
+def reprint(till: Till) -> Dialog:
+    """Both copies of the slip of a voucher that is kept here."""
+    _ = till.translate
+    stan = yield Digits(_("Reprint"), _("Voucher no."), 1, VOUCHER_DIGITS)
+    yield from _reprint(till, till.find(int(stan)))
+
+
+def totals(till: Till) -> Dialog:
+    """A slip with the totals of the open batch, by kind."""
+    _ = till.translate
+    yield Print(
+        TotalsReport(
+            terminal=str(till.settings.terminal),
+            merchant=till.merchant,
+            batch=till.storage.used[0],
+            operator=till.operator,
+            printed_at_s=int(till.now.wall_s),
+            rows=tuple(ReportRow(kind, count, moved) for kind, count, moved in totals_of(till)),
+        )
+    )
+    yield Show((_("TOTALS"), _("Printed")), BeepKind.OK)
+
+
+def _reprint(till: Till, record: Record | None) -> Dialog:
+    _ = till.translate
+    if record is None:
+        yield Show((_("Reprint"), _("Not in this till"), _("Check voucher no")), BeepKind.ERROR)
+        return
+    yield Print(Reprint(record, till.merchant))
+    yield Show((_("Reprint"), f"{_('Voucher')} {record.stan:06d}", _("Printed")), BeepKind.OK)

@@ -1,0 +1,98 @@
+"""Opening float, prices, discounts and exchange."""
+
+import pytest
+
+from protocol.messages import ProductAnswer, ProductRequest
+from protocol.messages.money import TransactionKind
+from protocol.messages.password import PasswordPurpose
+from terminal_emulator.functions.conveniences import discount, exchange, opening_float, price
+from terminal_emulator.parameters import Parameters
+from terminal_emulator.record import RecordState
+from terminal_emulator.slip_day import ExchangeReport, FloatReport
+from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
+from tests.terminal_emulator.till import CARD
+
+
+def test_the_float_is_printed():
+    [report] = Talk(till_of(), opening_float, 20_000).printed
+    assert isinstance(report, FloatReport)
+    assert report.amount_fen == 20_000
+
+
+def test_a_price_is_shown_and_sold():
+    bread = ProductAnswer(response_code="00", name="面包", price_fen=350)
+    talk = Talk(till_of(), price, "6901", True, host={ProductRequest: bread})
+    assert talk.asked == [ProductRequest(code="6901")]
+    assert ("面包", "RMB 3.50", "确认: 销售") in [getattr(prompt, "lines", None) for prompt in talk.prompts]
+    assert talk.moved == [(TransactionKind.SALE, 350, (0, 0, 0))]
+
+
+def test_goods_that_nobody_has():
+    talk = Talk(till_of(), price, "6901", host={ProductRequest: ProductAnswer(response_code="25")})
+    assert talk.shown == [("交易失败 25", "无此商品", "6901")]
+
+
+@pytest.mark.parametrize(
+    ("replies", "paid", "passwords"),
+    [
+        (("1", "10", True), 900, 0),
+        (("1", "11", True), 890, 1),
+        (("2", 100, True), 900, 0),
+        (("2", 101, True), 899, 1),
+    ],
+)
+def test_a_discount_above_the_limit_needs_the_manager(replies, paid, passwords):
+    till = till_of()
+    till.keep(Parameters(discount_limit_percent=10))
+    talk = Talk(till, discount, 1000, *replies)
+    assert talk.moved == [(TransactionKind.SALE, paid, (0, 0, 0))]
+    assert talk.passwords == [PasswordPurpose.SUPERVISOR] * passwords
+
+
+@pytest.mark.parametrize("replies", [("1", "0"), ("2", 1000), ("2", 2000), (None,)])
+def test_no_discount_and_none_of_all(replies):
+    assert Talk(till_of(), discount, 1000, *replies).moved == []
+
+
+def test_a_percentage_is_rounded_for_the_customer():
+    till = till_of()
+    till.keep(Parameters(discount_limit_percent=50))
+    assert [amount for _, amount, _ in Talk(till, discount, 999, "1", "5", True).moved] == [949]
+
+
+def test_the_same_again_is_asked_about():
+    till = till_of(record_of(1, amount_fen=900, payer=CARD))
+    till.keep(Parameters(discount_limit_percent=50, repeat_guard=True))
+    talk = Talk(till, discount, 1000, "2", 100, True, True)
+    assert [amount for _, amount, _ in talk.moved] == [900]
+
+
+def test_an_exchange_for_more_sells_the_difference():
+    talk = Talk(till_of(), exchange, "4711", True, 1000, 1500, True)
+    assert talk.moved == [(TransactionKind.SALE, 500, (0, 0, 0))]
+    assert talk.passwords == []
+    [report] = talk.printed
+    assert isinstance(report, ExchangeReport)
+    assert (report.returned_fen, report.taken_fen) == (1000, 1500)
+
+
+def test_an_exchange_for_less_refunds_it_with_the_password():
+    talk = Talk(till_of(), exchange, "4711", True, 1000, 800, True)
+    assert talk.moved == [(TransactionKind.REFUND, 200, (0, 1, 7))]
+    assert talk.passwords == [PasswordPurpose.SUPERVISOR]
+
+
+def test_an_even_exchange_moves_nothing():
+    talk = Talk(till_of(), exchange, "4711", True, 1000, 1000, True)
+    assert talk.moved == []
+    assert len(talk.printed) == 1
+
+
+def test_a_declined_difference_exchanges_nothing():
+    declined = {"state": RecordState.DECLINED, "response_code": "51"}
+    assert Talk(till_of(), exchange, "4711", True, 1000, 1500, True, decide=declined).printed == []
+
+
+def test_more_cannot_come_back_than_was_sold():
+    talk = Talk(till_of(), exchange, "4711", True, 1300)
+    assert talk.shown == [("换货", "超过剩余金额", "剩余 12.50")]

@@ -1,0 +1,81 @@
+"""What became of a transaction: by this terminal's memory and by the host's word; lists and totals."""
+
+import pytest
+
+from protocol.messages import LookupRequest, QueryAnswer, QueryRequest, TransactionState
+from protocol.messages.money import TransactionKind
+from terminal_emulator.dialog import Pages
+from terminal_emulator.functions.queries import HOST_STATE_TEXT, query_last, totals_of, transactions
+from terminal_emulator.record import RecordState
+from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
+
+
+def answer(state=TransactionState.APPROVED, code="00"):
+    return QueryAnswer(
+        stan=7, batch=1, state=state, response_code=code, amount_fen=1250, rrn=1, balance_fen=0, posted_at_ms=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (answer(), "主机: 已入账"),
+        (answer(TransactionState.DECLINED, "51"), "主机: 已拒绝 51"),
+        (answer(TransactionState.REVERSED), "主机: 已冲正"),
+        (answer(TransactionState.NEVER_SEEN, "25"), "主机: 未收到"),
+    ],
+)
+def test_the_last_one(said, line):
+    talk = Talk(till_of(record_of(6), record_of(7)), query_last, host={QueryRequest: said})
+    assert talk.asked[0].stan == 7
+    assert talk.shown == [("消费   RMB 12.50", line, "凭证号    000007", "批次号    000001")]
+    assert HOST_STATE_TEXT.keys() == set(TransactionState)
+
+
+def test_nothing_yet():
+    assert len(Talk(till_of(), query_last).shown) == 1
+    assert len(Talk(till_of(), transactions, "3").shown) == 1
+    assert len(Talk(till_of(), transactions, "4").shown) == 1
+
+
+def test_by_voucher_both_words():
+    talk = Talk(till_of(record_of(7)), transactions, "1", "7", None, host={QueryRequest: answer()})
+    [page] = next(prompt.pages for prompt in talk.prompts if isinstance(prompt, Pages))
+    assert page[:3] == ("消费      000007", "RMB 12.50", "交易成功")
+    assert len(talk.shown) == 1
+    assert Talk(till_of(), transactions, "1", "7").shown[0][1] == "本机无此笔"
+
+
+def test_by_reference():
+    talk = Talk(till_of(), transactions, "2", "4711")
+    assert talk.asked == [LookupRequest(rrn=4711)]
+    assert talk.shown == [("消费      000007", "主机: 已入账", "11-18 RMB 12.50", "剩余 RMB 12.50")]
+
+
+def test_all_of_them_newest_first():
+    declined = record_of(8, state=RecordState.DECLINED, response_code="51")
+    talk = Talk(till_of(record_of(7), declined), transactions, "3", None)
+    pages = talk.prompts[-1].pages
+    assert [page[0] for page in pages] == ["消费      000008", "消费      000007"]
+    assert pages[0][2] == "交易失败 51"
+
+
+def test_totals_by_kind_of_what_happened():
+    till = till_of(
+        record_of(1),
+        record_of(2, charged_fen=1000),
+        record_of(3, state=RecordState.REVERSED),
+        record_of(4, TransactionKind.POINTS_SALE, amount_fen=300),
+        record_of(5, TransactionKind.OFFLINE_SALE, state=RecordState.OFFLINE),
+    )
+    assert totals_of(till) == [
+        (TransactionKind.SALE, 2, 2250),
+        (TransactionKind.POINTS_SALE, 1, 300),
+        (TransactionKind.OFFLINE_SALE, 1, 1250),
+    ]
+    talk = Talk(till, transactions, "4", None)
+    assert talk.prompts[-1].pages[0] == ("消费", "2      RMB 22.50", "积分消费", "1       300 积分")
+
+
+def test_one_level_up():
+    assert Talk(till_of(), transactions, None).shown == []

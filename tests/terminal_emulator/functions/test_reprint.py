@@ -1,0 +1,25 @@
+"""Slips once more: the last, any, and the totals."""
+
+from protocol.messages.money import TransactionKind
+from terminal_emulator.functions.reprint import reprint, reprint_last, totals
+from terminal_emulator.settled import ReportRow, TotalsReport
+from terminal_emulator.slip_day import Reprint
+from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
+
+
+def test_the_last_and_any():
+    till = till_of(record_of(6), record_of(7))
+    assert Talk(till, reprint_last).printed == [Reprint(record_of(7), till.merchant)]
+    assert Talk(till, reprint, "6").printed == [Reprint(record_of(6), till.merchant)]
+
+
+def test_what_is_not_here():
+    for talk in (Talk(till_of(), reprint_last), Talk(till_of(), reprint, "6")):
+        assert talk.printed == []
+        assert talk.shown[0][1] == "本机无此笔"
+
+
+def test_totals():
+    [report] = Talk(till_of(record_of(7)), totals).printed
+    assert isinstance(report, TotalsReport)
+    assert report.rows == (ReportRow(TransactionKind.SALE, 1, 1250),)

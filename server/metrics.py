@@ -88,6 +88,12 @@ class Metrics:
             " posted: somebody has to look), not_open, undecided.",
             ("verdict",),
         )
+        self.offline_sales = counter(
+            "fanka_offline_sales_total",
+            "Offline sales that terminals brought, by verdict: accepted, duplicate, over_limit, stopped, refused,"
+            " tampered (never posted: somebody has to look), gap, undecided.",
+            ("verdict",),
+        )
 
     def _add_connections(self) -> None:
         counter = partial(Counter, registry=self.registry)

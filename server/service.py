@@ -17,6 +17,9 @@ from protocol.messages import (
     KeyAnswer,
     KeyRequest,
     Message,
+    OfflineSaleAnswer,
+    OfflineSaleRequest,
+    OfflineVerdict,
     Reject,
     SignOffAnswer,
     SignOffRequest,
@@ -38,6 +41,8 @@ from server.payers import NO_KEYS, Caller, Payers, SessionKeys
 
 log = structlog.get_logger("service")
 
+QUARANTINED: Final = (Decision.OFFLINE_TAMPERED, Decision.ID_CONFLICT, Decision.TERMINAL_REVOKED)
+"""What keeps an offline record apart."""
 CODES: Final = (*ALL_CODES,)
 APPROVED: Final = "00"
 NOT_PERMITTED: Final = "58"
@@ -85,6 +90,7 @@ class Service:
             (name, code): metrics.authorizations.labels(type=name, code=code) for name in names for code in CODES
         }
         self._uploads = {verdict: metrics.uploads.labels(verdict=verdict.name.lower()) for verdict in UploadVerdict}
+        self._offline = {one: metrics.offline_sales.labels(verdict=one.name.lower()) for one in OfflineVerdict}
         self._latency = {name: metrics.latency_seconds.labels(type=name) for name in names}
 
     async def handle(self, terminal: TerminalNumber, message: Message, keys: SessionKeys = NO_KEYS) -> Message:
@@ -132,7 +138,8 @@ class Service:
     async def _decide(self, handler: Handler, terminal: TerminalNumber, message: Message, keys: SessionKeys) -> Message:
         started_s = trio.current_time()
         caller = Caller(terminal.to_int(), keys, self._payers)
-        outcome: Outcome = await self._gate.submit(handler.to_command(caller, message))
+        command = handler.to_command(caller, message)
+        outcome: Outcome = await self._gate.submit(command, in_background=handler.in_background)
         decision = outcome.decision
         if decision == Decision.ID_CONFLICT:
             self._metrics.id_conflicts.inc()
@@ -147,7 +154,31 @@ class Service:
         answer: Message = handler.to_answer(message, outcome)
         if isinstance(answer, UploadAnswer):
             self._uploads[answer.verdict].inc()
+        elif isinstance(answer, OfflineSaleAnswer) and isinstance(message, OfflineSaleRequest):
+            self._note_offline(terminal, message, answer, outcome)
         return answer
+
+    def _note_offline(
+        self, terminal: TerminalNumber, asked: OfflineSaleRequest, answer: OfflineSaleAnswer, outcome: Outcome
+    ) -> None:
+        """Count an offline record, and say so if somebody has to look at it: nothing is skipped in silence."""
+        self._offline[answer.verdict].inc()
+        if outcome.decision in QUARANTINED and not outcome.replayed:
+            log.error(
+                "offline record not booked: it is in the quarantine, for a person to look at",
+                terminal=str(terminal),
+                batch=asked.batch,
+                stan=asked.stan,
+                saf_sequence=asked.saf_sequence,
+                why=outcome.decision.name.lower(),
+            )
+        elif answer.verdict is OfflineVerdict.GAP:
+            log.warning(
+                "offline record does not follow the one before",
+                terminal=str(terminal),
+                expected=answer.next_saf_sequence,
+                got=asked.saf_sequence,
+            )
 
     async def _look_up(self, call: Call, terminal: TerminalNumber, message: Message) -> Message:
         """Answer in the ledger's thread what is no command of the ledger."""

@@ -137,7 +137,7 @@ def _held(store: Store, before: Mark, terminals: set[int]) -> tuple[dict[tuple[i
         key = (terminal_id, batch, stan)
         if side == Side.REVERSAL:
             reversed_.add(key)
-        elif kind in (Kind.SALE, Kind.UPLOAD):
+        elif kind in (Kind.SALE, Kind.UPLOAD, Kind.OFFLINE_SALE):
             twice += key in held
             amount_fen, hashed, account_id = charge
             # Brought back after a restore, it has another number here than the terminal was told.

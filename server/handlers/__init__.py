@@ -12,6 +12,7 @@ from protocol.messages import (
     DifferencesRequest,
     LookupRequest,
     Message,
+    OfflineSaleRequest,
     ParametersRequest,
     PasswordChangeRequest,
     PasswordRequest,
@@ -29,6 +30,7 @@ from server.handlers import (
     balance,
     lookup,
     money,
+    offline,
     parameters,
     password,
     product,
@@ -46,12 +48,16 @@ from server.payers import Caller
 
 
 class Handler(NamedTuple):
-    """How one request type meets the ledger. `name` is its metric label, `conflict` the log line of an ID_CONFLICT."""
+    """How one request type meets the ledger. `name` is its metric label, `conflict` the log line of an ID_CONFLICT.
+
+    `in_background`: nobody stands at a till for the answer.
+    """
 
     name: str
     to_command: Callable[[Caller, Any], Command]
     to_answer: Callable[[Any, Outcome], Message]
     conflict: str = "identity reused with other content: expected a copy of the first request"
+    in_background: bool = False
 
 
 class Call(NamedTuple):
@@ -81,6 +87,7 @@ HANDLERS: Final[dict[type[Message], Handler]] = {
         upload.to_answer,
         "upload contradicts the ledger: expected a sale it does not have, or has approved with the same content",
     ),
+    OfflineSaleRequest: Handler("offline_sale", offline.to_command, offline.to_answer, in_background=True),
 }
 
 CALLS: Final[dict[type[Message], Call]] = {

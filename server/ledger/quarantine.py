@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from server.ledger.devices import Devices, EventKind
 from server.ledger.model import OfflineSale
 from server.ledger.store import Store
 
@@ -79,6 +80,8 @@ def keep(store: Store, records: Sequence[Quarantined]) -> None:
     """Keep records. Inside the transaction that answers them; there are hardly ever any."""
     for record in records:
         store.execute(_KEEP, msgspec.structs.astuple(record)[1:])
+        detail = f"number {record.saf_sequence}, STAN {record.stan}: {Reason(record.reason).name.lower()}"
+        Devices(store).note(record.terminal_id, record.at_ms, EventKind.OFFLINE_QUARANTINED, detail)
 
 
 def after(store: Store, number: int, limit: int) -> list[Quarantined]:

@@ -18,6 +18,9 @@ LABELS = {
     "fanka_authorizations": {"type": TYPES, "code": set(RESPONSE_CODES)},
     "fanka_authorization_seconds": {"type": TYPES},
     "fanka_uploads": {"verdict": {"restored", "known", "reversed", "conflict", "not_open", "undecided"}},
+    "fanka_offline_sales": {
+        "verdict": {"accepted", "duplicate", "over_limit", "stopped", "refused", "tampered", "gap", "undecided"}
+    },
     "fanka_ledger_faults": {"kind": {"StoreFull", "StoreAway", "StoreBroken", "command"}},
     "fanka_handshakes": {"result": {"ready", "enrol", "failed", "timeout"}},
     "fanka_connections_refused": {"reason": {"full", "source", "crowded", "drain"}},

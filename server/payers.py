@@ -18,6 +18,7 @@ from server.host_secrets import HostSecrets
 from server.ledger.model import CODE_INVALID
 
 NO_CODE: Final = 0
+CARD: Final = EntryMode.CARD  # looked up once: every sale asks
 UNREADABLE_PIN: Final = bytes(32)
 """In place of a verifier: a block of another session, card or key. It is no PIN's, so it counts as a wrong one."""
 
@@ -60,7 +61,7 @@ class Payers:
         The number of a virtual card is no secret, so it must not pay as if it were a card's. The ledger takes a step
         once, and counts how often a terminal shows codes that are none.
         """
-        if entry_mode is not EntryMode.CODE:
+        if entry_mode is CARD:
             return CODE_INVALID if is_virtual_number(payer) else NO_CODE
         code = parse_code(payer)
         if code is None:
@@ -79,5 +80,7 @@ class Caller(NamedTuple):
 
 def token_of(entry_mode: EntryMode, payer: bytes) -> bytes:
     """The ledger's token of a payer, whether or not a code is still good: an earlier request may have named it."""
-    code = parse_code(payer) if entry_mode is EntryMode.CODE else None
+    if entry_mode is CARD:
+        return payer
+    code = parse_code(payer)
     return payer if code is None else code.token

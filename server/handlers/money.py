@@ -71,6 +71,9 @@ FIRST_COMMANDS: Final[dict[TransactionKind, type[Asked]]] = {
 }
 """Commands that refer to nothing earlier."""
 
+WORDS: Final = {kind: kind.name.lower() for kind in TransactionKind}
+"""What a hash begins with: no two kinds have one hash."""
+
 
 def original_of(terminal_id: int, message: FollowUpRequest | UploadRequest) -> Identity | None:
     """What a request refers to, the sender's own number filled in; None if it refers to nothing."""
@@ -82,9 +85,15 @@ def original_of(terminal_id: int, message: FollowUpRequest | UploadRequest) -> I
 
 def request_hash(kind: TransactionKind, terminal_id: int, message: Any) -> bytes:
     """Of all that is said but the PIN, in the request and when it is uploaded. Stored: its recipe never changes."""
-    said = f"{message.amount_fen} {message.operator} {message.entry_mode.value} {message.payer.hex()}"
-    text = f"{kind.name.lower()} {said} {message.claimed_at_s}"
-    original = original_of(terminal_id, message) if isinstance(message, FollowUpRequest | UploadRequest) else None
+    is_follow_up = isinstance(message, FollowUpRequest | UploadRequest)
+    return _hash(WORDS[kind], message, original_of(terminal_id, message) if is_follow_up else None)
+
+
+def _hash(word: str, message: Any, original: Identity | None) -> bytes:
+    text = (
+        f"{word} {message.amount_fen} {message.operator} {message.entry_mode.value} {message.payer.hex()}"
+        f" {message.claimed_at_s}"
+    )
     if original is not None:
         text += f" {original.terminal_id} {original.batch} {original.stan}"
     return sha256(text.encode()).digest()[:16]
@@ -92,40 +101,52 @@ def request_hash(kind: TransactionKind, terminal_id: int, message: Any) -> bytes
 
 def to_command_of(kind: TransactionKind) -> Callable[[Caller, Any], Command]:
     """The ledger's command of one kind."""
-    first = FIRST_COMMANDS.get(kind)
-    if first is not None:
+    word, first = WORDS[kind], FIRST_COMMANDS.get(kind)
+    if first is None:
+        return _to_follow_up_of(kind)
 
-        def to_first(caller: Caller, message: MoneyRequest) -> Command:
-            step = caller.payers.code_step(message.entry_mode, message.payer)
-            return first(**_asked(kind, caller, message), code_step=step)  # type: ignore[return-value]
+    def to_first(caller: Caller, message: MoneyRequest) -> Command:
+        payers, entry_mode, payer = caller.payers, message.entry_mode, message.payer
+        token = token_of(entry_mode, payer)
+        return first(  # type: ignore[return-value]
+            Identity(caller.terminal_id, message.batch, message.stan),
+            _hash(word, message, None),
+            token,
+            message.amount_fen,
+            message.operator,
+            message.claimed_at_s,
+            payers.pin_verifier(caller.keys, payer, token, message.pin_block),
+            payers.code_step(entry_mode, payer),
+        )
 
-        return to_first
+    return to_first
+
+
+def _to_follow_up_of(kind: TransactionKind) -> Callable[[Caller, Any], Command]:
+    """A code shown for such a request is not looked at: the original says whose money it is, and it only goes back."""
+    word = WORDS[kind]
 
     def to_follow_up(caller: Caller, message: FollowUpRequest) -> Command:
-        # A code shown for this is not looked at: the original says whose money it is, and money only goes back there.
-        said = _asked(kind, caller, message)
         original = original_of(caller.terminal_id, message)
-        assert original is not None  # the field begins at 1
+        assert original is not None  # its STAN begins at 1
+        token = token_of(message.entry_mode, message.payer)
+        said: dict[str, Any] = {
+            "identity": Identity(caller.terminal_id, message.batch, message.stan),
+            "request_hash": _hash(word, message, original),
+            "token": token,
+            "amount_fen": message.amount_fen,
+            "operator": message.operator,
+            "claimed_at_s": message.claimed_at_s,
+            "pin_verifier": caller.payers.pin_verifier(caller.keys, message.payer, token, message.pin_block),
+            "original": original,
+        }
         if kind is TransactionKind.REFUND:
-            return Refund(**said, original=original)
+            return Refund(**said)
         if kind is TransactionKind.COMPLETION:
-            return Completion(**said, original=original)
-        return Void(**said, original=original, kind=Kind(kind))
+            return Completion(**said)
+        return Void(**said, kind=Kind(kind))
 
     return to_follow_up
-
-
-def _asked(kind: TransactionKind, caller: Caller, message: MoneyRequest) -> dict[str, Any]:
-    token = token_of(message.entry_mode, message.payer)
-    return {
-        "identity": Identity(caller.terminal_id, message.batch, message.stan),
-        "request_hash": request_hash(kind, caller.terminal_id, message),
-        "token": token,
-        "amount_fen": message.amount_fen,
-        "operator": message.operator,
-        "claimed_at_s": message.claimed_at_s,
-        "pin_verifier": caller.payers.pin_verifier(caller.keys, message.payer, token, message.pin_block),
-    }
 
 
 def to_answer_of(request: type[MoneyRequest]) -> Callable[[Any, Outcome], Message]:

@@ -58,6 +58,12 @@ STATES = {
     TransferState.NEVER_SEEN: 5,
 }
 
+
+def charged(said: Said) -> dict[str, int]:
+    """What was taken in the end: without discounts and rates of points, the amount."""
+    return {"charged_fen": said.amount_fen if said.decision == Decision.APPROVED else 0, "points": 0}
+
+
 tills = st.integers(0, 1)
 cards = st.sampled_from([CARD, CARD, OTHER_CARD, STRANGER])
 amounts = st.sampled_from([1, 250, 3_000, 9_999, 50_000, 50_001])
@@ -127,13 +133,13 @@ class WireMachine(RuleBasedStateMachine):
         now_ms = self.rig.clock.ms
         if isinstance(message, QueryRequest):
             said = self.reference.said(Query(identity, amount_fen, payer, at_s), now_ms)
-            return self.fields(message, said, amount_fen=amount_fen, state=STATES[said.state])
+            return self.fields(message, said, **charged(said), amount_fen=amount_fen, state=STATES[said.state])
         if isinstance(message, ReversalRequest):
             said = self.reference.said(Reversal(identity, b"", payer, amount_fen, 0, 0), now_ms)
             moved = said.amount_fen if said.decision == Decision.APPROVED else 0
             return self.fields(message, said, reversed_fen=moved)
         said = self.reference.said(Sale(identity, b"", payer, amount_fen, message.operator, at_s), now_ms)
-        return self.fields(message, said, amount_fen=amount_fen)
+        return self.fields(message, said, **charged(said), amount_fen=amount_fen)
 
     def fields(self, message: Message, said: Said, **more: object) -> dict[str, object]:
         return {

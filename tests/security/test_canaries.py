@@ -17,15 +17,33 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from protocol import Role, TerminalNumber
 from protocol.framing import build_header, close_frame
-from protocol.messages import Auth, EnrolAnswer, EnrolRequest, Hello, KeyAnswer, KeyRequest, SignOffRequest
-from protocol.pin_block import encode_pin_block, pin_field
+from protocol.messages import (
+    Auth,
+    BalanceRequest,
+    EnrolAnswer,
+    EnrolRequest,
+    EntryMode,
+    Hello,
+    KeyAnswer,
+    KeyRequest,
+    PasswordChangeRequest,
+    PasswordPurpose,
+    PasswordRequest,
+    SignOffRequest,
+    SignOnRequest,
+    TellerAction,
+    TellerRequest,
+)
+from protocol.pin_block import card_digits, encode_pin_block, pin_field
 from protocol.security import (
     LABEL_HOST_TO_TERMINAL,
     LABEL_MAC,
+    LABEL_PIN,
     LABEL_TERMINAL_TO_HOST,
     Seal,
     derive,
@@ -33,8 +51,10 @@ from protocol.security import (
     unwrap_root_key,
     wrapping_key,
 )
+from server.host_secrets import ROW as HOST_SECRET_ROW
 from server.kek_files import load_kek
 from server.keys import KeyRing
+from server.ledger.registry import Registry
 from terminal_emulator.rotation import Rotation
 from terminal_emulator.settings import Settings, write_settings
 from terminal_emulator.terminal import Enrolled
@@ -50,6 +70,7 @@ CARD = b"\x04\xca\x4a\x12\x90\x5e\xed"
 PAYMENT_CODE = b"286201905550471369"
 PIN = "918273645546"
 PASSWORD = b"CanaryOfTheStore"
+PEOPLES_PASSWORD = "831255490744"
 TOOL = "what the administrator asked for"
 
 ALLOWED = {
@@ -82,6 +103,7 @@ class Scene:
         administer(self.campus, "card.issue", uid=CARD.hex(), student_number="C1", name="Canary")
         administer(self.campus, "account.topup", who="C1", amount_fen=1_000_000, batch=9, line=1)
         administer(self.campus, "card.issue", uid=PAYMENT_CODE.hex(), student_number="C2", name="Canary")
+        administer(self.campus, "virtual_card.issue", student_number="C3", name="Canary")
         self.old_kek = load_kek(self.campus.folder.kek_path)
         self.secret("old kek", self.old_kek)
         self.secret("card", CARD)
@@ -164,9 +186,12 @@ class Scene:
         self.keep(f"out: {place}", said)
 
 
+LABELS = (LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL, LABEL_PIN)
+
+
 def session_keys(till: Till, wire: Wire, hello: Hello, challenge) -> list[bytes]:
     context = till.number.to_int().to_bytes(4, "big") + hello.terminal_challenge + challenge.host_challenge
-    return [derive(till.root_key, label, context) for label in (LABEL_TERMINAL_TO_HOST, LABEL_HOST_TO_TERMINAL)]
+    return [derive(till.root_key, label, context) for label in LABELS]
 
 
 def shake_hands(scene: Scene, till: Till) -> Wire:
@@ -194,6 +219,33 @@ def good_sessions(scene: Scene) -> None:
         wire.socket.recv(4096)
         wire.say_bytes(close_frame(build_header(0, 0x0800, 17, till.number, 1), b"\x91" + bytes(16)))
         assert wire.rest() == b""
+
+
+def people(scene: Scene) -> None:
+    """Passwords, a PIN and a payment code, right ones and wrong ones."""
+    till = scene.tills[7]
+    password = scene.secret("operator password", PEOPLES_PASSWORD.encode()).decode()
+    supervisor = {"action": TellerAction.ADD, "operator": 7, "name": "Canary", "new_password": password}
+    with shake_hands(scene, till) as wire:
+        new = PasswordChangeRequest(
+            purpose=PasswordPurpose.OPERATOR, operator=1, old_password="0000", new_password=password
+        )
+        assert wire.ask(new).response_code == "00"
+        assert wire.ask(SignOnRequest(operator=1, password=password)).response_code == "00"
+        assert wire.ask(SignOnRequest(operator=0, password=password)).response_code == "55"
+        assert wire.ask(TellerRequest(supervisor_password="123456", **supervisor)).response_code == "00"
+        assert wire.ask(TellerRequest(supervisor_password=password, **supervisor)).response_code == "55"
+        check = PasswordRequest(purpose=PasswordPurpose.RECHARGE, password=password)
+        assert wire.ask(check).response_code == "55"
+        block = encode_pin_block(wire.connection.pin_key, PIN, card_digits(CARD), b"\x5a" * 8)
+        scene.secret("pin", block)
+        wire.ask(msgspec.structs.replace(till.sale(CARD), pin_block=block))
+        wire.ask(BalanceRequest(payer=CARD, pin_block=block))
+        wire.ask(BalanceRequest(payer=CARD, pin_block=block[::-1]))
+        code = administer(scene.campus, "virtual_card.code", card="C3")["code"]
+        scene.secret("moment's code", code[12:].encode())
+        for _ in range(2):
+            wire.ask(msgspec.structs.replace(till.sale(code.encode()), entry_mode=EntryMode.CODE))
 
 
 def key_change(scene: Scene) -> None:
@@ -364,7 +416,11 @@ def data_folder(scene: Scene) -> None:
 def journal(scene: Scene) -> None:
     """The rows that are kept for ever, without the table of cards."""
     with scene.campus.ledger() as store:
-        for table in ("transfers", "entries", "accounts", "terminals", "merchants", "meta", "business_days"):
+        wrapped = Registry(store).meta(HOST_SECRET_ROW)
+        assert wrapped is not None
+        scene.secret("host secret", KeyRing(load_kek(scene.campus.folder.kek_path)).unwrap(bytes.fromhex(wrapped)))
+        journaled = ("transfers", "entries", "accounts", "terminals", "merchants", "meta", "business_days")
+        for table in (*journaled, "operators", "terminal_events", "changes"):
             rows = [b"|".join(plain(value) for value in row) for row in store.execute(f"SELECT * FROM {table}")]
             scene.keep(f"table: {table}", *rows)
 
@@ -433,6 +489,7 @@ def scene(tmp_path_factory):
     scene = Scene(tmp_path_factory.mktemp("canaries"))
     with scene.host() as process:
         good_sessions(scene)
+        people(scene)
         key_change(scene)
         enrolment(scene)
         bad_bytes(scene)
@@ -514,6 +571,9 @@ def test_places_and_secrets_are_what_we_think(scene):
         "pin",
         "derived key",
         "password",
+        "operator password",
+        "moment's code",
+        "host secret",
     }
     assert len(scene.places) > 40
     for place in ("data: ledger.db", "data: fanka.toml", "data: kek.key", "backup", "host: /healthz", "repr()"):

@@ -119,9 +119,9 @@ class Admin:
             with registry.store.transaction():
                 stop_list.complete(registry.store)
         self._ledger, self._changes = ledger, Changes(registry.store)
-        self._config_version = self._changes.config_version(ledger.history)
         secrets = bind_secrets(registry, keys, random_bytes)
         self._trail = Trail()
+        self._trail.config_version = self._changes.config_version(ledger.history)
         ledger.tariff = read_tariff(registry.store, ledger.tariff.utc_offset_min)
         self.desk = Desk(ledger, registry, keys, secrets, now_ms, random_bytes, on_revoked, self._trail)
         self.merchants = Merchants(self.desk)
@@ -151,12 +151,12 @@ class Admin:
             raise AdminError(f"{operation}: expected numbers of at most 64 bits, got a larger one") from None
         if self._trail.changed:
             self._ledger.tariff = read_tariff(self.desk.registry.store, self._ledger.tariff.utc_offset_min)
-        self._config_version = self._changes.config_version(self._ledger.history)
+        self._trail.config_version = self._changes.config_version(self._ledger.history)
         return result
 
     def config_version(self) -> int:
         """Which configuration terminals should have. May be called in any thread."""
-        return self._config_version
+        return self._trail.config_version
 
     def redeem_code(
         self, terminal_id: int, serial_number: str, wrapped_code: bytes | None = None

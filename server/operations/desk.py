@@ -57,6 +57,8 @@ class Trail:
     def __init__(self) -> None:
         self.who = self.operation = ""
         self.changed = False
+        self.config_version = 0
+        """What terminals are told. May be read in any thread."""
 
     def begin(self, who: str, operation: str) -> None:
         """Another operation begins."""
@@ -115,6 +117,7 @@ class Desk(msgspec.Struct, frozen=True):
         self.changes.note(self.now_ms(), self.trail.who, self.trail.operation, what, old, new)
         if for_terminals:
             self.changes.raise_config_version()
+            self.trail.config_version = self.changes.config_version(self.ledger.history)
 
     def customer(self, who: str) -> CustomerRecord:
         """By student number, or by account number written `#1000001`."""

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from server.ledger.family import Family
 from server.ledger.model import (
     NO_CHANGES,
     Account,
@@ -29,7 +30,7 @@ from server.ledger.model import (
     TransferState,
 )
 from server.ledger.quarantine import Quarantined
-from server.ledger.tariff import NO_TARIFF, Tariff
+from server.ledger.tariff import NO_MEAL, NO_TARIFF, Tariff
 
 GENESIS: Final = bytes(32)
 """What the first transfer's digest is chained to."""
@@ -71,17 +72,22 @@ class Batch:
 
     __slots__ = (
         "accounts",
+        "bindings",
         "cards",
-        "debts",
         "dirty",
         "dirty_cards",
         "dirty_terminals",
+        "due",
+        "family",
         "freed",
         "head_digest",
         "head_seq",
+        "held",
         "holds",
         "is_recovery_open",
         "limits",
+        "looked_for",
+        "meal_id",
         "new_entries",
         "new_transfers",
         "now_ms",
@@ -111,12 +117,21 @@ class Batch:
         self.head_digest = head_digest
         self.is_recovery_open = is_recovery_open
         self.tariff = tariff
+        self.meal_id = tariff.meal_at(now_ms) if tariff.meals else NO_MEAL
         self.transfers: dict[tuple[Identity, Side], Transfer] = {}
         self.terminals: dict[int, Terminal] = {}
         self.cards: dict[bytes, Card] = {}
         self.accounts: dict[int, Account] = {}
-        self.debts: dict[int, int] = {}
-        """By number of an uploaded sale: what of it OFFLINE_DEBT has paid, in fen."""
+        self.looked_for: set[int] = set()
+        """Accounts that were to be loaded: one of them that is not here does not exist."""
+        self.bindings: set[tuple[bytes, int]] = set()
+        """(token, merchant) of the cards that are bound."""
+        self.family = Family()
+        """The transactions that commands are about, with all that came of them, and what this batch adds."""
+        self.held: dict[int, int] = {}
+        """What is held of the accounts somebody inquires about."""
+        self.due: list[Hold] = []
+        """Holds whose time is over, if they are to be freed."""
         self.dirty: dict[int, Account] = {}
         self.dirty_cards: dict[bytes, Card] = {}
         self.dirty_terminals: dict[int, Terminal] = {}
@@ -176,8 +191,15 @@ class Batch:
         claimed_at_s: int = 0,
         original_seq: int = 0,
         movement: Movement = (),
+        adjust_fen: int = 0,
+        points: int = 0,
+        lost_rrn: int = 0,
+        answered: Account | None = None,
     ) -> Transfer:
-        """Append one decided request to the journal, with the movement that goes with it."""
+        """Append one decided request to the journal, with the movement that goes with it.
+
+        `answered` is the account whose balance is told, if that is not the payer's.
+        """
         seq = self.head_seq + 1
         entries = sorted(self.move(movement, seq))
         transfer = Transfer(
@@ -190,19 +212,23 @@ class Batch:
             amount_fen,
             payer.account_id if payer is not None else 0,
             merchant_account_id,
-            payer.balance_fen if payer is not None else 0,
+            (answered or payer).balance_fen if payer is not None else 0,
             operator,
             self.today,
             claimed_at_s,
             self.now_ms,
             original_seq,
             token_hash,
+            adjust_fen,
+            points,
+            lost_rrn,
         )
         transfer.digest = chain_digest(self.head_digest, transfer, entries)
         self.head_seq, self.head_digest = seq, transfer.digest
         self.transfers[(identity, side)] = transfer
         self.new_transfers.append(transfer)
         self.new_entries += entries
+        self.family.add(transfer, entries)
         return transfer
 
     def replay(self, identity: Identity, side: Side, kind: Kind, request_hash: bytes) -> Outcome | None:

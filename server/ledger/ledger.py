@@ -6,32 +6,16 @@ writes everything and commits once. Its outcomes exist only after the commit is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
-from server.ledger import quarantine, recovery, rollback, stop_list
-from server.ledger.batch import Batch, token_hash
-from server.ledger.model import (
-    FUNDING_ACCOUNT,
-    NO_CHANGES,
-    OFFLINE_DEBT_ACCOUNT,
-    Adjustment,
-    Command,
-    Identity,
-    Kind,
-    OfflineSale,
-    Outcome,
-    Reversal,
-    Sale,
-    SaleLimits,
-    Side,
-    Transfer,
-    Upload,
-)
+from server.ledger import loading, quarantine, recovery, rollback
+from server.ledger.batch import Batch
+from server.ledger.model import NO_CHANGES, Command, Identity, Outcome, SaleLimits
 from server.ledger.recovery import FIRST_HISTORY, Recovery
 from server.ledger.rules import RULES
 from server.ledger.store import Store, StoreBroken, StoreConflict
@@ -105,7 +89,7 @@ class Ledger:
         )
         try:
             with self.store.transaction():
-                self._load(batch, commands)
+                loading.load(self.store, batch, commands)
                 outcomes = [RULES[type(command)](batch, command) for command in commands]
                 changes = batch.changes()
                 if batch.new_transfers or changes is not NO_CHANGES:
@@ -117,43 +101,6 @@ class Ledger:
             raise StoreBroken("the journal has grown behind the ledger: expected one writer, stop the other") from error
         self._head_seq, self._head_digest = batch.head_seq, batch.head_digest
         return outcomes
-
-    def _load(self, batch: Batch, commands: Sequence[Command]) -> None:
-        """Everything the rules will ask for, and nothing per command."""
-        batch.transfers = self.store.load_transfers({command.identity for command in commands})
-        sales = [command for command in commands if isinstance(command, Sale | Upload | OfflineSale)]
-        account_ids: set[int] = set()
-        if sales:
-            batch.terminals = self.store.load_terminals({sale.identity.terminal_id for sale in sales})
-            batch.cards = self.store.load_cards({sale.token for sale in sales})
-            account_ids.update(card.account_id for card in batch.cards.values())
-            account_ids.update(terminal.merchant_account_id for terminal in batch.terminals.values())
-        for command in commands:
-            if isinstance(command, Reversal):
-                account_ids.update(self._reversed_accounts(batch, command))
-            elif isinstance(command, Adjustment):
-                account_ids.update((command.account_id, FUNDING_ACCOUNT))
-            elif isinstance(command, Upload | OfflineSale):
-                account_ids.add(OFFLINE_DEBT_ACCOUNT)
-        if offline := {token_hash(command.token) for command in commands if isinstance(command, OfflineSale)}:
-            batch.stopped = stop_list.stopped_among(self.store, offline)
-        batch.accounts = self.store.load_accounts(account_ids)
-
-    def _reversed_accounts(self, batch: Batch, reversal: Reversal) -> Collection[int]:
-        original = batch.transfers.get((reversal.identity, Side.ORIGINAL))
-        if original is None:
-            return ()
-        if original.kind not in (Kind.UPLOAD, Kind.OFFLINE_SALE):
-            return original.account_id, original.merchant_account_id
-        # A sale that terminals keep as approved is hardly ever reversed, so one by one is cheap enough.
-        batch.debts[original.seq] = self._debt_of(original)
-        return original.account_id, original.merchant_account_id, OFFLINE_DEBT_ACCOUNT
-
-    def _debt_of(self, uploaded: Transfer) -> int:
-        rows = self.store.execute(
-            "SELECT amount_fen FROM entries WHERE seq = ? AND account_id = ?", (uploaded.seq, OFFLINE_DEBT_ACCOUNT)
-        )
-        return -int(rows[0][0]) if rows else 0
 
     def newest_identity(self, terminal_id: int) -> Identity:
         """Batch and STAN of the newest request the ledger has of a terminal, zeros if none.

@@ -13,9 +13,8 @@ from typing import Final
 
 import msgspec
 
-from server.ledger.batch import Batch, Movement, outcome_of, token_hash
+from server.ledger.batch import Batch, outcome_of, token_hash
 from server.ledger.model import (
-    OFFLINE_DEBT_ACCOUNT,
     Account,
     AccountKind,
     Decision,
@@ -27,7 +26,7 @@ from server.ledger.model import (
     Terminal,
 )
 from server.ledger.quarantine import Reason, quarantined
-from server.ledger.rules.sale import spent_on
+from server.ledger.rules.posting import Wanted, bear, post
 
 NO_TAG: Final = bytes(16)
 """What stands before a terminal's first record."""
@@ -94,32 +93,18 @@ def _judge(batch: Batch, sale: OfflineSale, terminal: Terminal) -> Outcome:
     decision = _decide(batch, sale, payer)
     if decision == Decision.OFFLINE_TAMPERED:
         batch.quarantined.append(quarantined(sale, Reason.TAMPERED, batch.now_ms))
-    movement: Movement = ()
-    debt_fen = 0
+    wanted: Wanted = {}
     if decision == Decision.APPROVED:
         assert payer is not None  # `_decide` has refused everything else
-        own_fen = min(payer.balance_fen, sale.amount_fen)
-        debt_fen = sale.amount_fen - own_fen
-        payer.spent_fen = spent_on(payer, batch.today) + sale.amount_fen
-        payer.spent_day = batch.today
-        batch.dirty[payer.account_id] = payer
-        legs = [(batch.accounts[terminal.merchant_account_id], sale.amount_fen)]
-        legs += [(payer, -own_fen)] if own_fen else []
-        legs += [(batch.accounts[OFFLINE_DEBT_ACCOUNT], -debt_fen)] if debt_fen else []
-        movement = legs
-    transfer = batch.record(
-        sale.identity,
-        Side.ORIGINAL,
+        wanted = {terminal.merchant_account_id: sale.amount_fen, payer.account_id: -sale.amount_fen}
+        bear(wanted, payer.account_id, payer)
+    transfer = post(
+        batch,
+        sale,
         Kind.OFFLINE_SALE,
-        sale.request_hash,
         decision,
-        amount_fen=sale.amount_fen,
-        token_hash=token_hash(sale.token),
+        wanted,
         payer=payer,
         merchant_account_id=terminal.merchant_account_id,
-        operator=sale.operator,
-        claimed_at_s=sale.claimed_at_s,
-        movement=movement,
     )
-    batch.debts[transfer.seq] = debt_fen
     return outcome_of(transfer)

@@ -1,20 +1,24 @@
-"""Upload: a sale that a host now lost has approved comes back, out of the memory of the terminal that made it.
+"""Upload: what a host now lost has approved comes back, out of the memory of the terminal that made it.
 
 The meal is eaten, so nothing is refused for want of money, for a limit or for a card reported lost since: what the
 payer's balance does not cover, the account OFFLINE_DEBT bears, and so it does all of a sale whose card this ledger does
-not know. Only the identity decides: what is here already is not posted twice, what was reversed stays so, and what
-contradicts the journal is never posted.
+not know. It is posted as the lost host had answered it, discount, bonus and points included, whatever the tariff is now.
+Only the identity decides: what is here already is not posted twice, what was reversed stays so, and what contradicts
+the journal is never posted. What is about something that is not here yet waits until that has come.
 
-Not a request for an answer once given, but for how the sale stands now: a copy of an upload is told that it is known.
+Not a request for an answer once given, but for how it stands now: a copy of an upload is told that it is known.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from server.ledger.batch import Batch, Movement, outcome_of, token_hash
+from server.ledger.batch import Batch, kind_of, outcome_of, token_hash
 from server.ledger.model import (
-    OFFLINE_DEBT_ACCOUNT,
+    CHARGED_AMOUNT,
+    HOLDS_ACCOUNT,
     Account,
     AccountKind,
     Decision,
@@ -22,81 +26,129 @@ from server.ledger.model import (
     Outcome,
     Side,
     Status,
+    Terminal,
     Transfer,
     TransferState,
     Upload,
 )
+from server.ledger.rules import completion, refund, topup
+from server.ledger.rules.posting import Wanted, add, add_points, bear, inverse, post
 from server.ledger.rules.query import UNDONE
-from server.ledger.rules.sale import spent_on
+from server.ledger.rules.void import VOIDS
 
-SALES = (Kind.SALE, Kind.UPLOAD)
+ABOUT: Final[dict[Kind, tuple[Kind, ...]]] = {
+    **VOIDS,
+    Kind.REFUND: refund.REFUNDABLE,
+    Kind.COMPLETION: (Kind.PREAUTH,),
+}
+"""What a follow-up may be about."""
+GIVES: Final = (Kind.TOPUP, Kind.POINTS_SALE)
+"""They wait for a card that is not known here: nobody could have the money, or give the points, in its place."""
 
 
 def apply(batch: Batch, upload: Upload) -> Outcome:
-    """Say how the sale stands, and post it if it is missing. `Outcome.replayed`: it was here before.
+    """Say how it stands, and post it if it is missing. `Outcome.replayed`: it was here before.
 
-    REVERSED_BEFORE: it is not charged, whichever of sale and reversal came first. ID_CONFLICT: the journal knows
-    something else of this identity, or declined what the terminal says was approved. RECOVERY_CLOSED: it is missing,
-    and is not taken any more.
+    REVERSED_BEFORE: it is not charged, whichever of it and its reversal came first. ID_CONFLICT: the journal knows
+    something else of this identity, or declined what the terminal says was approved, or what it is about is undone or
+    used up. RECOVERY_CLOSED: it is missing, and is not taken any more. ORIGINAL_UNKNOWN, CARD_UNKNOWN: not yet.
     """
     assert upload.amount_fen > 0, f"expected an amount above 0 fen, got {upload.amount_fen}: the merchant would pay"
-    original = batch.transfers.get((upload.identity, Side.ORIGINAL))
+    known = batch.transfers.get((upload.identity, Side.ORIGINAL))
     tombstone = batch.transfers.get((upload.identity, Side.REVERSAL))
-    if original is not None:
-        return _as_it_stands(original, upload, is_reversed=tombstone is not None)
+    if known is not None:
+        return _as_it_stands(known, upload, is_reversed=tombstone is not None)
     terminal = batch.terminals.get(upload.identity.terminal_id)
     if terminal is None or terminal.status != Status.ACTIVE:
         return Outcome(Decision.TERMINAL_REVOKED)
     if not batch.is_recovery_open:
         return Outcome(Decision.RECOVERY_CLOSED)
-    if tombstone is None:
-        return _post(batch, upload, batch.accounts[terminal.merchant_account_id])
-    if tombstone.token_hash != token_hash(upload.token):
-        return Outcome(Decision.ID_CONFLICT)  # somebody else's reversal: two terminals have made this identity
-    transfer = _record(batch, upload, Decision.REVERSED_BEFORE, _payer(batch, upload), terminal.merchant_account_id, ())
-    return _reversed(transfer)
-
-
-def _as_it_stands(original: Transfer, upload: Upload, *, is_reversed: bool) -> Outcome:
-    if original.kind not in SALES or original.request_hash != upload.request_hash:
+    original = None
+    if upload.kind in ABOUT:
+        original = batch.transfers.get((upload.original, Side.ORIGINAL)) if upload.original is not None else None
+        if original is None:
+            return Outcome(Decision.ORIGINAL_UNKNOWN)
+    payer = _payer(batch, upload, original)
+    if tombstone is not None:
+        if tombstone.token_hash != token_hash(upload.token):
+            return Outcome(Decision.ID_CONFLICT)  # somebody else's reversal: two terminals have made this identity
+        return _reversed(_record(batch, upload, Decision.REVERSED_BEFORE, payer, terminal, None, {}))
+    if payer is None and upload.kind in GIVES:
+        return Outcome(Decision.CARD_UNKNOWN)
+    if original is not None and not _may_follow(batch, upload, terminal, original):
         return Outcome(Decision.ID_CONFLICT)
-    if is_reversed and original.decision in UNDONE:
-        return _reversed(original)
-    if original.decision != Decision.APPROVED:
-        return Outcome(Decision.ID_CONFLICT)  # two histories of one sale: who approved it was not this ledger's past
-    return outcome_of(original, replayed=True)
+    wanted = _wanted(batch, upload, payer, terminal, original)
+    bear(wanted, payer.account_id if payer is not None else 0, payer)
+    return outcome_of(_record(batch, upload, Decision.APPROVED, payer, terminal, original, wanted))
 
 
-def _reversed(original: Transfer) -> Outcome:
-    return msgspec.structs.replace(
-        outcome_of(original), decision=Decision.REVERSED_BEFORE, state=TransferState.REVERSED
-    )
+def _as_it_stands(known: Transfer, upload: Upload, *, is_reversed: bool) -> Outcome:
+    if kind_of(known) != upload.kind or known.request_hash != upload.request_hash:
+        return Outcome(Decision.ID_CONFLICT)
+    if is_reversed and known.decision in UNDONE:
+        return _reversed(known)
+    if known.decision != Decision.APPROVED:
+        return Outcome(Decision.ID_CONFLICT)  # two histories of it: who approved it was not this ledger's past
+    return outcome_of(known, replayed=True)
 
 
-def _payer(batch: Batch, upload: Upload) -> Account | None:
-    """Whose card it is, whatever has become of the card since; None if this ledger has never heard of it."""
+def _reversed(known: Transfer) -> Outcome:
+    return msgspec.structs.replace(outcome_of(known), decision=Decision.REVERSED_BEFORE, state=TransferState.REVERSED)
+
+
+def _payer(batch: Batch, upload: Upload, original: Transfer | None) -> Account | None:
+    """Whoever paid the original; else whose card it is, whatever has become of it since. None if nobody is known."""
+    if original is not None:
+        return batch.accounts.get(original.account_id)
     card = batch.cards.get(upload.token)
     account = batch.accounts.get(card.account_id) if card is not None else None
     return account if account is not None and account.kind == AccountKind.CUSTOMER else None
 
 
-def _post(batch: Batch, upload: Upload, merchant: Account) -> Outcome:
-    payer = _payer(batch, upload)
-    own_fen = 0
-    if payer is not None:
-        own_fen = min(payer.balance_fen, upload.amount_fen)
-        payer.spent_fen = spent_on(payer, batch.today) + upload.amount_fen
-        payer.spent_day = batch.today
-        batch.dirty[payer.account_id] = payer
-    debt_fen = upload.amount_fen - own_fen
-    movement = [(merchant, upload.amount_fen)]
-    if payer is not None and own_fen:
-        movement.append((payer, -own_fen))
-    if debt_fen:
-        movement.append((batch.accounts[OFFLINE_DEBT_ACCOUNT], -debt_fen))
-    transfer = _record(batch, upload, Decision.APPROVED, payer, merchant.account_id, movement)
-    batch.debts[transfer.seq] = debt_fen
-    return outcome_of(transfer)
+def _may_follow(batch: Batch, upload: Upload, terminal: Terminal, original: Transfer) -> bool:
+    """Whether the journal has an original that this can be about."""
+    if original.kind not in ABOUT[upload.kind] or original.merchant_account_id != terminal.merchant_account_id:
+        return False
+    if original.token_hash != token_hash(upload.token):
+        return False
+    if not batch.family.stands(original) or batch.family.is_under_a_reversal(original):
+        return False
+    if upload.kind == Kind.REFUND:
+        return upload.amount_fen <= refund.remaining_of(batch, original)
+    if any(follower.kind != Kind.HOLD_EXPIRY for follower in batch.family.standing(original)):
+        return False
+    return upload.amount_fen <= original.amount_fen
+
+
+def _charged(upload: Upload) -> int:
+    return upload.amount_fen if upload.charged_fen == CHARGED_AMOUNT else upload.charged_fen
+
+
+def _wanted(
+    batch: Batch, upload: Upload, payer: Account | None, terminal: Terminal, original: Transfer | None
+) -> Wanted:
+    """What it had moved when it was approved."""
+    payer_id = payer.account_id if payer is not None else 0
+    merchant_id = terminal.merchant_account_id
+    charged_fen = _charged(upload)
+    wanted: Wanted = {}
+    if original is not None and upload.kind == Kind.REFUND:
+        wanted = refund.wanted_of(batch, original, charged_fen, upload.points)
+    elif original is not None and upload.kind == Kind.COMPLETION:
+        wanted = completion.wanted_of(batch, original, upload.amount_fen)
+    elif original is not None:
+        wanted = inverse(batch.family.net(original))
+    elif upload.kind == Kind.PREAUTH:
+        wanted = {payer_id: -upload.amount_fen, HOLDS_ACCOUNT: upload.amount_fen}
+    elif upload.kind == Kind.TOPUP:
+        wanted = topup.wanted_of(payer_id, merchant_id, upload.amount_fen, charged_fen - upload.amount_fen)
+    elif upload.kind == Kind.POINTS_SALE:
+        add_points(batch, wanted, payer, -upload.amount_fen)
+    else:
+        add(wanted, merchant_id, charged_fen)
+        add(wanted, payer_id, -charged_fen)
+        add_points(batch, wanted, payer, upload.points)
+    return wanted
 
 
 def _record(
@@ -104,21 +156,30 @@ def _record(
     upload: Upload,
     decision: Decision,
     payer: Account | None,
-    merchant_account_id: int,
-    movement: Movement,
+    terminal: Terminal,
+    original: Transfer | None,
+    wanted: Wanted,
 ) -> Transfer:
-    return batch.record(
-        upload.identity,
-        Side.ORIGINAL,
-        Kind.UPLOAD,
-        upload.request_hash,
+    is_sale = upload.kind == Kind.SALE
+    adjust_fen = _charged(upload) - upload.amount_fen
+    if upload.kind in (Kind.POINTS_SALE, Kind.POINTS_VOID, Kind.PREAUTH, Kind.COMPLETION):
+        adjust_fen = 0
+    elif original is not None and upload.kind in VOIDS:
+        adjust_fen = original.adjust_fen
+    return post(
+        batch,
+        upload,
+        Kind.UPLOAD if is_sale else upload.kind,
         decision,
-        amount_fen=upload.amount_fen,
-        token_hash=token_hash(upload.token),
+        wanted,
+        adjust_fen=adjust_fen,
         payer=payer,
-        merchant_account_id=merchant_account_id,
-        operator=upload.operator,
-        claimed_at_s=upload.claimed_at_s,
-        original_seq=upload.lost_rrn,
-        movement=movement,
+        merchant_account_id=terminal.merchant_account_id,
+        original=original,
+        original_seq=upload.lost_rrn if is_sale else 0,
+        lost_rrn=0 if is_sale else upload.lost_rrn or LOST_UNKNOWN,
     )
+
+
+LOST_UNKNOWN: Final = -1
+"""In place of a number at the lost host that nobody knows."""

@@ -38,7 +38,7 @@ GENESIS: Final = bytes(32)
 STANDS_FOR: Final[dict[int, Kind]] = {Kind.UPLOAD: Kind.SALE}
 """A sale that was brought back answers for the sale: copies of its request are told that it is approved."""
 
-IN_POINTS: Final = (Kind.POINTS_SALE, Kind.POINTS_VOID)
+IN_POINTS: Final = frozenset((Kind.POINTS_SALE, Kind.POINTS_VOID))
 """Their amounts and balances count points; no money moves."""
 
 Movement = Sequence[tuple[Account, int]]
@@ -51,19 +51,14 @@ _WHOLE: Final = len(msgspec.structs.fields(Transfer)) - 1
 _FIRST: Final = _WHOLE - 3
 
 
-def _is_new(transfer: Transfer) -> bool:
-    """Whether it says something in the columns that schema 4 added: only then they are part of the digest, so that
-    ledgers which are older keep theirs."""
-    return transfer.adjust_fen != 0 or transfer.points != 0 or transfer.lost_rrn != 0
-
-
 def chain_digest(previous: bytes, transfer: Transfer, entries: list[Entry]) -> bytes:
     """SHA-256 over the previous digest and the transfer with its entries as compact JSON: the journal's hash chain.
 
     Entries stand in the order of their account numbers, as in their table, so that the rows alone give the digest
-    again.
+    again. The columns that schema 4 added count only if one of them says something: older ledgers keep their digests.
     """
-    fields = msgspec.structs.astuple(transfer)[: _WHOLE if _is_new(transfer) else _FIRST]
+    is_new = transfer.adjust_fen or transfer.points or transfer.lost_rrn
+    fields = msgspec.structs.astuple(transfer)[: _WHOLE if is_new else _FIRST]
     return sha256(previous + _encode((fields, entries))).digest()
 
 
@@ -245,7 +240,7 @@ def outcome_of(transfer: Transfer, *, replayed: bool = False) -> Outcome:
     """What the journal row says was answered: a pure function of the row, so that a copy gets the same bytes for
     ever."""
     approved = transfer.decision == Decision.APPROVED
-    in_points = transfer.kind in IN_POINTS
+    charged_fen = transfer.amount_fen + transfer.adjust_fen if approved and transfer.kind not in IN_POINTS else 0
     return Outcome(
         Decision(transfer.decision),
         transfer.amount_fen,
@@ -253,7 +248,7 @@ def outcome_of(transfer: Transfer, *, replayed: bool = False) -> Outcome:
         transfer.seq,
         transfer.posted_at_ms,
         TransferState.APPROVED if approved else TransferState.DECLINED,
-        transfer.amount_fen + transfer.adjust_fen if approved and not in_points else 0,
+        charged_fen,
         abs(transfer.points),
         replayed=replayed,
     )

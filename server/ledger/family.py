@@ -30,8 +30,6 @@ class Family:
 
     def add(self, transfer: Transfer, legs: list[Entry]) -> None:
         """Know one more row, in the order of the journal."""
-        if transfer.seq in self._transfers:
-            return
         self._transfers[transfer.seq] = transfer
         self._legs[transfer.seq] = legs
         if transfer.original_seq > 0 and transfer.kind != Kind.UPLOAD and transfer.decision == Decision.APPROVED:

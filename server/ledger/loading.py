@@ -20,6 +20,7 @@ from server.ledger.model import (
     POINTS_ACCOUNT_OFFSET,
     POINTS_ISSUED_ACCOUNT,
     Adjustment,
+    Asked,
     Clearing,
     Command,
     Completion,
@@ -30,21 +31,17 @@ from server.ledger.model import (
     Lookup,
     OfflineSale,
     PointsSale,
-    PreAuth,
     Query,
     Refund,
     Reversal,
     Sale,
     Side,
-    TopUp,
     Upload,
     Void,
 )
 from server.ledger.store import Store
 
 NAMED: Final = (FUNDING_ACCOUNT, OFFLINE_DEBT_ACCOUNT, HOLDS_ACCOUNT, BONUS_ACCOUNT, POINTS_ISSUED_ACCOUNT)
-ASKERS: Final = (Sale, Void, Refund, PreAuth, Completion, TopUp, PointsSale, OfflineSale, Upload)
-"""They name a card and come from a terminal."""
 
 
 class _Wants:
@@ -78,14 +75,13 @@ class _Wants:
 
     def add(self, command: Command) -> None:
         """Whatever this command may ask for; sales are the many, and come first."""
-        kind = type(command)
-        if kind in ASKERS:
+        if isinstance(command, Asked | Upload):
             self.identities.add(command.identity)
-            self.tokens.add(command.token)  # type: ignore[union-attr]
+            self.tokens.add(command.token)
             self.terminals.add(command.identity.terminal_id)
-            if kind is not Sale:
+            if type(command) is not Sale:
                 self._add_asker(command)
-        elif kind is Reversal:
+        elif isinstance(command, Reversal):
             self.identities.add(command.identity)
             self.originals.add(command.identity)
             self.accounts.update(NAMED)

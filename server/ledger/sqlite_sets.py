@@ -31,6 +31,7 @@ from server.ledger.model import (
 _COLUMNS: Final = [field.name for field in msgspec.structs.fields(Transfer)]
 _ACCOUNT: Final = [field.name for field in msgspec.structs.fields(Account)]
 _TERMINAL_STATE: Final = ("closed_batch", "pin_wrong", "code_wrong", "pin_window_ms", "saf_sequence", "saf_tag")
+VERIFIER: Final = Card.__struct_fields__.index("pin_verifier")
 _ROWS_AT_ONCE: Final = (128, 64, 32, 16, 8, 4, 2, 1)
 """A set is cut into pieces of these sizes, so that a few prepared statements serve every size of set."""
 
@@ -143,18 +144,17 @@ def load_terminals(db: apsw.Connection, terminal_ids: Collection[int]) -> dict[i
     """Terminals with their merchants, by number."""
     rows = _load(db, _LOAD_TERMINALS, sorted(terminal_ids))
     for row in rows:
-        row[-1] = bytes.fromhex(row[-1])
+        row[-1] = bytes.fromhex(row[-1]) if row[-1] else b""
     return {row[0]: Terminal(*row) for row in rows}
 
 
 def load_cards(db: apsw.Connection, tokens: Collection[bytes]) -> dict[bytes, Card]:
     """Cards by token."""
     cards = {}
-    for text, account_id, status, sale_fen, day_fen, class_id, verifier, *rest in _load(
-        db, _LOAD_CARDS, sorted(token.hex() for token in tokens)
-    ):
-        token = bytes.fromhex(text)
-        cards[token] = Card(token, account_id, status, sale_fen, day_fen, class_id, bytes.fromhex(verifier), *rest)
+    for row in _load(db, _LOAD_CARDS, sorted(token.hex() for token in tokens)):
+        row[0] = bytes.fromhex(row[0])
+        row[VERIFIER] = bytes.fromhex(row[VERIFIER]) if row[VERIFIER] else b""
+        cards[row[0]] = Card(*row)
     return cards
 
 

@@ -77,6 +77,7 @@ async def test_a_terminal_sees_only_its_own():
 
 def upload_of(sale, **changes):
     fields = {name: getattr(sale, name) for name in sale.__struct_fields__ if name != "pin_block"}
+    fields["charged_fen"] = sale.amount_fen
     return UploadRequest(**fields | {"rrn": 900, "balance_fen": 5, "posted_at_ms": START_MS} | changes)
 
 

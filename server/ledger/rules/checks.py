@@ -24,7 +24,7 @@ from server.ledger.model import (
     Status,
     Terminal,
 )
-from server.ledger.tariff import HOUR_MS, Tariff, meal_key
+from server.ledger.tariff import HOUR_MS, NO_CLASS, Tariff, meal_key
 
 CARD_REFUSALS: Final[dict[int, Decision]] = {
     Status.LOST: Decision.CARD_LOST,
@@ -80,8 +80,8 @@ def card_refusal(card: Card | None, payer: Account | None) -> Decision:
 def limit_refusal(
     amount_fen: int, card: Card, payer: Account, today: int, limits: SaleLimits, tariff: Tariff, meal_id: int
 ) -> Decision:
-    """Whether this much may be paid: at once, in this meal, on this day. A card's own limit, its class's, the host's."""
-    group = tariff.class_of(card.class_id)
+    """Whether this much may be paid: at once, in this meal, on this day. A card's limit, its class's, the host's."""
+    group = tariff.class_of(card.class_id) if tariff.classes else NO_CLASS
     sale_limit_fen = card.sale_limit_fen or group.sale_limit_fen or limits.sale_limit_fen
     if sale_limit_fen and amount_fen > sale_limit_fen:
         return Decision.OVER_SALE_LIMIT

@@ -148,27 +148,32 @@ def _answered(batch: Batch, kind: Kind, payer: Account | None, original: Transfe
 
 
 def note_spending(batch: Batch, payer: Account, wanted: Wanted, kind: Kind, root: Transfer | None) -> None:
-    """Keep what limits count: the day's and the meal's sum, and how many payments there were on the day."""
+    """Keep what limits count. `root` is what it all began with, None if that is this very request."""
     spent_fen = -(wanted.get(payer.account_id, 0) + wanted.get(OFFLINE_DEBT_ACCOUNT, 0))
     if root is None:
-        if kind not in SPENDING:
-            return
-        if payer.spent_day != batch.today:
-            payer.spent_day, payer.spent_fen, payer.day_count = batch.today, 0, 0
-        payer.spent_fen += spent_fen
-        payer.day_count += 1
-        key = meal_key(batch.today, batch.meal_id)
-        if key and payer.meal_key != key:
-            payer.meal_key, payer.meal_fen = key, 0
-        if key:
-            payer.meal_fen += spent_fen
+        if kind in SPENDING:
+            spend(batch, payer, spent_fen)
     elif root.kind in SPENDING:
         if payer.spent_day == root.business_day:
             payer.spent_fen += spent_fen
         key = meal_key(root.business_day, batch.tariff.meal_at(root.posted_at_ms))
         if key and payer.meal_key == key:
             payer.meal_fen += spent_fen
-    batch.dirty[payer.account_id] = payer  # also where it moves no money
+        batch.dirty[payer.account_id] = payer  # also where it moves no money
+
+
+def spend(batch: Batch, payer: Account, spent_fen: int) -> None:
+    """A new payment: the day's and the meal's sum, and how many there were on the day."""
+    if payer.spent_day != batch.today:
+        payer.spent_day, payer.spent_fen, payer.day_count = batch.today, 0, 0
+    payer.spent_fen += spent_fen
+    payer.day_count += 1
+    if batch.meal_id:
+        key = meal_key(batch.today, batch.meal_id)
+        if payer.meal_key != key:
+            payer.meal_key, payer.meal_fen = key, 0
+        payer.meal_fen += spent_fen
+    batch.dirty[payer.account_id] = payer
 
 
 def note_hold(batch: Batch, root: Transfer) -> None:

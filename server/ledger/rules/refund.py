@@ -1,6 +1,6 @@
 """Refund: part or all of an earlier sale goes back, as often as something is left of it.
 
-The discount, the points and what OFFLINE_DEBT bore are shared out: after the last refund everything is back, to the fen.
+The discount, the points and what OFFLINE_DEBT bore are shared out: after the last refund all of it is back, to the fen.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from server.ledger.batch import Batch, outcome_of
-from server.ledger.model import Decision, Kind, Outcome, Sale, Side
+from server.ledger.batch import Batch, Movement, outcome_of, token_hash
+from server.ledger.model import Account, Decision, Kind, Outcome, Sale, Side, Terminal
 from server.ledger.rules import checks
-from server.ledger.rules.posting import add_points, post
+from server.ledger.rules.posting import Wanted, add_points, movement_of, spend
 
 
 def apply(batch: Batch, sale: Sale) -> Outcome:
@@ -24,27 +24,41 @@ def apply(batch: Batch, sale: Sale) -> Outcome:
         decision = Decision.REVERSED_BEFORE
     else:
         decision = checks.paying(batch, sale, asker, charged_fen)
-    wanted: dict[int, int] = {}
+    movement: Movement = ()
+    points = 0
     if decision == Decision.APPROVED:
         assert terminal is not None  # `paying` has refused everything else
         assert payer is not None
         if charged_fen > payer.balance_fen:
             decision = Decision.INSUFFICIENT_FUNDS
         else:
-            wanted = {payer.account_id: -charged_fen, terminal.merchant_account_id: charged_fen}
-            if batch.tariff.points_rates:
-                add_points(batch, wanted, payer, batch.tariff.points_of(terminal.merchant_id, charged_fen))
-            if sale.code_step:
-                checks.use_code(batch, sale, payer)
-    return outcome_of(
-        post(
-            batch,
-            sale,
-            Kind.SALE,
-            decision,
-            wanted,
-            adjust_fen=adjust_fen,
-            payer=payer,
-            merchant_account_id=terminal.merchant_account_id if terminal is not None else 0,
-        )
+            spend(batch, payer, charged_fen)
+            movement, points = _moves(batch, payer, terminal, charged_fen)
+            checks.use_code(batch, sale, payer)
+    transfer = batch.record(
+        sale.identity,
+        Side.ORIGINAL,
+        Kind.SALE,
+        sale.request_hash,
+        decision,
+        amount_fen=sale.amount_fen,
+        token_hash=token_hash(sale.token),
+        payer=payer,
+        merchant_account_id=terminal.merchant_account_id if terminal is not None else 0,
+        operator=sale.operator,
+        claimed_at_s=sale.claimed_at_s,
+        movement=movement,
+        adjust_fen=adjust_fen if decision == Decision.APPROVED else 0,
+        points=points,
     )
+    return outcome_of(transfer)
+
+
+def _moves(batch: Batch, payer: Account, terminal: Terminal, charged_fen: int) -> tuple[Movement, int]:
+    """Money from payer to merchant, and the points that earns."""
+    if charged_fen and not batch.tariff.points_rates:
+        return ((payer, -charged_fen), (batch.accounts[terminal.merchant_account_id], charged_fen)), 0
+    wanted: Wanted = {payer.account_id: -charged_fen, terminal.merchant_account_id: charged_fen}
+    points = batch.tariff.points_of(terminal.merchant_id, charged_fen)
+    add_points(batch, wanted, payer, points)
+    return movement_of(batch, wanted), points

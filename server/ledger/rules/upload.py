@@ -2,7 +2,7 @@
 
 The meal is eaten, so nothing is refused for want of money, for a limit or for a card reported lost since: what the
 payer's balance does not cover, the account OFFLINE_DEBT bears, and so it does all of a sale whose card this ledger does
-not know. It is posted as the lost host had answered it, discount, bonus and points included, whatever the tariff is now.
+not know. It is posted as the lost host had answered it, discount, bonus and points, whatever the tariff is now.
 Only the identity decides: what is here already is not posted twice, what was reversed stays so, and what contradicts
 the journal is never posted. What is about something that is not here yet waits until that has come.
 

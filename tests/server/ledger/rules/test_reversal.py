@@ -6,27 +6,23 @@ from itertools import permutations
 
 import pytest
 
-from server.ledger.batch import Batch
 from server.ledger.model import (
-    Account,
-    AccountKind,
+    CONSOLE,
     Adjustment,
+    Clearing,
     Decision,
     Identity,
     Reversal,
     SaleLimits,
-    Side,
     Status,
     TransferState,
 )
-from server.ledger.rules import RULES
 from tests.server.ledger.campus import (
     ANN,
     BEN,
     COY,
     DAY,
     MERCHANT,
-    NO_LIMITS,
     NOW_MS,
     OTHER_MERCHANT,
     OTHER_TILL,
@@ -256,23 +252,14 @@ def test_an_identity_used_by_one_kind_is_taken_for_every_other(ledger):
     assert balance(ledger) == START_FEN - 400
 
 
-def test_a_merchant_already_paid_out_goes_below_zero_and_the_payer_gets_the_money():
+def test_a_merchant_already_paid_out_goes_below_zero_and_the_payer_gets_the_money(ledger):
     """A reversal is never refused: what the merchant owes is then its balance."""
-    batch = Batch(now_ms=NOW_MS, today=DAY, limits=NO_LIMITS, head_seq=0, head_digest=bytes(32))
-    batch.accounts = {
-        ANN: Account(ANN, AccountKind.CUSTOMER, 400, 0, 0, 0),
-        MERCHANT: Account(MERCHANT, AccountKind.MERCHANT, 0, 0, 0, 0),
-    }
-    payer, merchant = batch.accounts[ANN], batch.accounts[MERCHANT]
-    wanted = sale(1, 400)
-    batch.terminals, batch.cards = {}, {}
-    RULES[type(wanted)](batch, wanted)  # declined: nobody is known
-    original = batch.transfers[wanted.identity, Side.ORIGINAL]
-    original.decision, original.account_id, original.merchant_account_id = APPROVED, ANN, MERCHANT
-    payer.balance_fen = 0
-    outcome = RULES[Reversal](batch, reversal(1, 400))
+    decide(ledger, sale(1, 400))
+    paid_out = Clearing(Identity(CONSOLE, 9, 1), b"h" * 16, MERCHANT, 400, 0)
+    assert decide(ledger, paid_out).decision == APPROVED
+    outcome = decide(ledger, reversal(1, 400))
     assert (outcome.decision, outcome.amount_fen) == (APPROVED, 400)
-    assert (payer.balance_fen, merchant.balance_fen) == (400, -400)
+    assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN, -400)
 
 
 def test_the_newest_identity_counts_tombstones(ledger):

@@ -22,6 +22,7 @@ from server.ledger.tariffs import read_tariff
 from server.operations.accounts import Accounts
 from server.operations.bonus import Bonus
 from server.operations.card_classes import CardClasses
+from server.operations.card_terms import CardTermsDesk
 from server.operations.cards import Cards
 from server.operations.days import Days
 from server.operations.desk import AdminError, Desk, Fields, Trail
@@ -66,6 +67,7 @@ GROUPS: Final[dict[str, type[Group]]] = {
     "keys": Keys,
     "ledger": LedgerDesk,
     "class": CardClasses,
+    "card_terms": CardTermsDesk,
     "meal": Meals,
     "bonus": Bonus,
     "points": Points,

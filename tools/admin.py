@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
+from tools.admin_card_terms import add_commands
 from tools.admin_cards import account_app, card_app
 from tools.admin_config import bonus_app, class_app, meal_app, points_app, show_history
 from tools.admin_devices import find_terminals, list_events, parameter_app, show_terminal, stop_list_app
@@ -47,6 +48,7 @@ for _app in (
     ledger_app,
 ):
     admin_app.command(_app)
+add_commands(card_app)
 admin_app.command(import_cards, name="import", sort_key=8)
 admin_app.command(show_history, name="history", sort_key=11)
 

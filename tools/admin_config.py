@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from cyclopts import App
 
-from tools.listing import Column, limit, moment, print_done, print_rows, yuan
+from tools.listing import Column, limit, moment, print_done, print_row, print_rows, yuan
 from tools.options import AsJson, Data, Yuan, admin_channel, to_fen, zone_of
 
 class_app = App(name="class", help="Card classes: limits, discounts by meal.", sort_key=4)
@@ -94,7 +94,7 @@ def change_class(
     """
     with admin_channel(data) as admin:
         changed = admin.call("class.change", class_id=number, name=name, **_limits(sale_limit, meal_limit, day_limit))
-    print_rows([changed], CLASS_COLUMNS, as_json=json, nothing="")
+    print_row(changed, CLASS_COLUMNS, as_json=json)
 
 
 @class_app.command(name="delete")
@@ -134,7 +134,7 @@ def set_discount(
             raise InputError("class discount: expected either a percentage or --remove")
     with admin_channel(data) as admin:
         changed = admin.call("class.discount", class_id=number, meal_id=meal, percent=percent)
-    print_rows([changed], CLASS_COLUMNS, as_json=json, nothing="")
+    print_row(changed, CLASS_COLUMNS, as_json=json)
 
 
 @class_app.command(name="list")
@@ -241,7 +241,7 @@ def set_bonus(threshold: Yuan, bonus: Yuan, /, *, merchant: int = 0, data: Data 
         changed = admin.call(
             "bonus.set", threshold_fen=to_fen(threshold), bonus_fen=to_fen(bonus), merchant_id=merchant
         )
-    print_rows([changed], BONUS_COLUMNS, as_json=json, nothing="")
+    print_row(changed, BONUS_COLUMNS, as_json=json)
 
 
 @bonus_app.command(name="delete")
@@ -281,7 +281,7 @@ def set_points(spent: Yuan, /, *, merchant: int = 0, data: Data = None, json: As
     """
     with admin_channel(data) as admin:
         changed = admin.call("points.set", fen_per_point=to_fen(spent), merchant_id=merchant)
-    print_rows([changed], POINTS_COLUMNS, as_json=json, nothing="")
+    print_row(changed, POINTS_COLUMNS, as_json=json)
 
 
 @points_app.command(name="delete")

@@ -106,6 +106,14 @@ def print_rows(
         print_table(rows, columns, nothing, zone)
 
 
+def print_row(row: Fields, columns: Sequence[Column], *, as_json: bool) -> None:
+    """One thing as a table of one row, or its JSON object."""
+    if as_json:
+        print_json(row)
+    else:
+        print_table([row], columns, "")
+
+
 def print_done(fields: Fields, sentence: str, *, as_json: bool) -> None:
     """What an operation did: its whole result, or one sentence."""
     if as_json:

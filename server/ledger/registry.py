@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from server.ledger import stop_list
+from server.ledger.card_terms import CardTerms
 from server.ledger.model import (
     FIRST_CUSTOMER_ACCOUNT,
     FIRST_MERCHANT_ACCOUNT,
@@ -320,7 +321,9 @@ class Registry:
         ]
 
     def put_card(self, token: bytes, account_id: int, *, sale_limit_fen: int, day_limit_fen: int) -> None:
-        """A new active card, or a closed one issued anew."""
+        """A new active card, or a closed one issued anew: it has none of the terms it had before."""
+        if self._rows("SELECT 1 FROM cards WHERE token = ?", (token,)):
+            CardTerms(self.store).clear(token)
         self._rows(
             "INSERT INTO cards (token, account_id, sale_limit_fen, day_limit_fen) VALUES (?1, ?2, ?3, ?4)"
             " ON CONFLICT (token) DO UPDATE SET account_id = ?2, sale_limit_fen = ?3, day_limit_fen = ?4, status = 0",

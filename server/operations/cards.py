@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import ClassVar, Final
 
+from server.ledger.card_terms import CardTerms
 from server.ledger.model import Status
 from server.ledger.registry import CardRecord
 from server.operations.accounts import open_account
@@ -117,7 +118,10 @@ class Cards:
         return self._move(uid, Status.CLOSED, (Status.ACTIVE, Status.FROZEN, Status.LOST), "close")
 
     def replace(self, uid: str, new_uid: str) -> Fields:
-        """Close a card and give its holder another on the same account with the same limits (补卡), in one commit."""
+        """Close a card and give its holder another on the same account with the same terms (补卡), in one commit.
+
+        Only the PIN has to be set anew: its verifier is the old card's.
+        """
         old = self._known(uid)
         token = parse_uid(new_uid)
         new = self._desk.registry.find_card(token)
@@ -133,6 +137,7 @@ class Cards:
             self._desk.registry.put_card(
                 token, old.account_id, sale_limit_fen=old.sale_limit_fen, day_limit_fen=old.day_limit_fen
             )
+            CardTerms(self._desk.registry.store).hand_over(old.token, token)
         return card_fields(self._known(new_uid))
 
     def limit(self, uid: str, sale_limit_fen: int = LIMIT_UNCHANGED, day_limit_fen: int = LIMIT_UNCHANGED) -> Fields:

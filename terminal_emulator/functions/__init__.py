@@ -21,6 +21,7 @@ from terminal_emulator.functions import (
     queries,
     refund,
     reprint,
+    settlement,
     top_up,
     void,
 )
@@ -46,6 +47,8 @@ class Function(NamedTuple):
 
 FUNCTIONS: Final[dict[str, Function]] = {
     "sale": Function(pay.sale, Need.ONLINE),
+    "settlement": Function(settlement.settlement, Need.ONLINE),
+    "reprint_settlement": Function(settlement.reprint_settlement),
     "void": Function(void.void, Need.ONLINE | Need.SUPERVISOR),
     "refund": Function(refund.refund, Need.ONLINE),
     "pre_auth": Function(preauth.pre_auth, Need.ONLINE),

@@ -1,0 +1,222 @@
+"""结算, key by key, against a real host: balanced, not balanced, cut off, and what the cashier reads at each step."""
+
+import pytest
+from msgspec.structs import replace
+
+from protocol.messages import (
+    BatchEndRequest,
+    BatchUploadRequest,
+    DifferencesRequest,
+    SettlementCloseRequest,
+    SettlementRequest,
+)
+from protocol.messages.settlement import DifferenceKind
+from server.handlers import CALLS
+from terminal_emulator.columns import columns
+from terminal_emulator.effects import PrintReport, Send
+from terminal_emulator.i18n import LANGUAGES
+from terminal_emulator.record import RecordState
+from terminal_emulator.settled import SettlementReport, Stage
+from tests.server.settling import World, forged
+from tests.terminal_emulator.till import Till, ToyHost, settings_of
+
+SETTLE = "f1 0 1"
+SETTLING = (SettlementRequest, SettlementCloseRequest, BatchUploadRequest, BatchEndRequest, DifferencesRequest)
+
+
+class Host(ToyHost):
+    """Settlements are answered by the real one, passwords by the toy."""
+
+    def __init__(self, world):
+        super().__init__()
+        self.world = world
+
+    def answer(self, number, request):
+        return self.world.ask(request) if isinstance(request, SETTLING) else super().answer(number, request)
+
+
+@pytest.fixture
+def world():
+    world = World()
+    world.sell(1000, 250)
+    yield world
+    world.store.close()
+
+
+@pytest.fixture
+def host(world):
+    return Host(world)
+
+
+@pytest.fixture
+def till(world):
+    till = Till(world.till)
+    till.online()
+    return till
+
+
+def reports(till):
+    return [effect.report for effect in till.effects if isinstance(effect, PrintReport)]
+
+
+def test_balanced_key_by_key(till, host):
+    till.do(SETTLE, host)
+    assert till.panel == ["Settlement", "Batch 000001", "Count 2", "Enter / Clear"]
+    assert "beep ok" in till.do("enter", host)
+    assert till.panel == ["Settlement", "Batch 000001", "Balanced", "Next 000002"]
+    [slip] = reports(till)
+    assert isinstance(slip, SettlementReport)
+    assert (slip.batch, slip.is_balanced, slip.settlement) == (1, True, 1)
+    assert [(row.count, row.charged_fen, row.host_count, row.host_fen) for row in slip.rows] == [(2, 1250, 2, 1250)]
+    till.do("enter", host)
+    assert till.screen == "idle"
+    assert till.storage.records == {}
+
+
+def test_it_says_what_it_is_doing(till, host):
+    till.do(SETTLE, host)
+    till.keys("enter")
+    assert till.panel == ["Settling...", "Please wait", "Clear: cancel"]
+
+
+def test_a_supervisor_sees_each_difference_and_closes_with_them(till, host, world):
+    world.till.save(forged(7))
+    del world.till.records[(1, 2)]
+    till.do(f"{SETTLE} enter", host)
+    assert till.panel == ["Not balanced", "Differences 2", "Look at each"]
+    till.do("enter", host)
+    assert till.panel == ["000002 1/2", "Sale", "Not in this till", "0.00/2.50"]
+    till.do("down", host)
+    assert till.panel == ["000007 2/2", "Sale", "Not at the host", "8.00/0.00"]
+    till.do("enter", host)
+    assert till.panel == ["Close the batch", "with these", "Differences 2", "Enter / Clear"]
+    assert reports(till) == []
+    till.do("enter", host)
+    assert till.panel[0] == "Superv. password"
+    till.do("999999 enter enter 123456 enter", host)
+    assert till.panel == ["Settlement", "Batch 000001", "Not balanced", "Next 000002"]
+    [slip] = reports(till)
+    assert [row.difference for row in slip.differences] == [
+        DifferenceKind.MISSING_AT_TERMINAL,
+        DifferenceKind.MISSING_AT_HOST,
+    ]
+
+
+def test_clear_leaves_it_anywhere_and_the_key_goes_on(till, host, world):
+    world.till.save(forged(7))
+    till.do(f"{SETTLE} enter enter clear", host)
+    assert till.screen == "idle"
+    assert till.storage.settlement.stage is Stage.ACCEPT
+    asked = len([effect for effect in till.effects if isinstance(effect, Send)])
+    till.do(SETTLE, host)
+    assert till.panel == ["Not balanced", "Differences 1", "Look at each"]
+    assert len([effect for effect in till.effects if isinstance(effect, Send)]) == asked
+    till.do("enter enter enter 123456 enter", host)
+    assert till.panel[2] == "Not balanced"
+
+
+def test_a_lost_line_loses_nothing(till, host, world):
+    till.do(SETTLE, host)
+    till.keys("enter")
+    request = till.request
+    host.answer(None, request)  # the host has closed it, and nobody hears of it
+    till.offline()
+    assert till.panel == ["Not yet settled", "Nothing is lost", "Settle again", "to go on"]
+    assert len(till.storage.records) == 2
+    till.do("enter", host)
+    till.online(last=(2, 0))
+    till.do(SETTLE, host)
+    assert till.panel == ["Settlement", "Batch 000001", "Balanced", "Next 000002"]
+    assert reports(till)[0].settlement == 1
+
+
+def test_a_power_cut_loses_nothing(till, host, world):
+    till.do(SETTLE, host)
+    till.keys("enter")
+    till.power_on()
+    till.online()
+    till.do(SETTLE, host)
+    assert till.panel == ["Settlement", "Batch 000001", "Balanced", "Next 000002"]
+
+
+def test_a_host_that_cannot_write_decides_nothing(till, host):
+    till.do(SETTLE, host)
+    till.keys("enter")
+    till.answer(CALLS[type(till.request)].undecided(till.request, "96"))
+    assert till.panel[0] == "Not yet settled"
+    assert till.storage.settlement.stage is Stage.TOTALS
+
+
+def test_nothing_is_settled_while_something_is_open(till, host, world):
+    world.till.save(replace(world.till.records[(1, 2)], state=RecordState.REVERSING))
+    till.power_on()
+    till.online()
+    till.keys("f1 0 1")
+    assert till.panel == ["Settlement", "Something is", "still open", "Try again soon"]
+    assert till.storage.settlement is None
+
+
+def test_without_a_line_there_is_no_settlement(till, host):
+    till.offline()
+    till.do(SETTLE, host)
+    assert till.panel == ["No network", "Try again later"]
+    assert till.storage.settlement is None
+
+
+def test_what_is_sold_meanwhile_is_settled_the_next_time(till, host, world):
+    world.till.save(forged(7))
+    till.do(f"{SETTLE} enter clear", host)
+    world.sell(300)
+    till.do(SETTLE, host)
+    till.do("enter enter enter 123456 enter enter", host)
+    assert till.screen == "idle"
+    assert [*till.storage.records] == [(2, 1)]
+    till.do(f"{SETTLE} enter", host)
+    assert till.panel == ["Settlement", "Batch 000002", "Balanced", "Next 000003"]
+
+
+def test_several_batches_are_settled_in_one_go(till, host, world):
+    world.till.skip_to(2, 0)
+    world.sell(300)
+    till.do(f"{SETTLE} enter", host)
+    assert till.panel == ["Settlement", "Batch 000001", "Balanced", "Next 000002"]
+    till.do("enter", host)
+    assert till.panel == ["Settlement", "Batch 000002", "Balanced", "Next 000003"]
+    assert [slip.batch for slip in reports(till)] == [1, 2]
+
+
+def test_a_batch_closed_by_others_is_for_the_supervisor(till, host, world):
+    copy = dict(world.till.records)
+    till.do(f"{SETTLE} enter enter", host)
+    till.storage.records.update(copy)  # a memory that was put back
+    till.wait(5)
+    till.do(f"{SETTLE} enter", host)
+    assert till.panel == ["Batch 000001", "Closed already", "by another", "settlement"]
+    till.do("enter 123456 enter", host)
+    assert till.panel[2] == "Not balanced"
+    assert till.storage.records == {}
+
+
+def test_the_slip_comes_once_more(till, host):
+    till.do("f1 0 4 4", host)
+    assert till.panel == ["Settlement", "None so far"]
+    till.do(f"enter {SETTLE} enter enter", host)
+    till.power_on()
+    till.online()
+    till.do("f1 0 4 4", host)
+    assert till.panel == ["Settlement", "Batch 000001", "Printed"]
+    first, again = reports(till)
+    assert (first.is_reprint, again.is_reprint) == (False, True)
+    assert replace(again, is_reprint=False, merchant=first.merchant) == first
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_line_fits(language, world):
+    world.till.save(forged(7))
+    till = Till(world.till, settings=settings_of(language=language))
+    till.online()
+    host = Host(world)
+    for keys in (SETTLE, "enter", "enter", "enter", "enter", "123456 enter"):
+        till.do(keys, host)
+        assert till.panel
+        assert max(map(columns, till.panel)) <= 16

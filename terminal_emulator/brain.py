@@ -16,12 +16,12 @@ from math import inf
 from typing import Final
 
 from protocol.limits import ANSWER_TIMEOUT_S
-from protocol.messages import EntryMode, Message, MoneyRequest, Ready, Reject, ReversalAnswer
+from protocol.messages import EchoAnswer, EntryMode, Message, MoneyRequest, Ready, Reject, ReversalAnswer, SignOnAnswer
 from protocol.messages.fields import PAYER_SIZE
 from protocol.messages.money import TransactionKind
 from terminal_emulator.backoff import Jitter, middle
 from terminal_emulator.desk import ERROR_BEEP, RESULT_SCREENS, Desk
-from terminal_emulator.dialog import Payer
+from terminal_emulator.dialog import Dialog, Payer
 from terminal_emulator.effects import (
     Beep,
     BeepKind,
@@ -38,6 +38,7 @@ from terminal_emulator.effects import (
 from terminal_emulator.flows import APPROVED, NON_FINAL, Flow
 from terminal_emulator.flows.ask import AskJob
 from terminal_emulator.flows.echo import EchoFlow
+from terminal_emulator.flows.parameters import ParametersFlow
 from terminal_emulator.flows.reversal import ReversalFlow
 from terminal_emulator.flows.transaction import TransactionFlow
 from terminal_emulator.flows.upload import UploadFlow
@@ -63,6 +64,7 @@ class Brain:
         "_desk",
         "_echo",
         "_host_rolled_back",
+        "_parameters",
         "_recovered",
         "_reversals",
         "_sale",
@@ -87,6 +89,7 @@ class Brain:
         self._recovered: list[TransactionFlow] = []
         self._reversals = ReversalFlow(jitter)
         self._upload = UploadFlow(storage, jitter)
+        self._parameters = ParametersFlow(self.till)
         self._echo = EchoFlow()
         self._asked: Flow | None = None  # whose request is outstanding
         self._answer_due_s = inf
@@ -213,6 +216,13 @@ class Brain:
             return [ERROR_BEEP]
         return self._did(self._desk.read(Payer(text.encode("ascii"), EntryMode.CODE)), now)
 
+    def begin(self, dialog: Dialog, now: Now) -> list[Effect]:
+        """Open this dialog as if its function had been chosen from a menu."""
+        if not self._may_act(now):
+            return [ERROR_BEEP]
+        self._desk.go_home()
+        return self._did(self._desk.begin(dialog), now)
+
     def _may_act(self, now: Now) -> bool:
         self.till.now = now
         return self._sale is None
@@ -234,6 +244,7 @@ class Brain:
         till.now, till.link, till.business_day = now, Link.ONLINE, ready.business_day
         till.merchant = Merchant(ready.merchant_number, ready.merchant_name)
         self._echo.touch(now.monotonic_s)
+        self._parameters.named(ready.config_version, now.monotonic_s)
         newest, used = (ready.last_batch, ready.last_stan), self._storage.used
         if newest > used:
             self._storage.skip_to(*newest)
@@ -288,7 +299,9 @@ class Brain:
         record = flow.answered(message, now.monotonic_s)
         if flow is self._upload:
             self._note_upload(effects)
-        elif self._desk.job is not None:
+        elif isinstance(message, EchoAnswer | SignOnAnswer):
+            self._parameters.named(message.config_version, now.monotonic_s)
+        if self._desk.job is not None:
             self._look_at_job(effects)
         if record is not None:
             self._take(record, flow, now, effects)
@@ -328,7 +341,7 @@ class Brain:
             return sale, message
         if (job := self._desk.job) is not None and (message := job.next_request(now_s)) is not None:
             return job, message
-        for flow in (self._upload, self._echo):
+        for flow in (self._parameters, self._upload, self._echo):
             if (message := flow.next_request(now_s)) is not None:
                 return flow, message
         return None
@@ -367,7 +380,7 @@ class Brain:
         if self._asked is not None:
             deadline_s = self._answer_due_s
         elif self.till.link is Link.ONLINE:
-            idle: tuple[Flow, ...] = (self._echo, self._reversals, self._upload)
+            idle: tuple[Flow, ...] = (self._echo, self._reversals, self._parameters, self._upload)
             deadline_s = min([flow.deadline_s(now_s) for flow in idle])
             if self._desk.job is not None:
                 deadline_s = min(deadline_s, self._desk.job.deadline_s(now_s))

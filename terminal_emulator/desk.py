@@ -9,10 +9,12 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
+from msgspec.structs import replace
+
 from protocol.messages.money import MAX_BATCH, MAX_STAN, TransactionKind
 from protocol.messages.parameters import Profile
-from terminal_emulator.dialog import Ask, Card, Dialog, Payer, Print, Run, Runner, Show, Transact
-from terminal_emulator.effects import Beep, BeepKind, Effect, Key, PrintReport
+from terminal_emulator.dialog import Ask, Card, Dialog, Open, Payer, Print, Renumber, Run, Runner, Show, Transact
+from terminal_emulator.effects import Beep, BeepKind, ChangeNumber, Effect, Key, PrintReport
 from terminal_emulator.flows import Job
 from terminal_emulator.flows.ask import AskJob
 from terminal_emulator.functions import open_function
@@ -234,7 +236,7 @@ class Desk:
             return [ERROR_BEEP]
         self.keypad.clear()
         if self.till.is_repeat(payer, amount_fen):
-            return [ERROR_BEEP, *self._begin(confirm_repeat(self.till, payer, amount_fen))]
+            return [ERROR_BEEP, *self.begin(confirm_repeat(self.till, payer, amount_fen))]
         self.order = Transact(self.till.new_record(TransactionKind.SALE, amount_fen, payer))
         return [KEY_BEEP]
 
@@ -245,9 +247,10 @@ class Desk:
         self.to_idle()
         if not keeps_card:
             self.till.carried = None
-        return [KEY_BEEP, *self._begin(open_function(self.till, name))]
+        return [KEY_BEEP, *self.begin(open_function(self.till, name))]
 
-    def _begin(self, dialog: Dialog) -> list[Effect]:
+    def begin(self, dialog: Dialog) -> list[Effect]:
+        """Open a dialog."""
         self.screen = Screen.DIALOG
         self.runner = Runner(dialog)
         effects: list[Effect] = []
@@ -257,8 +260,7 @@ class Desk:
     def _to_dialog(self, key: Key) -> list[Effect]:
         assert self.runner is not None
         if key is Key.CLEAR:
-            self._end()
-            self.to_idle()
+            self.go_home()
             return [KEY_BEEP]
         if not self.runner.press(key):
             return [ERROR_BEEP]
@@ -266,9 +268,14 @@ class Desk:
         self._follow(effects)
         return effects
 
+    def go_home(self) -> None:
+        """Whatever the cashier was doing is over."""
+        self._end()
+        self.to_idle()
+
     def _end(self) -> None:
-        assert self.runner is not None
-        self.runner.close()
+        if self.runner is not None:
+            self.runner.close()
         self.runner = self.job = None
         self.till.carried = None
 
@@ -280,6 +287,13 @@ class Desk:
             if isinstance(prompt, Print):
                 effects.append(PrintReport(prompt.slip))
                 runner.reply(None)
+            elif isinstance(prompt, Renumber):
+                self.till.settings = replace(self.till.settings, terminal=prompt.terminal)
+                effects.append(ChangeNumber(prompt.terminal))
+                runner.reply(None)
+            elif isinstance(prompt, Open):
+                runner.close()
+                runner = self.runner = Runner(open_function(self.till, prompt.name))
             elif isinstance(prompt, Card) and self.till.carried is not None:
                 payer, self.till.carried = self.till.carried, None
                 runner.reply(payer)
@@ -319,7 +333,7 @@ class Desk:
             self._follow(effects)
         elif record.state is RecordState.DECLINED and record.response_code in PIN_CODES:
             self.result = None
-            effects += self._begin(pay_with_pin(self.till, record))
+            effects += self.begin(pay_with_pin(self.till, record))
 
     def done(self, job: Job, effects: list[Effect]) -> None:
         """The job has ended, or was given up."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from protocol import TerminalNumber
 from protocol.messages import EntryMode, Message
 from terminal_emulator.effects import BeepKind, Key
 from terminal_emulator.keypad import DIGITS, Keypad
@@ -129,8 +130,20 @@ class Print(msgspec.Struct, frozen=True):
     slip: msgspec.Struct
 
 
+class Open(msgspec.Struct, frozen=True):
+    """Go on with another function or menu: this dialog ends here."""
+
+    name: str
+
+
+class Renumber(msgspec.Struct, frozen=True):
+    """Be another terminal from now on. The reply is None: the shell stores it and connects anew."""
+
+    terminal: TerminalNumber
+
+
 Question = Menu | Digits | Amount | Card | Confirm | Show | Pages
-Prompt = Question | Transact | Ask | Run | Print
+Prompt = Question | Transact | Ask | Run | Print | Open | Renumber
 Dialog = Generator[Prompt, Any, None]
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from protocol import TerminalNumber
 from protocol.messages import Message
 from terminal_emulator.record import Merchant, Record
 
@@ -123,6 +124,12 @@ class PrintReport(msgspec.Struct, frozen=True, gc=False):
     report: msgspec.Struct
 
 
+class ChangeNumber(msgspec.Struct, frozen=True):
+    """The terminal's number was changed at its keypad: store it, and connect under it."""
+
+    terminal: TerminalNumber
+
+
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """A transaction reached its final state: APPROVED, DECLINED, REVERSED or REFUSED. Exactly one for every one, unless
     it was made offline and a restored host judges it again."""
@@ -137,4 +144,4 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-Effect = Send | HangUp | Beep | PrintSlip | PrintReport | Outcome | Note
+Effect = Send | HangUp | Beep | PrintSlip | PrintReport | ChangeNumber | Outcome | Note

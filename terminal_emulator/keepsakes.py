@@ -27,9 +27,17 @@ class SignOn(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="sign_on")
     is_on: bool = False
     is_locked: bool = False
     """The keypad was locked (锁机) and waits for the operator's password."""
+    tries: int = 0
+    """Wrong passwords at the lock so far."""
     salt: bytes = b""
     verifier: bytes = b""
     """PBKDF2 of the password of the last successful sign-on; empty if there was none."""
 
 
-Kept = Parameters | FixedAmount | SignOn
+class Clock(msgspec.Struct, frozen=True, gc=False, tag="clock"):
+    """How far the host's clock was ahead of this terminal's at the last sign-on: its own is set by that."""
+
+    ahead_s: float = 0.0
+
+
+Kept = Parameters | FixedAmount | SignOn | Clock

@@ -157,7 +157,7 @@ MENUS: Final = {
         ),
     ),
     "card_first": MenuRows(
-        N_("Card was read"),
+        N_("Card read"),
         (
             Row("1", N_("Sale"), "sale"),
             Row("2", N_("Top-up"), "top_up"),

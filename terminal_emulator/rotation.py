@@ -53,6 +53,10 @@ class Rotation:
         """The key to prove."""
         return self.settings.next_root_key if self._uses_next else self.settings.root_key
 
+    def keep_settings(self) -> None:
+        """They were changed from outside."""
+        self._store(self.settings)
+
     def refused(self) -> None:
         """The host did not take this key: the other one's turn, if there is one."""
         if self.settings.next_key_version:

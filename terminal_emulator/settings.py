@@ -24,6 +24,8 @@ PROFILES: Final = ("", "canteen", "member")
 DEFAULT_PORT: Final = 4105
 PORT_MAX: Final = 0xFFFF
 OPERATOR_MAX: Final = 0xFFFF
+FIRMWARE: Final = "fanka-term 1"
+"""What this terminal is, for the host and for whoever asks at the keypad."""
 MODE_SECRET: Final = 0o600
 EXPECTED: Final = "expected a key file as `fanka admin terminal enrol --out` writes it"
 

@@ -49,12 +49,12 @@ from protocol.pin_block import RANDOM_FILL_SIZE, card_digits, encode_pin_block
 from protocol.security import CHALLENGE_SIZE, root_key_from_enrol_code
 from terminal_emulator.backoff import Backoff
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Effect, HangUp, Input, Now, Scan, Send, Tap
+from terminal_emulator.effects import ChangeNumber, Effect, HangUp, Input, Now, Scan, Send, Tap
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.rotation import Keep, Rotation
+from terminal_emulator.settings import FIRMWARE
 from terminal_emulator.view import Link
 
-FIRMWARE: Final = "fanka-term 1"
 RECEIVE_SIZE: Final = 4096
 """Bytes asked of the stream at once: more than any answer of wire version 1."""
 
@@ -257,8 +257,17 @@ class Terminal:
                 self._stream = self._connection = None
                 self._hung_up = True
             else:
+                if isinstance(effect, ChangeNumber):
+                    self._renumber(effect.terminal)
+                    if self._stream is not None:
+                        writes.append((self._stream, None))  # `run` notices, and connects under the new number
                 self.show(effect)
         return writes
+
+    def _renumber(self, number: TerminalNumber) -> None:
+        """The keys go by the settings of the rotation. What cannot be stored holds until the power is cut."""
+        self.rotation.settings = msgspec.structs.replace(self.rotation.settings, terminal=number)
+        self.rotation.keep_settings()
 
     def _with_pin(self, message: Message, pin: str) -> Message:
         """The request with the PIN in it, enciphered anew for every sending."""

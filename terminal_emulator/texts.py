@@ -165,6 +165,11 @@ def date_time(at_s: float, zone: tzinfo = CHINA_TIME) -> str:
         return ""  # a host or clock gone mad must not keep a slip from being printed
 
 
+def whole_day_text(day: int) -> str:
+    """A business day YYYYMMDD as "2026-11-20"; empty when there is none."""
+    return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}" if day else ""
+
+
 def masked(payer: bytes, *, is_code: bool = False) -> str:
     """A card's number with all but its last four digits hidden; a number that short is hidden whole.
 

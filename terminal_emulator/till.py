@@ -15,7 +15,7 @@ from terminal_emulator.dialog import Payer
 from terminal_emulator.effects import Now
 from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.i18n import Translate
-from terminal_emulator.keepsakes import FixedAmount, Kept, SignOn
+from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, SignOn
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.settings import Settings
@@ -31,6 +31,7 @@ class Till:
 
     __slots__ = (
         "_work",
+        "ahead_s",
         "business_day",
         "carried",
         "fixed_fen",
@@ -58,6 +59,8 @@ class Till:
         """A card that was swiped before a function was chosen: the function's first Card prompt takes it."""
         self.parameters = storage.kept(Parameters)
         self.sign_on = storage.kept(SignOn)
+        self.ahead_s = storage.kept(Clock).ahead_s
+        """What sign-on has set the clock by."""
         self.shut: Shut | None = None
         """Why nobody may do anything here yet."""
         self.fixed_fen = storage.kept(FixedAmount).amount_fen
@@ -100,6 +103,7 @@ class Till:
         """Take over what the memory holds."""
         self.parameters = self.storage.kept(Parameters)
         self.fixed_fen = self.storage.kept(FixedAmount).amount_fen
+        self.ahead_s = self.storage.kept(Clock).ahead_s
         self.sign_on = sign_on = self.storage.kept(SignOn)
         if sign_on.is_locked:
             self.shut = Shut.LOCKED
@@ -116,7 +120,13 @@ class Till:
     @property
     def operator(self) -> int:
         """Who works here; 0 = nobody has signed on."""
-        return self.sign_on.operator if self.sign_on.is_on else self.settings.operator
+        sign_on = self.sign_on
+        return sign_on.operator if sign_on.is_on or sign_on.is_locked else self.settings.operator
+
+    @property
+    def clock_s(self) -> float:
+        """The terminal's clock, seconds since 1970 UTC."""
+        return self.now.wall_s + self.ahead_s
 
     def new_record(
         self,
@@ -141,7 +151,7 @@ class Till:
             stan=stan,
             amount_fen=amount_fen,
             payer=payer.token,
-            claimed_at_s=claimed_time_s(self.now.wall_s),
+            claimed_at_s=claimed_time_s(self.clock_s),
             operator=self.operator,
             entry_mode=payer.entry_mode,
             original_terminal=original_terminal,

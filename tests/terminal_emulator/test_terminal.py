@@ -8,11 +8,13 @@ import pytest
 import trio
 import trio.testing
 
+from protocol import TerminalNumber
 from protocol.limits import HEARTBEAT_S, RECONNECT_MAX_S, RECONNECT_MIN_S
 from protocol.messages import Auth, EchoRequest, Hello, QueryRequest, ReversalRequest, SaleRequest
 from protocol.messages.money import NO_PIN_BLOCK
 from protocol.pin_block import card_digits, decode_pin_block
 from terminal_emulator.brain import Brain
+from terminal_emulator.dialog import Renumber
 from terminal_emulator.effects import Key, Outcome, Send, Tap
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import EnrolError, Terminal, Ticker, enrol, run_terminal
@@ -416,4 +418,31 @@ async def test_a_pin_travels_enciphered_under_the_key_of_the_session_anew_each_t
     assert len(set(blocks)) == 2
     assert [changed(sent, pin_block=NO_PIN_BLOCK) for sent in server.requests] == [request, request]
     assert "1234" not in repr(Send(request, "1234"))
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_new_number_is_stored_and_connected_under(autojump_clock, server, nursery):
+    server.keys[TerminalNumber(3, 59)] = KEY
+    stored = []
+    terminal = Terminal(
+        Brain(settings_of(), MemoryStorage()),
+        open_stream=server.open_stream,
+        random_bytes=bytes,
+        wall_clock=lambda: WALL_S,
+        ticker=Ticker(),
+        show=lambda _: None,
+        keep_settings=stored.append,
+    )
+    terminal.brain.power_on(terminal.now())
+    nursery.start_soon(terminal.run)
+    await trio.testing.wait_all_tasks_blocked()
+
+    def renumber():
+        yield Renumber(TerminalNumber(3, 59))
+
+    await terminal.perform(terminal.after(terminal.brain.begin(renumber(), terminal.now())))
+    await trio.sleep(30)
+    assert terminal.brain.online
+    assert server.connection.terminal == TerminalNumber(3, 59)
+    assert [settings.terminal for settings in stored] == [TerminalNumber(3, 59)]
     nursery.cancel_scope.cancel()

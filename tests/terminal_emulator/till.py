@@ -10,6 +10,8 @@ from protocol.messages import (
     EchoRequest,
     MoneyRequest,
     OperatorRole,
+    ParametersAnswer,
+    ParametersRequest,
     PasswordAnswer,
     PasswordChangeAnswer,
     PasswordChangeRequest,
@@ -29,7 +31,7 @@ from protocol.messages import (
 )
 from protocol.messages.password import PasswordPurpose
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Beep, HangUp, Key, Note, Now, Outcome, PrintReport, PrintSlip, Send
+from terminal_emulator.effects import Beep, ChangeNumber, HangUp, Key, Note, Now, Outcome, PrintReport, PrintSlip, Send
 from terminal_emulator.flows.requests import MESSAGES
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage
@@ -49,11 +51,11 @@ def settings_of(number=NUMBER, **changes):
     return Settings(terminal=number, root_key=bytes(range(32)), key_version=1, operator=7, **changes)
 
 
-def ready_of(last=(0, 0), **changes):
+def ready_of(last=(0, 0), *, config_version=0, **changes):
     return Ready(
         host_time_ms=POSTED_MS,
         business_day=20251120,
-        config_version=1,
+        config_version=config_version,
         sale_limit_fen=0,
         last_batch=last[0],
         last_stan=last[1],
@@ -83,6 +85,8 @@ class ToyHost:
             (PasswordPurpose.OPERATOR, 1): "0000",
         }
         self.must_change = set()
+        self.config_version = 0
+        self.parameters = {}
         self.batch = 1
 
     def charged(self, key):
@@ -92,11 +96,13 @@ class ToyHost:
     def answer(self, number, request):
         key = (number, getattr(request, "batch", 0), getattr(request, "stan", 0))
         if isinstance(request, EchoRequest):
-            return EchoAnswer(host_time_ms=POSTED_MS, business_day=20251120, config_version=1)
+            return EchoAnswer(host_time_ms=POSTED_MS, business_day=20251120, config_version=self.config_version)
         if isinstance(request, QueryRequest):
             return self._query(key, request)
         if isinstance(request, UploadRequest):
             return self._upload(key, request)
+        if isinstance(request, ParametersRequest):
+            return ParametersAnswer(config_version=self.config_version, **self.parameters)
         if isinstance(request, PasswordRequest | PasswordChangeRequest | SignOnRequest):
             return self._password(request)
         self.newest[number] = max(self.newest.get(number, (0, 0)), key[1:])
@@ -161,7 +167,7 @@ class ToyHost:
             host_time_ms=POSTED_MS,
             business_day=20251121,
             batch=self.batch,
-            config_version=1,
+            config_version=self.config_version,
             merchant_number=12,
             merchant_name="一食堂",
         )
@@ -289,6 +295,8 @@ def spell(effect):
         return f"outcome {effect.record.state} {effect.record.stan}"
     if isinstance(effect, Note):
         return f"note {effect.kind}"
+    if isinstance(effect, ChangeNumber):
+        return f"number {effect.terminal}"
     assert isinstance(effect, PrintSlip | PrintReport | HangUp)
     return "hang up" if isinstance(effect, HangUp) else "slip"
 

@@ -1,0 +1,142 @@
+"""What a cashier looks up with a combination of keys: sales before, totals of day and meal, the journal, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final
+
+from protocol.messages.money import TransactionKind
+from terminal_emulator.columns import spread
+from terminal_emulator.dialog import Dialog, Pages, Show
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.record import Record, RecordState
+from terminal_emulator.settings import FIRMWARE
+from terminal_emulator.texts import KIND_TEXT, date_time, masked, whole_day_text, yuan
+from terminal_emulator.till import Till
+
+LCD_COLUMNS: Final = 16
+JOURNAL_PAGES: Final = 200
+"""Pages of the journal at the keypad, newest first: a day of one counter. Older ones are looked up by number."""
+
+SOLD: Final = frozenset({TransactionKind.SALE, TransactionKind.OFFLINE_SALE})
+GIVEN_BACK: Final = frozenset({TransactionKind.VOID, TransactionKind.REFUND})
+HAPPENED: Final = frozenset({RecordState.APPROVED, RecordState.OFFLINE})
+
+STATE_TEXT: Final = {
+    RecordState.PENDING: N_("Result unknown"),
+    RecordState.APPROVED: N_("Approved"),
+    RecordState.DECLINED: N_("Declined"),
+    RecordState.REVERSING: N_("Not charged"),
+    RecordState.REVERSED: N_("Reversed"),
+    RecordState.REPEATING: N_("Repeated till ok"),
+    RecordState.OFFLINE: N_("Waits to go up"),
+    RecordState.REFUSED: N_("Refused by host"),
+}
+
+
+def sale_back(back: int) -> Callable[[Till], Dialog]:
+    """The function that shows the last sale but `back`."""
+    titles = (N_("Last sale"), N_("2nd-last sale"), N_("3rd-last sale"))
+
+    def show(till: Till) -> Dialog:
+        _ = till.translate
+        recent = till.storage.recent_sales
+        if back >= len(recent):
+            yield Show((_(titles[back]), _("There is none")), BeepKind.ERROR)
+            return
+        sale = recent[back]
+        yield Show(
+            (
+                spread(_(titles[back]), f"{sale.stan:06d}", LCD_COLUMNS),
+                f"RMB {yuan(sale.moved_fen)}",
+                masked(sale.payer),
+                date_time(sale.claimed_at_s, till.parameters.zone)[5:16],
+            )
+        )
+
+    return show
+
+
+def day_total(till: Till) -> Dialog:
+    """日累: what this terminal has sold today and not settled yet."""
+    _ = till.translate
+    parameters = till.parameters
+    today = parameters.local_day(till.clock_s)
+    records = [one for one in till.storage.records.values() if parameters.local_day(one.claimed_at_s) == today]
+    yield Show(total_lines(_("Day total"), records, _))
+
+
+def meal_total(till: Till) -> Dialog:
+    """餐累: the same of the meal that is on now."""
+    _ = till.translate
+    parameters, now_s = till.parameters, till.clock_s
+    meal = parameters.meal_at(now_s)
+    if meal is None:
+        yield Show((_("Meal total"), _("No meal is on")), BeepKind.ERROR)
+        return
+    began_s = now_s - 60 * ((parameters.local_minute(now_s) - meal.start_minute) % (24 * 60)) - now_s % 60
+    records = [one for one in till.storage.records.values() if one.claimed_at_s >= began_s]
+    yield Show(total_lines(meal.name or _("Meal total"), records, _))
+
+
+def total_lines(title: str, records: Iterable[Record], _: Translate) -> tuple[str, ...]:
+    """How many sales, what they come to, and what was given back."""
+    sold = back = count = 0
+    for record in records:
+        if record.state in HAPPENED:
+            if record.kind in SOLD:
+                count += 1
+                sold += record.moved_fen
+            elif record.kind in GIVEN_BACK:
+                back += record.moved_fen
+    return (
+        title,
+        spread(_("Sales"), str(count), LCD_COLUMNS),
+        spread(_("Amount"), yuan(sold), LCD_COLUMNS),
+        spread(_("Given back"), yuan(back), LCD_COLUMNS) if back else _("Enter: go on"),
+    )
+
+
+def journal(till: Till) -> Dialog:
+    """Every transaction that is kept, the newest first, one a page."""
+    _ = till.translate
+    records = till.storage.records
+    newest = islice(sorted(records, reverse=True), JOURNAL_PAGES)
+    pages = tuple(journal_page(records[identity], till) for identity in newest)
+    yield Pages(pages or ((_("Sales journal"), _("It is empty"), "", _("Enter: go on")),))
+
+
+def journal_page(record: Record, till: Till) -> tuple[str, ...]:
+    """One transaction in four lines."""
+    _ = till.translate
+    time = date_time(record.claimed_at_s, till.parameters.zone)[11:16]
+    fen = record.moved_fen if record.state in HAPPENED else record.amount_fen
+    return (
+        spread(_(KIND_TEXT[record.kind]), f"{record.stan:06d}", LCD_COLUMNS),
+        spread(time, yuan(fen), LCD_COLUMNS),
+        masked(record.payer),
+        f"{_(STATE_TEXT[record.state])} {record.response_code if record.state is RecordState.DECLINED else ''}".strip(),
+    )
+
+
+def date_and_time(till: Till) -> Dialog:
+    """The terminal's clock, and the host's business day."""
+    _ = till.translate
+    now = date_time(till.clock_s, till.parameters.zone)
+    yield Show((_("Date and time"), now[:10], now[11:], f"{_('Day')} {whole_day_text(till.business_day)}"))
+
+
+def terminal_version(till: Till) -> Dialog:
+    """Terminal number and version."""
+    _ = till.translate
+    settings = till.settings
+    yield Show(
+        (
+            spread(_("Terminal no."), str(settings.terminal), LCD_COLUMNS),
+            FIRMWARE,
+            settings.serial_number,
+            spread(_("Parameters"), str(till.parameters.config_version), LCD_COLUMNS),
+        )
+    )

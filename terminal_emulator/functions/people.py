@@ -1,0 +1,112 @@
+"""柜员管理 and the changes of passwords: what the supervisor does at the terminal. The host keeps all of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.messages import TellerAction, TellerAnswer, TellerRequest
+from protocol.messages.password import OPERATOR_MAX, SUPERVISOR_OPERATOR, PasswordPurpose
+from terminal_emulator.dialog import Ask, Confirm, Dialog, Digits, Menu, Pages, Show
+from terminal_emulator.effects import BeepKind
+from terminal_emulator.flows import APPROVED
+from terminal_emulator.functions.passwords import (
+    change_password,
+    check_password,
+    must_be_answered,
+    password_prompt,
+    refused,
+)
+from terminal_emulator.till import Till
+
+OPERATOR_DIGITS: Final = len(str(OPERATOR_MAX))
+NO_FURTHER: Final = "25"
+
+
+def supervisor_password(till: Till) -> Dialog:
+    """主管改密."""
+    yield from _change(till, PasswordPurpose.SUPERVISOR, SUPERVISOR_OPERATOR)
+
+
+def recharge_password(till: Till) -> Dialog:
+    """充值改密."""
+    yield from _change(till, PasswordPurpose.RECHARGE, SUPERVISOR_OPERATOR)
+
+
+def teller_password(till: Till) -> Dialog:
+    """柜员改密: one's own."""
+    _ = till.translate
+    number = yield Digits(_("Teller password"), _("Operator no."), 1, OPERATOR_DIGITS)
+    if int(number) == SUPERVISOR_OPERATOR:
+        yield from _change(till, PasswordPurpose.SUPERVISOR, SUPERVISOR_OPERATOR)
+    else:
+        yield from _change(till, PasswordPurpose.OPERATOR, int(number))
+
+
+def _change(till: Till, purpose: PasswordPurpose, operator: int) -> Dialog:
+    old = yield password_prompt(till, purpose, till.translate("Old password"))
+    yield from change_password(till, purpose, operator, old)
+
+
+def tellers(till: Till) -> Dialog:
+    """柜员管理: the supervisor's password, then what is to be done."""
+    _ = till.translate
+    password = yield from check_password(till)
+    rows = (("1", _("Add teller")), ("2", _("Delete teller")), ("3", _("List tellers")))
+    key = yield Menu(_("Tellers"), rows)
+    if key is not None:
+        yield from ACTIONS[key](till, password)
+
+
+def teller_add(till: Till, password: str = "") -> Dialog:
+    """增加."""
+    _ = till.translate
+    password = password or (yield from check_password(till))
+    number = yield Digits(_("Add teller"), _("Operator no."), 1, OPERATOR_DIGITS)
+    first = yield password_prompt(till, PasswordPurpose.OPERATOR, _("First password"))
+    request = TellerRequest(
+        action=TellerAction.ADD, supervisor_password=password, operator=int(number), new_password=first
+    )
+    yield from _ask(till, request, _("Teller is added"))
+
+
+def teller_delete(till: Till, password: str = "") -> Dialog:
+    """删除."""
+    _ = till.translate
+    password = password or (yield from check_password(till))
+    number = yield Digits(_("Delete teller"), _("Operator no."), 1, OPERATOR_DIGITS)
+    yield Confirm((_("Delete teller"), f"{int(number):02d}"))
+    request = TellerRequest(action=TellerAction.DELETE, supervisor_password=password, operator=int(number))
+    yield from _ask(till, request, _("Teller is gone"))
+
+
+def teller_list(till: Till, password: str = "") -> Dialog:
+    """查询: all of them, one a page."""
+    _ = till.translate
+    password = password or (yield from check_password(till))
+    pages: list[tuple[str, ...]] = []
+    operator = 0
+    while True:
+        request = TellerRequest(action=TellerAction.NEXT, supervisor_password=password, operator=operator)
+        answer = yield Ask(request, _("Asking the host"))
+        yield from must_be_answered(till, answer)
+        assert isinstance(answer, TellerAnswer)
+        if answer.response_code == NO_FURTHER or (answer.response_code == APPROVED and answer.operator <= operator):
+            break
+        if answer.response_code != APPROVED:
+            yield from refused(till, answer.response_code)
+        operator = answer.operator
+        pages.append((_("Tellers"), f"{operator:02d} {answer.name}", "", _("Enter: go on")))
+    yield Pages(tuple(pages) or ((_("Tellers"), _("There are none"), "", _("Enter: go on")),))
+
+
+def _ask(till: Till, request: TellerRequest, done: str) -> Dialog:
+    _ = till.translate
+    answer = yield Ask(request, _("Asking the host"))
+    yield from must_be_answered(till, answer)
+    assert isinstance(answer, TellerAnswer)
+    if answer.response_code != APPROVED:
+        yield from refused(till, answer.response_code)
+    yield Show((done, f"{request.operator:02d}", _("Enter: go on")), BeepKind.OK)
+
+
+ACTIONS: Final = {"1": teller_add, "2": teller_delete, "3": teller_list}

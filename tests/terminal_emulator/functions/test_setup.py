@@ -1,0 +1,88 @@
+"""Fixed-amount mode, the terminal's number, parameters on demand."""
+
+import pytest
+
+from protocol import TerminalNumber
+from protocol.messages.parameters import Profile
+from terminal_emulator.effects import ChangeNumber
+from tests.terminal_emulator.till import Till, ToyHost
+
+
+@pytest.fixture
+def host():
+    return ToyHost()
+
+
+@pytest.fixture
+def till():
+    till = Till()
+    till.online()
+    return till
+
+
+def test_fixed_amount_mode_sells_with_a_tap_and_survives_a_power_cut(till, host):
+    till.keys("clear enter 4 . 5 enter")
+    view = till.brain.view
+    assert (view.screen, view.fixed_fen) == ("idle", 450)
+    assert till.do("tap", host)[-1] == "outcome approved 1"
+    assert till.do("tap", host)[-1] == "outcome approved 2"  # the next customer, without a key
+    till.power_on()
+    till.online()
+    assert till.keys("7") == ["beep error"]
+    assert till.do("tap", host)[-1] == "outcome approved 3"
+    assert {record.amount_fen for record in till.storage.records.values()} == {450}
+    till.keys("clear clear delete enter")
+    assert till.brain.view.fixed_fen == 0
+    assert till.tap() == ["beep error"]
+    till.keys("7")
+    assert till.screen == "amount"
+
+
+def test_clear_instead_of_an_amount_leaves_it_off(till):
+    till.keys("clear enter 4 clear")
+    assert till.brain.view.fixed_fen == 0
+
+
+def test_a_fixed_sale_without_a_line_says_so(till):
+    till.keys("clear enter 4 enter")
+    till.offline()
+    assert till.tap() == ["beep error"]
+    assert till.screen == "no_link"
+
+
+def test_f2_1_7_sets_the_terminal_number(till, host):
+    assert till.keys("f2 1 7") == ["beep key"] * 3
+    assert till.panel[0] == "Superv. password"
+    till.do("123456 enter 12 enter 9 enter", host)
+    assert till.panel == ["Terminal no.", "3-58", "-> 12-9", "Enter / Clear"]
+    till.keys("enter")
+    assert [effect for effect in till.effects if isinstance(effect, ChangeNumber)] == [
+        ChangeNumber(TerminalNumber(12, 9))
+    ]
+    assert till.brain.view.terminal == TerminalNumber(12, 9)
+
+
+@pytest.mark.parametrize("keys", ["f2 2", "f2 1 8", "f2 f2"])
+def test_other_keys_after_f2_are_refused(till, keys):
+    assert till.keys(keys)[-1] == "beep error"
+    assert till.screen == "idle"
+
+
+def test_a_terminal_with_records_keeps_its_number(till, host):
+    till.do("5 enter tap clear", host)
+    till.do("f2 1 7 123456 enter", host)
+    assert till.panel == ["Terminal no.", "Records are kept", "Please settle"]
+
+
+@pytest.mark.parametrize("keys", ["70000 enter 1 enter", "1 enter 65536 enter", "0 enter 0 enter"])
+def test_a_number_that_is_none(till, host, keys):
+    till.do(f"f2 1 7 123456 enter {keys}", host)
+    assert till.panel[1] == "No such number"
+
+
+def test_parameters_on_demand(till, host):
+    host.config_version, host.parameters = 5, {"profile": Profile.MEMBER, "repeat_guard": 1}
+    till.do("f1 0 5 3", host)
+    assert till.panel == ["Parameters", "5", "Enter: go on"]
+    parameters = till.brain.till.parameters
+    assert (parameters.config_version, parameters.profile, parameters.repeat_guard) == (5, Profile.MEMBER, True)

@@ -31,6 +31,7 @@ from protocol.security import CHALLENGE_SIZE
 from server.admission import Admission
 from server.config import Limits
 from server.gate import Gate
+from server.ledger.devices import Devices, EventKind
 from server.ledger.ledger import Ledger
 from server.ledger.registry import Registry, TerminalRecord
 from server.ledger.rollback import Rollback
@@ -307,7 +308,13 @@ class Link:
             self._rollback_noted = True
             seen = Rollback(terminal.to_int(), seen_epoch, own_epoch, self._now_ms())
             with suppress(StorePaused):  # the metric and the log have it
-                await self._gate.call(note_rollback, self._ledger.store, seen)
+                await self._gate.call(self._save_rollback, seen)
+
+    def _save_rollback(self, seen: Rollback) -> None:
+        note_rollback(self._ledger.store, seen)
+        detail = f"epoch {seen.seen_epoch}, this host's is {seen.own_epoch}"
+        with self._ledger.store.transaction():
+            Devices(self._ledger.store).note(seen.terminal_id, seen.noted_at_ms, EventKind.ROLLBACK_SEEN, detail)
 
     def _claim(self, session: Session, terminal: TerminalNumber) -> None:
         """Note whom HELLO named before the registry is asked, so that a revocation that comes between is not missed.

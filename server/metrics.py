@@ -82,6 +82,11 @@ class Metrics:
             "fanka_id_conflicts_total",
             "Requests that reused an identity with other content: broken firmware, rolled-back memory or a clone.",
         )
+        self.pin_locks = counter(
+            "fanka_pin_locks_total",
+            "Requests refused because of too many wrong PINs or payment codes, by what is locked: card, terminal.",
+            ("what",),
+        )
         self.uploads = counter(
             "fanka_uploads_total",
             "Sales that terminals uploaded after a restore, by verdict: restored, known, reversed, conflict (never"

@@ -38,6 +38,7 @@ from server.ledger.store import StorePaused
 from server.metrics import Metrics
 from server.operations.desk import Desk
 from server.payers import NO_KEYS, Caller, Payers, SessionKeys
+from server.pin_alarm import LOCKS, PinAlarm
 
 log = structlog.get_logger("service")
 
@@ -81,6 +82,7 @@ class Service:
         self._enroller = enroller
         self._desk = desk
         self._payers = Payers(desk.secrets, now_ms)
+        self._pin_alarm = PinAlarm(gate, desk.registry.store, metrics, now_ms)
         self._metrics = metrics
         self._now_ms = now_ms
         self.config_version = config_version
@@ -150,6 +152,8 @@ class Service:
                 stan=getattr(message, "stan", 0),
                 **_evidence(message),
             )
+        elif decision in LOCKS:
+            await self._pin_alarm.note(terminal, decision)
         self._count(handler.name, RESPONSE_CODES[decision], started_s)
         answer: Message = handler.to_answer(message, outcome)
         if isinstance(answer, UploadAnswer):

@@ -12,11 +12,15 @@ from protocol.messages import (
     PasswordRequest,
 )
 from server.handlers.permitted import permitted
-from server.ledger.devices import Devices, EventKind
+from server.ledger.devices import EventKind
 from server.ledger.operators import RECHARGE, SUPERVISOR
 from server.operations.desk import Desk
 from server.passwords import Passwords, Verdict
 
+EVENTS: Final[dict[str, EventKind]] = {
+    Verdict.WRONG: EventKind.PASSWORD_WRONG,
+    Verdict.LOCKED: EventKind.OPERATOR_LOCKED,
+}
 OWNERS: Final = {PasswordPurpose.SUPERVISOR: SUPERVISOR, PasswordPurpose.RECHARGE: RECHARGE}
 
 
@@ -27,10 +31,9 @@ def owner_of(message: PasswordRequest | PasswordChangeRequest) -> int:
 
 def note_check(desk: Desk, terminal_id: int, operator: int, verdict: str) -> None:
     """Into the terminal's log, if the password was wrong or is locked. Inside the transaction of the check."""
-    kind = {Verdict.WRONG: EventKind.PASSWORD_WRONG, Verdict.LOCKED: EventKind.OPERATOR_LOCKED}.get(verdict)  # type: ignore[call-overload]
-    if kind is not None:
+    if verdict in EVENTS:
         whose = "recharge password" if operator == RECHARGE else f"operator {operator:02d}"
-        Devices(desk.registry.store).note(terminal_id, desk.now_ms(), kind, whose)
+        desk.devices.note(terminal_id, desk.now_ms(), EVENTS[verdict], whose)
 
 
 def check(desk: Desk, terminal_id: int, message: PasswordRequest) -> PasswordAnswer:

@@ -17,6 +17,7 @@ TYPES = {one.name for table in (HANDLERS, CALLS) for one in table.values()}
 LABELS = {
     "fanka_authorizations": {"type": TYPES, "code": set(RESPONSE_CODES)},
     "fanka_authorization_seconds": {"type": TYPES},
+    "fanka_pin_locks": {"what": {"card", "terminal"}},
     "fanka_uploads": {"verdict": {"restored", "known", "reversed", "conflict", "not_open", "undecided"}},
     "fanka_offline_sales": {
         "verdict": {"accepted", "duplicate", "over_limit", "stopped", "refused", "tampered", "gap", "undecided"}

@@ -20,6 +20,8 @@ CONSERVATION: Final = "conservation"
 NO_OVERDRAFT: Final = "no_overdraft"
 IDENTITIES: Final = "identities_unique"
 REVERSALS: Final = "reversals_pair"
+FOLLOW_UPS: Final = "follow_ups"
+HELD: Final = "holds"
 BUSINESS_DAYS: Final = "business_days"
 SPENT: Final = "spent_today"
 REFERENCES: Final = "references"
@@ -35,10 +37,12 @@ CHECKS: Final = {
     DECLINED_EMPTY: "a declined transfer moves nothing",
     ACCOUNT_CHAINS: "each entry follows its account's entry before: previous_seq, balance, and the balance answered",
     STORED_BALANCES: "each account's stored balance and newest entry are what its entries give",
-    CONSERVATION: "all balances together are zero",
+    CONSERVATION: "all balances together are zero, in money and in points",
     NO_OVERDRAFT: "no customer, and nothing that is held, is or ever was below zero",
     IDENTITIES: "each (terminal, batch, STAN, side) is there once",
-    REVERSALS: "each reversal moves its original's amount back, once; what was reversed first is declined",
+    REVERSALS: "each reversal moves back what its original had moved, once; what was reversed first is declined",
+    FOLLOW_UPS: "each void, refund, completion and expiry is about what it fits, and no more goes back than was taken",
+    HELD: "what is held is what pre-authorizations and all that came of them leave",
     BUSINESS_DAYS: "business days never go back, and each transfer lies within its own",
     SPENT: "what each account has spent on its last day of sales is the sum of those sales",
     SETTLEMENTS: "each settled batch is what the journal had of it then, and nothing is in a closed batch besides",

@@ -32,7 +32,11 @@ class Family:
         """Know one more row, in the order of the journal."""
         self._transfers[transfer.seq] = transfer
         self._legs[transfer.seq] = legs
-        if transfer.original_seq > 0 and transfer.kind != Kind.UPLOAD and transfer.decision == Decision.APPROVED:
+        if (
+            0 < transfer.original_seq < transfer.seq
+            and transfer.kind != Kind.UPLOAD
+            and transfer.decision == Decision.APPROVED
+        ):
             self._followers.setdefault(transfer.original_seq, []).append(transfer)
 
     def add_all(self, transfers: Iterable[Transfer], entries: Iterable[Entry]) -> None:
@@ -53,7 +57,9 @@ class Family:
 
     def original(self, transfer: Transfer) -> Transfer | None:
         """What a row is about; None for a tombstone and for what is about nothing."""
-        return None if transfer.kind == Kind.UPLOAD else self._transfers.get(transfer.original_seq)
+        if transfer.kind == Kind.UPLOAD or transfer.original_seq >= transfer.seq:
+            return None
+        return self._transfers.get(transfer.original_seq)
 
     def root(self, transfer: Transfer) -> Transfer:
         """What it all began with."""

@@ -17,7 +17,9 @@ from server.ledger.checks import (
     DECLINED_EMPTY,
     ENTRIES_MATCH,
     EXPECTED_DIGESTS,
+    FOLLOW_UPS,
     HASH_CHAIN,
+    HELD,
     IDENTITIES,
     INTEGRITY,
     JOURNAL_DENSE,
@@ -37,7 +39,16 @@ from server.ledger.walk import Progress, Walk
 
 __all__ = ["Check", "verify"]
 
-WALKED: Final = (JOURNAL_DENSE, HASH_CHAIN, ENTRIES_MATCH, DECLINED_EMPTY, ACCOUNT_CHAINS, REVERSALS, BUSINESS_DAYS)
+WALKED: Final = (
+    JOURNAL_DENSE,
+    HASH_CHAIN,
+    ENTRIES_MATCH,
+    DECLINED_EMPTY,
+    ACCOUNT_CHAINS,
+    REVERSALS,
+    FOLLOW_UPS,
+    BUSINESS_DAYS,
+)
 
 
 REPEATED_MAX: Final = 100
@@ -58,6 +69,7 @@ def verify(
         walk = Walk(store, findings)
         _guarded(findings, WALKED, lambda: walk.run(on_progress))
         _guarded(findings, (STORED_BALANCES, NO_OVERDRAFT, SPENT, CONSERVATION), walk.compare_accounts)
+        _guarded(findings, (HELD,), walk.compare_holds)
         _guarded(findings, (IDENTITIES,), lambda: _check_identities(store, findings))
         _guarded(findings, (SETTLEMENTS,), lambda: check_settlements(store, findings))
         _guarded(findings, (REFERENCES,), lambda: _check_references(store, findings))

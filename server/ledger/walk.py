@@ -7,14 +7,17 @@ from typing import Final
 
 import msgspec
 
-from server.ledger.batch import GENESIS, chain_digest
+from server.ledger import movements
+from server.ledger.batch import GENESIS, IN_POINTS, chain_digest
 from server.ledger.checks import (
     ACCOUNT_CHAINS,
     BUSINESS_DAYS,
     CONSERVATION,
     DECLINED_EMPTY,
     ENTRIES_MATCH,
+    FOLLOW_UPS,
     HASH_CHAIN,
+    HELD,
     JOURNAL_DENSE,
     NO_OVERDRAFT,
     REFERENCES,
@@ -23,6 +26,7 @@ from server.ledger.checks import (
     STORED_BALANCES,
     Findings,
 )
+from server.ledger.family import Family
 from server.ledger.model import (
     BONUS_ACCOUNT,
     FIRST_CUSTOMER_ACCOUNT,
@@ -54,44 +58,10 @@ class Running(msgspec.Struct, gc=False):
     last_seq: int = 0
     spent_day: int = 0
     spent_fen: int = 0
+    payments: int = 0
+    """On that day."""
 
 
-# --- the journal
-
-
-def _sale(transfer: Transfer, debt_fen: int) -> dict[int, int]:
-    return {
-        transfer.account_id: debt_fen - transfer.amount_fen,
-        OFFLINE_DEBT_ACCOUNT: -debt_fen,
-        transfer.merchant_account_id: transfer.amount_fen,
-    }
-
-
-def _reversal(transfer: Transfer, debt_fen: int) -> dict[int, int]:
-    # The amount is 0 for a tombstone, and for the reversal of something declined.
-    return {
-        transfer.account_id: transfer.amount_fen - debt_fen,
-        OFFLINE_DEBT_ACCOUNT: debt_fen,
-        transfer.merchant_account_id: -transfer.amount_fen,
-    }
-
-
-def _adjustment(transfer: Transfer, _debt_fen: int) -> dict[int, int]:
-    return {transfer.account_id: transfer.amount_fen, FUNDING_ACCOUNT: -transfer.amount_fen}
-
-
-MOVEMENTS: Final = {
-    int(Kind.SALE): _sale,
-    int(Kind.REVERSAL): _reversal,
-    int(Kind.ADJUSTMENT): _adjustment,
-    int(Kind.UPLOAD): _sale,
-    int(Kind.OFFLINE_SALE): _sale,
-}
-"""What an approved transfer of each kind moves, given what of it OFFLINE_DEBT bears: account -> fen, 0 = no entry."""
-
-SALES: Final = (Kind.SALE, Kind.UPLOAD, Kind.OFFLINE_SALE)
-EATEN: Final = (Kind.UPLOAD, Kind.OFFLINE_SALE)
-"""Sales that no balance was asked for: what the payer does not have, OFFLINE_DEBT bears."""
 NAMED: Final = {
     FUNDING_ACCOUNT: AccountKind.FUNDING,
     OFFLINE_DEBT_ACCOUNT: AccountKind.OFFLINE_DEBT,
@@ -100,6 +70,9 @@ NAMED: Final = {
     POINTS_ISSUED_ACCOUNT: AccountKind.POINTS_ISSUED,
 }
 """The campus's own accounts, and what each of them is: no other account may be of these kinds."""
+FOLLOWING: Final = (Kind.REVERSAL, *movements.ORIGINALS)
+"""Kinds whose `original_seq` is a row of this journal."""
+CURRENCY_OF_POINTS: Final = (AccountKind.POINTS, AccountKind.POINTS_ISSUED)
 OWING: Final = (
     AccountKind.FUNDING,
     AccountKind.OFFLINE_DEBT,
@@ -122,7 +95,8 @@ class Walk:
         self._summary = findings.summary
         self._accounts: dict[int, Running] = {}
         self._reversed: set[int] = set()
-        self._debts: dict[int, int] = {}  # by number of an uploaded sale: what its payer could not cover
+        self._follow_ups = 0
+        self._holds: dict[int, tuple[int, int]] = {}  # by number of a pre-authorization: whose, and what is held
         self._recoveries: list[Recovery] = []
         self._days: dict[int, tuple[int, int]] = {}
         self._last_day = 0
@@ -161,7 +135,10 @@ class Walk:
         if on_progress is not None:
             on_progress(done, total)
         self._summary[JOURNAL_DENSE] = f"{done} transfers, numbered without a gap"
-        self._summary[REVERSALS] = f"{len(self._reversed)} reversals of sales, each of its original's amount, once"
+        self._summary[REVERSALS] = (
+            f"{len(self._reversed)} reversals, each moving back what its original had moved, once"
+        )
+        self._summary[FOLLOW_UPS] = f"{self._follow_ups} voids, refunds, completions and expiries, each of its original"
 
     def _add_orphan(self, entry: Entry) -> None:
         self._add(REFERENCES, f"entry (seq {entry.seq}, account {entry.account_id}): there is no transfer {entry.seq}")
@@ -175,53 +152,92 @@ class Walk:
 
     def _check_transfer(self, transfer: Transfer, legs: list[Entry]) -> None:
         self._check_day(transfer)
-        if transfer.kind == Kind.UPLOAD:
+        family = self._family_of(transfer)
+        if transfer.kind == Kind.UPLOAD or transfer.lost_rrn:
             self._check_upload(transfer)
         if transfer.decision == Decision.APPROVED:
-            self._check_legs(transfer, legs)
+            self._check_legs(transfer, legs, family)
         elif legs:
             decision = _decision(transfer.decision)
             self._add(DECLINED_EMPTY, f"transfer {transfer.seq} ({decision}): expected no entries, got {len(legs)}")
         for leg in legs:
             self._follow(leg)
-        self._check_answer(transfer)
+        self._check_answer(transfer, family)
+        if transfer.decision == Decision.APPROVED:
+            self._count(transfer, legs, family)
         if transfer.kind == Kind.REVERSAL:
-            self._check_reversal(transfer)
+            self._check_reversal(transfer, family)
         elif transfer.side != Side.ORIGINAL:
             self._add(REVERSALS, f"transfer {transfer.seq}: side {transfer.side} but kind {transfer.kind}")
         elif transfer.decision == Decision.REVERSED_BEFORE:
             self._check_reversed_before(transfer)
-        elif transfer.kind in SALES and transfer.decision == Decision.APPROVED and transfer.account_id:
-            payer = self._running(transfer.account_id)
-            if payer.spent_day != transfer.business_day:
-                payer.spent_day, payer.spent_fen = transfer.business_day, 0
-            payer.spent_fen += transfer.amount_fen
 
-    def _check_legs(self, transfer: Transfer, legs: list[Entry]) -> None:
-        movement = MOVEMENTS.get(transfer.kind)
-        if movement is None:
-            self._add(ENTRIES_MATCH, f"transfer {transfer.seq}: expected a known kind, got {transfer.kind}")
+    def _family_of(self, transfer: Transfer) -> Family | None:
+        """What came before a row and hangs together with what it is about; None for a row about nothing."""
+        if transfer.kind not in FOLLOWING or not 0 < transfer.original_seq < transfer.seq:
+            return None
+        rows = [row for row in self._store.load_family([transfer.original_seq]) if row.seq < transfer.seq]
+        family = Family()
+        family.add_all(rows, self._store.load_entries([row.seq for row in rows]))
+        return family
+
+    def _balance_of(self, account_id: int) -> int:
+        account = self._accounts.get(account_id)
+        return account.balance_fen if account is not None else 0
+
+    def _check_legs(self, transfer: Transfer, legs: list[Entry], family: Family | None) -> None:
+        wanted = self._wanted(transfer, family)
+        if wanted is None:
             return
-        legs_wanted = movement(transfer, self._debt_of(transfer))
-        expected = {account_id: amount_fen for account_id, amount_fen in legs_wanted.items() if amount_fen}
+        expected = {account_id: amount_fen for account_id, amount_fen in wanted.items() if amount_fen}
         got = {leg.account_id: leg.amount_fen for leg in legs}
         if got != expected:
             self._add(
                 ENTRIES_MATCH,
                 f"transfer {transfer.seq}: expected {_legs(expected)}, got {_legs(got)}, sum {sum(got.values())} fen",
             )
+        points = got.get(transfer.account_id + POINTS_ACCOUNT_OFFSET, 0)
+        if transfer.points != points:
+            self._add(ENTRIES_MATCH, f"transfer {transfer.seq}: expected {points} points, got {transfer.points}")
 
-    def _debt_of(self, transfer: Transfer) -> int:
-        """What of it OFFLINE_DEBT bears: of a meal eaten what its payer does not have, of its reversal the same."""
+    def _wanted(self, transfer: Transfer, family: Family | None) -> movements.Moved | None:
+        """What it has to have moved; None if that cannot be said, and has been named."""
+        original = family.get(transfer.original_seq) if family is not None else None
         if transfer.kind == Kind.REVERSAL:
-            return self._debts.get(transfer.original_seq, 0) if transfer.amount_fen else 0
-        if transfer.kind not in EATEN:
-            return 0
-        payer = self._accounts.get(transfer.account_id)
-        debt_fen = max(0, transfer.amount_fen - (payer.balance_fen if payer is not None else 0))
-        if debt_fen:
-            self._debts[transfer.seq] = debt_fen
-        return debt_fen
+            if family is None or original is None:
+                return {}
+            return movements.of_reversal(original, family, self._balance_of)
+        if transfer.kind in movements.ORIGINALS:
+            for problem in movements.problems_of(transfer, original, family or Family()):
+                self._add(FOLLOW_UPS, f"transfer {transfer.seq} ({Kind(transfer.kind).name}): {problem}")
+            if family is None or original is None:
+                return None
+            self._follow_ups += 1
+            return movements.of_follow_up(transfer, original, family, self._balance_of)
+        wanted = movements.of_root(transfer, self._balance_of)
+        if wanted is None:
+            self._add(ENTRIES_MATCH, f"transfer {transfer.seq}: expected a known kind, got {transfer.kind}")
+        return wanted
+
+    def _count(self, transfer: Transfer, legs: list[Entry], family: Family | None) -> None:
+        """What limits count, and what is held."""
+        own = (transfer.account_id, OFFLINE_DEBT_ACCOUNT)
+        spent_fen = -sum(leg.amount_fen for leg in legs if leg.account_id in own)
+        original = family.get(transfer.original_seq) if family is not None else None
+        root = family.root(original) if family is not None and original is not None else transfer
+        if root.kind in movements.SPENDING and transfer.account_id:
+            payer = self._running(transfer.account_id)
+            if root is transfer:
+                if payer.spent_day != transfer.business_day:
+                    payer.spent_day, payer.spent_fen, payer.payments = transfer.business_day, 0, 0
+                payer.payments += 1
+            if payer.spent_day == root.business_day:
+                payer.spent_fen += spent_fen
+        moved_fen = sum(leg.amount_fen for leg in legs if leg.account_id == HOLDS_ACCOUNT)
+        if moved_fen:
+            held_fen = self._holds.pop(root.seq, (0, 0))[1] + moved_fen
+            if held_fen:
+                self._holds[root.seq] = (root.account_id, held_fen)
 
     def _follow(self, leg: Entry) -> None:
         account = self._running(leg.account_id)
@@ -237,18 +253,21 @@ class Walk:
             self._add(NO_OVERDRAFT, f"{where}: expected a claim, 0 fen or below, got {leg.balance_fen}")
         account.last_seq = leg.seq
 
-    def _check_answer(self, transfer: Transfer) -> None:
-        expected = self._accounts[transfer.account_id].balance_fen if transfer.account_id in self._accounts else 0
+    def _check_answer(self, transfer: Transfer, family: Family | None) -> None:
+        original = family.get(transfer.original_seq) if family is not None else None
+        in_points = transfer.kind in IN_POINTS or (original is not None and original.kind in IN_POINTS)
+        account_id = transfer.account_id + (POINTS_ACCOUNT_OFFSET if in_points and transfer.account_id else 0)
+        expected = self._balance_of(account_id)
         if transfer.balance_fen != expected:
             self._add(
                 ACCOUNT_CHAINS,
-                f"transfer {transfer.seq}: expected the answered balance of account {transfer.account_id} to be"
+                f"transfer {transfer.seq}: expected the answered balance of account {account_id} to be"
                 f" {expected} fen, got {transfer.balance_fen}",
             )
 
     # --- reversals
 
-    def _check_reversal(self, reversal: Transfer) -> None:
+    def _check_reversal(self, reversal: Transfer, family: Family | None) -> None:
         where = f"transfer {reversal.seq} (reversal)"
         if reversal.side != Side.REVERSAL or reversal.decision != Decision.APPROVED:
             self._add(
@@ -261,8 +280,7 @@ class Walk:
             return
         if reversal.original_seq != original.seq:
             self._add(REVERSALS, f"{where}: expected to name transfer {original.seq}, got {reversal.original_seq}")
-        approved = original.decision == Decision.APPROVED
-        expected_fen = original.amount_fen if approved else 0
+        expected_fen = self._reversed_fen(reversal, original, family)
         if reversal.amount_fen != expected_fen:
             self._add(
                 REVERSALS,
@@ -276,12 +294,16 @@ class Walk:
             )
         if original.seq in self._reversed:
             self._add(REVERSALS, f"{where}: transfer {original.seq} was reversed before")
-        if approved:
+        if original.decision == Decision.APPROVED:
             self._reversed.add(original.seq)
-        if approved and original.account_id:
-            payer = self._running(original.account_id)
-            if payer.spent_day == original.business_day:
-                payer.spent_fen -= original.amount_fen
+
+    def _reversed_fen(self, reversal: Transfer, original: Transfer, family: Family | None) -> int:
+        """What a reversal says it moved back, from its entries: of a completion what the merchant gave."""
+        legs = self._store.load_entries([reversal.seq])
+        if original.kind in (Kind.COMPLETION, Kind.COMPLETION_VOID):
+            return abs(sum(leg.amount_fen for leg in legs if leg.account_id == original.merchant_account_id))
+        in_points = original.kind in IN_POINTS
+        return sum(leg.amount_fen for leg in legs if leg.amount_fen > 0 and _is_points(leg.account_id) == in_points)
 
     def _check_tombstone(self, where: str, reversal: Transfer, late: Transfer | None) -> None:
         if reversal.original_seq or reversal.amount_fen:
@@ -353,15 +375,17 @@ class Walk:
 
     def compare_accounts(self) -> None:
         """The stored account rows against what the walk has found."""
-        total_fen = count = 0
+        total_fen = points = count = 0
         blank = Running()
         seen: set[int] = set()
-        for account_id, kind, balance_fen, spent_day, spent_fen, last_seq in self._store.rows(
-            "SELECT account_id, kind, balance_fen, spent_day, spent_fen, last_seq FROM accounts ORDER BY account_id"
+        for account_id, kind, balance_fen, spent_day, spent_fen, last_seq, day_count in self._store.rows(
+            "SELECT account_id, kind, balance_fen, spent_day, spent_fen, last_seq, day_count FROM accounts"
+            " ORDER BY account_id"
         ):
             count += 1
             seen.add(account_id)
-            total_fen += balance_fen
+            total_fen += 0 if kind in CURRENCY_OF_POINTS else balance_fen
+            points += balance_fen if kind in CURRENCY_OF_POINTS else 0
             found = self._accounts.pop(account_id, blank)
             where = f"account {account_id}"
             if (balance_fen, last_seq) != (found.balance_fen, found.last_seq):
@@ -375,6 +399,8 @@ class Walk:
             wanted = NAMED.get(account_id)
             if kind != wanted and (wanted is not None or kind in NAMED.values()):
                 self._add(NO_OVERDRAFT, f"{where}: kind {kind}: only {_named()} may be of these kinds")
+            if day_count > found.payments:
+                self._add(SPENT, f"{where}: expected {found.payments} payments on day {spent_day}, got {day_count}")
             if (spent_day, spent_fen) != (found.spent_day, found.spent_fen):
                 self._add(
                     SPENT,
@@ -387,7 +413,24 @@ class Walk:
             self._add(REFERENCES, f"account {account_id}: has entries, but there is no such account")
         if total_fen:
             self._add(CONSERVATION, f"all {count} accounts together: expected 0 fen, got {total_fen}")
+        if points:
+            self._add(CONSERVATION, f"all accounts in points together: expected 0 points, got {points}")
         self._summary[CONSERVATION] = f"{count} accounts, together 0 fen"
+
+    def compare_holds(self) -> None:
+        """The table of holds against what the walk has found."""
+        for seq, account_id, amount_fen in self._store.rows(
+            "SELECT seq, account_id, amount_fen FROM holds ORDER BY seq"
+        ):
+            wanted = self._holds.pop(seq, (account_id, 0))
+            if (account_id, amount_fen) != wanted:
+                self._add(
+                    HELD,
+                    f"hold {seq}: expected {wanted[1]} fen of account {wanted[0]} from the journal,"
+                    f" got {amount_fen} of {account_id}",
+                )
+        for seq, (account_id, amount_fen) in self._holds.items():
+            self._add(HELD, f"hold {seq}: expected {amount_fen} fen of account {account_id}, found none")
 
 
 class _Groups:
@@ -413,6 +456,10 @@ class _Groups:
     def rest(self) -> Iterator[Entry]:
         """All that is left."""
         return self._while(lambda _: True)
+
+
+def _is_points(account_id: int) -> bool:
+    return account_id == POINTS_ISSUED_ACCOUNT or account_id >= POINTS_ACCOUNT_OFFSET
 
 
 def _may_owe(account_id: int) -> bool:

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any, TypeVar
 
 from server.ledger.ledger import Ledger
 from server.ledger.model import (
     CONSOLE,
     FIRST_CUSTOMER_ACCOUNT,
     FIRST_MERCHANT_ACCOUNT,
+    POINTS_ACCOUNT_OFFSET,
     AccountKind,
     Adjustment,
+    Asked,
     Command,
+    Completion,
     Decision,
     Identity,
+    Kind,
     Outcome,
     Query,
+    Refund,
     Reversal,
     Sale,
     SaleLimits,
     Status,
     Upload,
+    Void,
 )
 from server.ledger.store import Store
 
+T = TypeVar("T", bound=Asked)
 DAY = 20260910
 NOW_MS = 1_788_200_000_000
 NO_LIMITS = SaleLimits(0, 0)
@@ -132,6 +140,84 @@ def query(
     return Query(Identity(terminal_id, batch, stan), amount_fen, token, claimed_at_s)
 
 
+def asked(
+    command: type[T],
+    stan: int,
+    amount_fen: int,
+    account_id: int = ANN,
+    *,
+    token: bytes | None = None,
+    terminal_id: int = TILL,
+    batch: int = 1,
+    claimed_at_s: int = 1_788_200_000,
+    pin_verifier: bytes = b"",
+    code_step: int = 0,
+    **about: Any,
+) -> T:
+    """Any request about money; its hash covers all but the PIN, as the wire's does."""
+    token = CARDS[account_id] if token is None else token
+    said = f"{command.__name__} {amount_fen} {token.hex()} {claimed_at_s} {sorted(about.items())}"
+    content = sha256(said.encode()).digest()[:16]
+    return command(
+        Identity(terminal_id, batch, stan),
+        content,
+        token,
+        amount_fen,
+        7,
+        claimed_at_s,
+        pin_verifier=pin_verifier,
+        code_step=code_step,
+        **about,
+    )
+
+
+def void(stan: int, original: Asked, kind: Kind = Kind.VOID, **changes: Any) -> Void:
+    """The void of a request; `changes` make it another's."""
+    return _about(Void, stan, original, kind=kind, **changes)
+
+
+def refund(stan: int, original: Asked, amount_fen: int, **changes: Any) -> Refund:
+    return _about(Refund, stan, original, amount_fen=amount_fen, **changes)
+
+
+def completion(stan: int, original: Asked, amount_fen: int, **changes: Any) -> Completion:
+    return _about(Completion, stan, original, amount_fen=amount_fen, **changes)
+
+
+def _about(command: type[T], stan: int, original: Asked, **changes: Any) -> T:
+    said = {
+        "amount_fen": original.amount_fen,
+        "token": original.token,
+        "terminal_id": original.identity.terminal_id,
+        "batch": original.identity.batch,
+        "original": original.identity,
+    }
+    return asked(command, stan, **said | changes)
+
+
+def reversal_of(command: Asked) -> Reversal:
+    """The reversal of any request."""
+    terminal_id, batch, stan = command.identity
+    return reversal(stan, command.amount_fen, token=command.token, terminal_id=terminal_id, batch=batch)
+
+
+def upload_of(command: Asked, kind: Kind, charged_fen: int = -1, points: int = 0, lost_rrn: int = 77) -> Upload:
+    """What its terminal says of an approved request once the host has lost it."""
+    return Upload(
+        command.identity,
+        command.request_hash,
+        command.token,
+        command.amount_fen,
+        command.operator,
+        command.claimed_at_s,
+        lost_rrn,
+        kind,
+        getattr(command, "original", None),
+        charged_fen,
+        points,
+    )
+
+
 def adjustment(stan: int, amount_fen: int, account_id: int = ANN) -> Adjustment:
     content = sha256(f"adjustment {amount_fen} {account_id}".encode()).digest()[:16]
     return Adjustment(Identity(CONSOLE, 1, stan), content, account_id, amount_fen, 1_788_200_000)
@@ -152,6 +238,16 @@ def decide(ledger: Ledger, command: Command, now_ms: int = NOW_MS) -> Outcome:
 
 def balance(ledger: Ledger, account_id: int = ANN) -> int:
     return ledger.store.load_accounts([account_id])[account_id].balance_fen
+
+
+def points(ledger: Ledger, account_id: int = ANN) -> int:
+    number = account_id + POINTS_ACCOUNT_OFFSET
+    found = ledger.store.load_accounts([number])
+    return found[number].balance_fen if found else 0
+
+
+def held(ledger: Ledger, account_id: int = ANN) -> int:
+    return ledger.store.load_held([account_id]).get(account_id, 0)
 
 
 def spent(ledger: Ledger, account_id: int = ANN) -> tuple[int, int]:

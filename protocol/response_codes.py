@@ -82,10 +82,11 @@ RESPONSE_CODES: Final[dict[str, ResponseCode]] = {
         ),
         ResponseCode("75", _D, "too many wrong PINs with this card", "an operator has to let the card try again"),
         ResponseCode("77", _D, "batch is settled", "begin a new batch; key it in again"),
-        ResponseCode("79", _B, "offline records are missing before this one", "send those first, then this again"),
+        ResponseCode("79", _B, "records before this one are missing", "send those first, then this again"),
         ResponseCode(
             "94", _C, "the number was used before, with other content", "skip ahead to a new batch; key in again"
         ),
+        ResponseCode("95", _C, "batch does not balance", "send its records; a supervisor closes it with what differs"),
         ResponseCode("96", _B, "fault of the host: nothing decided", "as 09"),
         ResponseCode("97", _D, "terminal not registered", "stop; call the manager"),
         ResponseCode("A0", _D, "offline record is not authentic", "keep the record; call the manager"),

@@ -24,6 +24,7 @@ from server.operations.bonus import Bonus
 from server.operations.card_classes import CardClasses
 from server.operations.card_terms import CardTermsDesk
 from server.operations.cards import Cards
+from server.operations.clearing import ClearingDesk
 from server.operations.days import Days
 from server.operations.desk import AdminError, Desk, Fields, Trail
 from server.operations.devices import DeviceDesk
@@ -37,6 +38,7 @@ from server.operations.operators import OperatorDesk
 from server.operations.parameters import ParameterDesk
 from server.operations.points import Points
 from server.operations.products import Products
+from server.operations.settlements import Settlements
 from server.operations.stop_list import StopListDesk
 from server.operations.terminals import Terminals
 from server.operations.virtual_cards import VirtualCards
@@ -76,6 +78,8 @@ GROUPS: Final[dict[str, type[Group]]] = {
     "parameter": ParameterDesk,
     "device": DeviceDesk,
     "stop_list": StopListDesk,
+    "settlement": Settlements,
+    "clearing": ClearingDesk,
     "history": History,
 }
 

@@ -20,6 +20,7 @@ from tools.admin_keys import keys_app, rotate_terminals
 from tools.admin_ledger import ledger_app
 from tools.admin_operators import operator_app
 from tools.admin_products import product_app
+from tools.admin_settlement import clearing_app, settlement_app
 from tools.listing import Column, moment, print_done, print_json, print_rows, yuan
 from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
 
@@ -44,6 +45,8 @@ for _app in (
     operator_app,
     parameter_app,
     stop_list_app,
+    settlement_app,
+    clearing_app,
     day_app,
     ledger_app,
 ):

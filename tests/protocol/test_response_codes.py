@@ -5,14 +5,14 @@ import pytest
 from protocol.connection import FORMAT_ERROR, UNKNOWN_TYPE
 from protocol.messages import LAYOUTS
 from protocol.response_codes import NON_FINAL, RESPONSE_CODES, CodeClass, meaning
-from server.handlers import outcomes
+from server.handlers import outcomes, settlement
 from server.service import NOT_PERMITTED
 from terminal_emulator import flows
 from terminal_emulator.texts import ADVICE
 
 
 def test_it_holds_what_the_host_says_and_nothing_else():
-    said = {*outcomes.RESPONSE_CODES.values(), FORMAT_ERROR, UNKNOWN_TYPE, NOT_PERMITTED, "00"}
+    said = {*outcomes.RESPONSE_CODES.values(), settlement.UNBALANCED, FORMAT_ERROR, UNKNOWN_TYPE, NOT_PERMITTED, "00"}
     assert said == set(RESPONSE_CODES)
 
 

@@ -1,0 +1,86 @@
+"""What the office sees of settlements."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.admin import Admin
+from server.keys import KeyRing
+from server.operations.desk import AdminError
+from tests.server.ledger.campus import NOW_MS
+from tests.server.office import KEK
+from tests.server.settling import World, forged
+
+
+@pytest.fixture
+def world():
+    """Batch 1 balanced, batch 2 with a difference, batch 3 on its way."""
+    world = World()
+    world.sell(1000, 250)
+    world.settle()
+    for batch in (2, 3):
+        world.sell(300)
+        world.till.save(forged(9, batch=batch))
+        world.settle()
+        if batch == 2:
+            world.accept()
+    yield world
+    world.store.close()
+
+
+@pytest.fixture
+def call(world):
+    admin = Admin(
+        world.ledger,
+        world.desk.registry,
+        KeyRing(KEK),
+        now_ms=lambda: NOW_MS,
+        random_bytes=bytes,
+        on_revoked=lambda _: None,
+    )
+    return lambda operation, **arguments: admin.perform(operation, arguments)
+
+
+def test_the_newest_come_first(call):
+    found = call("settlement.listing")
+    assert [(row["settlement"], row["batch"], row["state"], row["differences"]) for row in found] == [
+        (3, 3, "open", 0),
+        (2, 2, "differences", 1),
+        (1, 1, "balanced", 0),
+    ]
+    assert (found[2]["terminal"], found[2]["merchant_id"], found[2]["transactions"]) == ("3-58", 1, 2)
+    assert (found[2]["closed_at_ms"], len(found[2]["digest"]), found[0]["digest"]) == (NOW_MS, 16, "")
+
+
+def test_page_by_page(call):
+    assert [row["settlement"] for row in call("settlement.listing", limit=1)] == [3]
+    assert [row["settlement"] for row in call("settlement.listing", before=3, limit=1)] == [2]
+    assert call("settlement.listing", before=1) == []
+
+
+def test_only_what_is_open(call):
+    assert [row["settlement"] for row in call("settlement.listing", only_open=True)] == [3]
+
+
+def test_one_with_all_that_differs(call):
+    found = call("settlement.show", settlement=2)
+    sale = {"kind": "sale", "count": 1, "amount_fen": 300, "charged_fen": 300}
+    assert found["host_totals"] == [sale]
+    assert found["terminal_totals"] == [sale | {"count": 2, "amount_fen": 1100, "charged_fen": 1100}]
+    assert found["differing"] == [
+        {
+            "stan": 9,
+            "difference": "missing_at_host",
+            "kind": "sale",
+            "terminal_standing": "approved",
+            "terminal_fen": 800,
+            "host_standing": "none",
+            "host_fen": 0,
+            "rrn": 999,
+        }
+    ]
+
+
+def test_one_that_does_not_exist(call):
+    with pytest.raises(AdminError, match="expected the number of a settlement, got 9"):
+        call("settlement.show", settlement=9)

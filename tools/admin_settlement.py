@@ -1,0 +1,176 @@
+"""`fanka admin settlement` and `clearing`: what terminals have settled, what differed, what merchants are paid."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Final
+
+from cyclopts import App
+
+from tools.listing import Column, console, moment, print_json, print_rows, yuan
+from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
+from tools.words import counted
+
+settlement_app = App(name="settlement", help="Settlements: batches closed, differences, what is due.", sort_key=10)
+clearing_app = App(name="clearing", help="Clearing: pay merchants out for a business day.", sort_key=10)
+
+PAGE: Final = 500
+"""Rows per request: the most the host gives or takes at once."""
+
+SETTLEMENT_COLUMNS: Final = (
+    Column("number", "settlement"),
+    Column("terminal", "terminal"),
+    Column("batch", "batch"),
+    Column("state", "state"),
+    Column("operator", "operator"),
+    Column("transactions", "transactions"),
+    Column("differences", "differences"),
+    Column("begun", "opened_at_ms", moment),
+    Column("closed", "closed_at_ms", moment),
+    Column("journal", "digest"),
+)
+TOTALS_COLUMNS: Final = (
+    Column("kind", "kind"),
+    Column("terminal", "count"),
+    Column("charged", "charged_fen", yuan),
+    Column("host", "host_count"),
+    Column("charged there", "host_charged_fen", yuan),
+)
+DIFFERENCE_COLUMNS: Final = (
+    Column("STAN", "stan"),
+    Column("difference", "difference"),
+    Column("kind", "kind"),
+    Column("terminal", "terminal_standing"),
+    Column("amount", "terminal_fen", yuan),
+    Column("host", "host_standing"),
+    Column("amount there", "host_fen", yuan),
+    Column("RRN", "rrn"),
+)
+DUE_COLUMNS: Final = (
+    Column("terminal", "terminal"),
+    Column("merchant", "merchant_id"),
+    Column("batch", "batch"),
+    Column("transactions", "transactions"),
+    Column("first", "since_ms", moment),
+    Column("newest", "newest_ms", moment),
+)
+CLEARING_COLUMNS: Final = (
+    Column("merchant", "merchant_id"),
+    Column("name", "name"),
+    Column("paid out", "amount_fen", yuan),
+    Column("RRN", "rrn"),
+    Column("at", "posted_at_ms", moment),
+)
+
+
+@settlement_app.command(name="list")
+def list_settlements(*, open: bool = False, limit: int = 50, data: Data = None, json: AsJson = False) -> None:
+    """The newest settlements.
+
+    Parameters
+    ----------
+    open
+        Only those that do not balance and are not closed yet.
+    limit
+        How many.
+    """
+    found: list[dict[str, Any]] = []
+    with admin_channel(data) as admin:
+        while len(found) < limit:
+            before = found[-1]["settlement"] if found else 1 << 31
+            page = admin.call("settlement.listing", before=before, limit=min(PAGE, limit - len(found)), only_open=open)
+            if not page:
+                break
+            found += page
+    nothing = "no settlement is open" if open else "no settlements yet: terminals make them (menu 0, 1)"
+    print_rows(found, SETTLEMENT_COLUMNS, as_json=json, nothing=nothing, zone=zone_of(data))
+
+
+@settlement_app.command(name="show")
+def show_settlement(number: int, /, *, data: Data = None, json: AsJson = False) -> None:
+    """One settlement: what both sides came to, and every record that differed."""
+    with admin_channel(data) as admin:
+        found = admin.call("settlement.show", settlement=number)
+    if json:
+        print_json(found)
+        return
+    print_rows([found], SETTLEMENT_COLUMNS, as_json=False, nothing="", zone=zone_of(data))
+    print_rows(_side_by_side(found), TOTALS_COLUMNS, as_json=False, nothing="nothing was in it")
+    if found["state"] == "open":
+        console().print("open: its terminal has not finished; what differs is listed once it is closed")
+    else:
+        print_rows(found["differing"], DIFFERENCE_COLUMNS, as_json=False, nothing="no differences")
+
+
+def _side_by_side(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a kind, in the order in which they first appear."""
+    rows: dict[str, dict[str, Any]] = {}
+    for total in (*found["terminal_totals"], *found["host_totals"]):
+        rows.setdefault(
+            total["kind"],
+            {"kind": total["kind"], "count": 0, "charged_fen": 0, "host_count": 0, "host_charged_fen": 0},
+        )
+    for total in found["terminal_totals"]:
+        rows[total["kind"]] |= {"count": total["count"], "charged_fen": total["charged_fen"]}
+    for total in found["host_totals"]:
+        rows[total["kind"]] |= {"host_count": total["count"], "host_charged_fen": total["charged_fen"]}
+    return [*rows.values()]
+
+
+@settlement_app.command(name="due")
+def list_due(*, data: Data = None, json: AsJson = False) -> None:
+    """Batches with money in them that no terminal has settled yet, the oldest first."""
+    from server.ledger.settlement_list import due
+    from server.operations.desk import show_terminal
+    from server.stores import open_ledger
+    from tools.faults import explained
+
+    # A connection of its own: it reads every transfer not settled, which would keep the host's sales waiting.
+    with explained(), contextlib.closing(open_ledger(data_folder(data))) as store:
+        found = [row._asdict() | {"terminal": show_terminal(row.terminal_id)} for row in due(store)]
+    print_rows(found, DUE_COLUMNS, as_json=json, nothing="all is settled", zone=zone_of(data))
+
+
+@clearing_app.command(name="run")
+def run_clearing(day: int, /, *, data: Data = None, json: AsJson = False) -> None:
+    """Pay every merchant what its account held at the end of a business day; again changes nothing.
+
+    Parameters
+    ----------
+    day
+        As YYYYMMDD: a day that is over. Days are cleared in order; one left out is paid with the next.
+    """
+    from server.ledger.clearing import owed
+    from server.stores import open_ledger
+    from tools.faults import explained
+
+    # A connection of its own: it reads every entry since that day, which would keep the host's sales waiting.
+    with explained(), contextlib.closing(open_ledger(data_folder(data))) as store:
+        amounts = [(one.merchant_id, one.amount_fen) for one in owed(store, day)]
+    with admin_channel(data) as admin:
+        for start in range(0, max(1, len(amounts)), PAGE):
+            admin.call("clearing.run", day=day, amounts=amounts[start : start + PAGE])
+        found = admin.call("clearing.show", day=day)
+    _print_cleared(found, day, data, as_json=json)
+
+
+@clearing_app.command(name="show")
+def show_clearing(day: int = 0, /, *, data: Data = None, json: AsJson = False) -> None:
+    """What was cleared for a business day, by merchant.
+
+    Parameters
+    ----------
+    day
+        As YYYYMMDD; default the newest that was cleared.
+    """
+    with admin_channel(data) as admin:
+        found = admin.call("clearing.show", day=day)
+    _print_cleared(found, day, data, as_json=json)
+
+
+def _print_cleared(found: list[dict[str, Any]], day: int, data: Data, *, as_json: bool) -> None:
+    nothing = f"nothing was cleared for business day {day}" if day else "nothing was cleared so far"
+    print_rows(found, CLEARING_COLUMNS, as_json=as_json, nothing=nothing, zone=zone_of(data))
+    if found and not as_json:
+        total_fen = sum(row["amount_fen"] for row in found)
+        console().print(f"business day {found[0]['day']}: {counted(len(found), 'merchant')}, {yuan(total_fen)} in all")

@@ -12,13 +12,17 @@ needs it most; a sale whose turn has not come is stored already and waits.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import inf
 from typing import Final
+
+from msgspec.structs import replace
 
 from protocol.limits import ANSWER_TIMEOUT_S
 from protocol.messages import EchoAnswer, EntryMode, Message, MoneyRequest, Ready, Reject, ReversalAnswer, SignOnAnswer
 from protocol.messages.fields import PAYER_SIZE
 from protocol.messages.money import TransactionKind
+from protocol.security import saf_key
 from terminal_emulator.backoff import Jitter, middle
 from terminal_emulator.desk import ERROR_BEEP, RESULT_SCREENS, Desk
 from terminal_emulator.dialog import Dialog, Payer
@@ -38,11 +42,14 @@ from terminal_emulator.effects import (
 from terminal_emulator.flows import APPROVED, NON_FINAL, Flow
 from terminal_emulator.flows.ask import AskJob
 from terminal_emulator.flows.echo import EchoFlow
+from terminal_emulator.flows.offline import OfflineFlow
 from terminal_emulator.flows.parameters import ParametersFlow
 from terminal_emulator.flows.reversal import ReversalFlow
+from terminal_emulator.flows.stop_list import StopListFlow
 from terminal_emulator.flows.transaction import TransactionFlow
 from terminal_emulator.flows.upload import UploadFlow
 from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.offline import Chain, sealed
 from terminal_emulator.panels import panel
 from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.settings import Settings
@@ -64,10 +71,12 @@ class Brain:
         "_desk",
         "_echo",
         "_host_rolled_back",
+        "_offline",
         "_parameters",
         "_recovered",
         "_reversals",
         "_sale",
+        "_stop_list",
         "_storage",
         "_upload",
         "deadline_s",
@@ -90,10 +99,12 @@ class Brain:
         self._reversals = ReversalFlow(jitter)
         self._upload = UploadFlow(storage, jitter)
         self._parameters = ParametersFlow(self.till)
+        self._offline = OfflineFlow(storage, jitter, lambda: self.till.offline_mode)
+        self._stop_list = StopListFlow(storage, jitter, lambda: self.till.offline_limits.allow_any)
         self._echo = EchoFlow()
         self._asked: Flow | None = None  # whose request is outstanding
         self._answer_due_s = inf
-        self.till.watch_work(lambda: self.unresolved + self._upload.is_running)
+        self.till.watch_work(lambda: self.unresolved + self._upload.is_running + self._offline.is_running)
 
     # --- What a shell may ask
 
@@ -121,6 +132,11 @@ class Brain:
     def unresolved(self) -> int:
         """How many transactions have no final state yet, reversals included."""
         return (self._sale is not None) + len(self._recovered) + len(self._reversals)
+
+    @property
+    def offline_waiting(self) -> int:
+        """How many sales were made without the host, and have no verdict of it yet."""
+        return len(self._storage.waiting)
 
     @property
     def is_line_free(self) -> bool:
@@ -167,6 +183,10 @@ class Brain:
             profile=till.profile,
             panel=panel(desk.runner, till.translate) if screen is Screen.DIALOG and desk.runner is not None else (),
             is_armed=desk.is_armed,
+            sells_offline=till.sells_offline,
+            offline_waiting=self.offline_waiting,
+            offline_unbooked=self._offline.refused,
+            offline_refusal=desk.offline_refusal,
             fixed_fen=till.fixed_fen,
         )
 
@@ -193,6 +213,7 @@ class Brain:
         self._desk.screen = Screen.IDLE
         self.till.now = now
         self.till.power_on()
+        self._offline.power_on()
         for record in self._storage.open_records():
             if record.state is RecordState.PENDING:
                 self._recovered.append(TransactionFlow(record, now.monotonic_s, self.jitter, recovered=True))
@@ -230,11 +251,16 @@ class Brain:
     def _did(self, effects: list[Effect], now: Now) -> list[Effect]:
         """Somebody did something: put on the line what came of it; wake up for a combination that is not finished."""
         desk = self._desk
-        if desk.order is not None or desk.job is not None:
+        if desk.order is not None or desk.job is not None or self._offline.is_running:  # it may go up from now on
             return self._pump(now, effects)
         if desk.armed_until_s < self.deadline_s:
             self.deadline_s = desk.armed_until_s
         return effects
+
+    def use_saf_key(self, key: bytes, other_keys: Collection[bytes], now: Now) -> None:
+        """A session is about to open under a root key whose K_saf this is. What was sold offline under one of the
+        others is sealed anew: the host knows one key of a terminal at a time."""
+        self._offline.begin(key, other_keys, now.monotonic_s)
 
     def link_up(self, ready: Ready, now: Now, *, epoch: int = 0) -> list[Effect]:
         """A session is open. `epoch` is the host's, from its Challenge."""
@@ -250,7 +276,9 @@ class Brain:
             self._storage.skip_to(*newest)
             effects.append(Note(NoteKind.MEMORY_ROLLED_BACK, f"the host knows {newest}, the newest here was {used}"))
         restored = self._upload.begin(ready, now.monotonic_s)
+        self._stop_list.begin(now.monotonic_s)
         if restored:
+            self._stop_list.forget()
             self._note_upload(effects)  # in good order: it gets back what it lacks
         elif why := self._why_rolled_back(newest, epoch):
             self._host_rolled_back = True
@@ -297,6 +325,7 @@ class Brain:
         elif isinstance(message, ReversalAnswer) and message.response_code not in NON_FINAL | {APPROVED}:
             effects.append(Note(NoteKind.REVERSAL_REFUSED, f"STAN {message.stan}: code {message.response_code}"))
         record = flow.answered(message, now.monotonic_s)
+        effects += self._offline.take_notes()
         if flow is self._upload:
             self._note_upload(effects)
         elif isinstance(message, EchoAnswer | SignOnAnswer):
@@ -341,16 +370,21 @@ class Brain:
             return sale, message
         if (job := self._desk.job) is not None and (message := job.next_request(now_s)) is not None:
             return job, message
-        for flow in (self._parameters, self._upload, self._echo):
+        for flow in self._background:
             if (message := flow.next_request(now_s)) is not None:
                 return flow, message
         return None
+
+    @property
+    def _background(self) -> tuple[Flow, ...]:
+        """What the line is for when nobody waits at the till."""
+        return self._parameters, self._upload, self._offline, self._stop_list, self._echo
 
     def _pump(self, now: Now, effects: list[Effect]) -> list[Effect]:
         """If the line is free, send what is due; then set `deadline_s`."""
         now_s, wall_s = now
         if self._desk.order is not None:
-            self._begin_order(now_s)
+            self._begin_order(now_s, effects)
         if self._asked is None and self.till.link is Link.ONLINE:
             self._echo.wall_s = wall_s
             found = self._next_request(now_s)
@@ -362,12 +396,26 @@ class Brain:
         self._set_deadline(now_s)
         return effects
 
-    def _begin_order(self, now_s: float) -> None:
-        """First remember it, then send it."""
+    def _begin_order(self, now_s: float, effects: list[Effect]) -> None:
+        """First remember it, then send it; or decide it here alone."""
         order, self._desk.order = self._desk.order, None
         assert order is not None
+        if self.till.sells_offline and order.record.kind is TransactionKind.SALE:
+            self._sell_offline(order.record, effects)
+            return
         self._storage.save(order.record)
         self._sale = TransactionFlow(order.record, now_s, self.jitter, pin=order.pin)
+
+    def _sell_offline(self, sale: Record, effects: list[Effect]) -> None:
+        """The desk has checked it: it is a link of the chain, durably, before anybody is told."""
+        if not self._offline.key:
+            self._offline.key = saf_key(self.settings.root_key, self.settings.terminal)
+        sold = replace(sale, kind=TransactionKind.OFFLINE_SALE, state=RecordState.OFFLINE)
+        record = sealed(sold, Chain(*self._storage.chain), self._offline.key, self._storage.stop_version)
+        self._storage.save(record)
+        self._offline.add(record)
+        effects += (OK_BEEP, PrintSlip(record, self.till.merchant))
+        self._desk.decided(record, effects)
 
     def _pin_for(self, message: Message) -> str:
         """The PIN that goes with this request of `_asked`, if one was keyed."""
@@ -380,8 +428,7 @@ class Brain:
         if self._asked is not None:
             deadline_s = self._answer_due_s
         elif self.till.link is Link.ONLINE:
-            idle: tuple[Flow, ...] = (self._echo, self._reversals, self._parameters, self._upload)
-            deadline_s = min([flow.deadline_s(now_s) for flow in idle])
+            deadline_s = min([flow.deadline_s(now_s) for flow in (self._reversals, *self._background)])
             if self._desk.job is not None:
                 deadline_s = min(deadline_s, self._desk.job.deadline_s(now_s))
         else:
@@ -415,6 +462,9 @@ class Brain:
         """A transaction has a new state: first remember it, then show it."""
         self._storage.save(record)
         state = record.state
+        if flow is self._offline:
+            effects.append(Outcome(record))
+            return
         if state in (RecordState.REVERSING, RecordState.REPEATING):
             self._reversals.add(record, now.monotonic_s)
         if state is RecordState.REVERSED and flow is self._reversals:

@@ -21,6 +21,7 @@ from terminal_emulator.functions import open_function
 from terminal_emulator.functions.pay import PIN_CODES, confirm_repeat, pay_with_pin
 from terminal_emulator.keypad import Keypad
 from terminal_emulator.keys import AT_REST, COMBINATION_S, COMBINATIONS, SEQUENCES
+from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.till import Till
 from terminal_emulator.view import Lock, Screen, Shut
@@ -34,10 +35,11 @@ RESULT_SCREENS: Final = {
     RecordState.REVERSED: (Screen.UNCHARGED, Screen.LAST_UNCHARGED),
     RecordState.REVERSING: (Screen.UNCHARGED, Screen.LAST_UNCHARGED),
     RecordState.REPEATING: (Screen.REPEATING, Screen.LAST_REPEATING),
+    RecordState.OFFLINE: (Screen.OFFLINE_APPROVED, Screen.OFFLINE_APPROVED),
 }
 """What a transaction's new state shows: at once, and when it was found open after a power cut."""
 
-HOMES: Final = frozenset({Screen.IDLE, *(at_once for at_once, _ in RESULT_SCREENS.values())})
+HOMES: Final = frozenset({Screen.IDLE, Screen.OFFLINE_REFUSED, *(at_once for at_once, _ in RESULT_SCREENS.values())})
 """Where the terminal is at rest: the next key begins something new."""
 
 
@@ -51,6 +53,7 @@ class Desk:
         "keypad",
         "last",
         "lock",
+        "offline_refusal",
         "order",
         "result",
         "runner",
@@ -63,6 +66,8 @@ class Desk:
         self.screen = Screen.OFF
         self.keypad = Keypad()
         self.lock: Lock | None = None
+        self.offline_refusal: OfflineRefusal | None = None
+        """Why the sale in `result` may not be made without the host."""
         self.result: Record | None = None
         """The transaction on a result screen."""
         self.last: Record | None = None
@@ -189,10 +194,10 @@ class Desk:
         self.screen = Screen.IDLE
         self.keypad.clear()
         self.result = None
-        self.lock = None
+        self.lock = self.offline_refusal = None
 
-    def may_sell(self) -> bool:
-        """Whether money could be moved now; if not, the screen says why."""
+    def may_sell(self, record: Record | None = None) -> bool:
+        """Whether money could be moved now, or this record decided; if not, the screen says why."""
         storage = self.till.storage
         if storage.is_full:
             self.lock = Lock.MEMORY_FULL
@@ -200,10 +205,20 @@ class Desk:
             self.lock = Lock.NUMBERS_USED_UP
         if self.lock is not None:
             self.screen = Screen.LOCKED
+        elif self.till.sells_offline and (record is None or record.kind is TransactionKind.SALE):
+            return record is None or self._may_sell_offline(record)
         elif not self.till.online:
             self.screen = Screen.NO_LINK
         else:
             return True
+        return False
+
+    def _may_sell_offline(self, sale: Record) -> bool:
+        self.offline_refusal = self.till.offline_refusal(sale)
+        if self.offline_refusal is None:
+            return True
+        self.keypad.clear()
+        self.result, self.screen = sale, Screen.OFFLINE_REFUSED
         return False
 
     def read(self, payer: Payer) -> list[Effect]:
@@ -232,12 +247,13 @@ class Desk:
 
     def _sell(self, payer: Payer, amount_fen: int) -> list[Effect]:
         """The plain sale: one tap and it is on its way."""
-        if not self.may_sell():
+        record = self.till.new_record(TransactionKind.SALE, amount_fen, payer)
+        if not self.may_sell(record):
             return [ERROR_BEEP]
         self.keypad.clear()
         if self.till.is_repeat(payer, amount_fen):
             return [ERROR_BEEP, *self.begin(confirm_repeat(self.till, payer, amount_fen))]
-        self.order = Transact(self.till.new_record(TransactionKind.SALE, amount_fen, payer))
+        self.order = Transact(record)
         return [KEY_BEEP]
 
     # --- Dialogs
@@ -306,7 +322,7 @@ class Desk:
                 self.job = prompt.job
                 return
             elif isinstance(prompt, Transact):
-                if self.may_sell():
+                if self.may_sell(prompt.record):
                     self.order = prompt
                 else:
                     self._end()  # the screen says why

@@ -50,13 +50,7 @@ class StopChanges(msgspec.Struct, frozen=True, gc=False, tag="stop_list"):
     allowed: tuple[bytes, ...] = ()
 
 
-class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
-    """Whether the cashier has switched to selling offline."""
-
-    is_on: bool
-
-
-Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | OfflineMode | Settlement | Kept
+Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 

@@ -40,4 +40,10 @@ class Clock(msgspec.Struct, frozen=True, gc=False, tag="clock"):
     ahead_s: float = 0.0
 
 
-Kept = Parameters | FixedAmount | SignOn | Clock
+class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
+    """Whether the cashier has switched to selling offline (脱机), whatever the line does."""
+
+    is_on: bool = False
+
+
+Kept = Parameters | FixedAmount | SignOn | Clock | OfflineMode

@@ -13,6 +13,7 @@ from protocol.messages.money import TransactionKind
 from protocol.messages.parameters import Profile
 from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.printer import PrinterState
 from terminal_emulator.texts import KIND_TEXT, Advice, advice, yuan
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
@@ -26,7 +27,7 @@ Lcd = tuple[str, str, str, str]
 BLANK: Final[Lcd] = ("", "", "", "")
 INSUFFICIENT_FUNDS: Final = "51"
 
-AT_REST: Final = frozenset({Screen.IDLE, Screen.APPROVED, Screen.LAST_APPROVED})
+AT_REST: Final = frozenset({Screen.IDLE, Screen.APPROVED, Screen.OFFLINE_APPROVED, Screen.LAST_APPROVED})
 """Screens whose last line is advice: there the printer may ask for paper instead."""
 
 PRINTER_TEXT: Final = {
@@ -59,6 +60,17 @@ LINK_ACTION: Final = {
 LOCK_ADVICE: Final = {
     Lock.MEMORY_FULL: Advice(N_("Memory is full"), N_("Please settle")),
     Lock.NUMBERS_USED_UP: Advice(N_("Numbers used up"), N_("Register it anew")),
+}
+
+
+OFFLINE_ADVICE: Final = {
+    OfflineRefusal.NOT_ALLOWED: Advice(N_("Not allowed here"), N_("Call the manager")),
+    OfflineRefusal.NOT_A_CARD: Advice(N_("Only with a card"), N_("Use a card, cash")),
+    OfflineRefusal.STOPPED: Advice(N_("Card is stopped"), N_("Other card, cash")),
+    OfflineRefusal.OVER_SALE: Advice(N_("Sale too large"), N_("Take cash")),
+    OfflineRefusal.OVER_CARD: Advice(N_("Card limit used"), N_("Other card, cash")),
+    OfflineRefusal.OVER_TOTAL: Advice(N_("Till limit used"), N_("Wait for network")),
+    OfflineRefusal.OVER_COUNT: Advice(N_("Too many waiting"), N_("Wait for network")),
 }
 
 
@@ -143,7 +155,13 @@ def _idle(view: View, _: Translate) -> Lcd:
     if view.pending_reversals:
         waiting = _("Reversals {count}").format(count=view.pending_reversals)
         nothing_yet = spread(waiting, yuan(0), LCD_COLUMNS)
+    elif view.offline_waiting or view.offline_unbooked:
+        count = view.offline_waiting or view.offline_unbooked
+        label = _("Waiting") if view.offline_waiting else _("Unbooked")
+        nothing_yet = spread(f"{label} {count}", yuan(0), LCD_COLUMNS)
     what = _("Key in amount") if view.profile is Profile.CANTEEN else _("Enter: menu")
+    if view.sells_offline:
+        what = _("Offline: amount") if view.profile is Profile.CANTEEN else _("Offline: menu")
     line = _line_to_host(view.link, _)
     if view.host_rolled_back or view.records_differ:
         what = _("Host lost sales") if view.host_rolled_back else _("Records differ")
@@ -164,7 +182,8 @@ def _no_link(view: View, _: Translate) -> Lcd:
 
 
 def _card(view: View, _: Translate) -> Lcd:
-    return _head(view, _), _("Tap the card"), _big(yuan(view.amount_fen)), _("Clear: cancel")
+    how = _("Offline:tap card") if view.sells_offline else _("Tap the card")
+    return _head(view, _), how, _big(yuan(view.amount_fen)), _("Clear: cancel")
 
 
 def _sending(view: View, _: Translate) -> Lcd:
@@ -221,6 +240,17 @@ def _repeating(view: View, _: Translate) -> Lcd:
     )
 
 
+def _offline_approved(view: View, _: Translate) -> Lcd:
+    last = _("Key next amount") if view.profile is Profile.CANTEEN else _("Enter: go on")
+    waiting = spread(_("Waiting"), str(view.offline_waiting), LCD_COLUMNS)
+    return _voucher(_("Offline OK"), view.stan), _labelled(_("Amount"), view.amount_fen), waiting, last
+
+
+def _offline_refused(view: View, _: Translate) -> Lcd:
+    reason, action = OFFLINE_ADVICE[view.offline_refusal or OfflineRefusal.NOT_ALLOWED]
+    return _("No offline sale"), _labelled(_("Amount"), view.amount_fen), _(reason), _(action)
+
+
 def _last(view: View, _: Translate) -> str:
     """What was found open after a power cut."""
     label = _("Last sale") if view.kind is TransactionKind.SALE else _(KIND_TEXT[view.kind])
@@ -272,5 +302,7 @@ SCREENS: Final[dict[Screen, Callable[[View, Translate], Lcd]]] = {
     Screen.LAST_APPROVED: _last_approved,
     Screen.LAST_UNCHARGED: _last_uncharged,
     Screen.LAST_REPEATING: _repeating,
+    Screen.OFFLINE_APPROVED: _offline_approved,
+    Screen.OFFLINE_REFUSED: _offline_refused,
     Screen.LOCKED: _locked,
 }

@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from protocol.messages import EntryMode, OfflineSaleRequest, ParametersAnswer
+from protocol.messages import EntryMode, OfflineSaleRequest
 from protocol.messages.offline import NO_TAG, tag_of
 from protocol.messages.stop_list import token_hash
 from protocol.security import same_bytes
+from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Record, Saf
 
 
@@ -61,7 +62,7 @@ class Chain(NamedTuple):
 NEW_CHAIN: Final = Chain(0, NO_TAG)
 
 
-def limits_of(parameters: ParametersAnswer) -> OfflineLimits:
+def limits_of(parameters: Parameters) -> OfflineLimits:
     """The part of the downloaded parameters that is about offline sales."""
     return OfflineLimits(
         parameters.offline_sale_limit_fen,

@@ -28,6 +28,11 @@ class RecordState(StrEnum):
         """Whether the terminal still has to find out or to make sure."""
         return self in (RecordState.PENDING, RecordState.REVERSING, RecordState.REPEATING)
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the host has nothing more to say about it."""
+        return not self.is_open and self is not RecordState.OFFLINE
+
 
 class Saf(msgspec.Struct, frozen=True, gc=False):
     """A record's place in the chain of those made offline ("store and forward"), and its tag over the one before."""

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from protocol.messages import KeyAnswer, KeyRequest, Ready
-from protocol.security import unwrap_root_key
+from protocol.security import saf_key, unwrap_root_key
 from terminal_emulator.effects import Note, NoteKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.settings import Settings
@@ -57,14 +57,21 @@ class Rotation:
         """They were changed from outside."""
         self._store(self.settings)
 
+    @property
+    def saf_keys(self) -> tuple[bytes, ...]:
+        """K_saf of every root key there is: what was sold offline is sealed under one of them."""
+        settings = self.settings
+        keys = (settings.root_key, settings.next_root_key) if settings.next_key_version else (settings.root_key,)
+        return tuple(saf_key(key, settings.terminal) for key in keys)
+
     def refused(self) -> None:
         """The host did not take this key: the other one's turn, if there is one."""
         if self.settings.next_key_version:
             self._refusals += self._uses_next
             self._uses_next = not self._uses_next
 
-    def accepted(self, ready: Ready) -> KeyRequest | None:
-        """A session is open. What to ask in it before anything else; None: nothing."""
+    def accepted(self, ready: Ready, *, may_fetch: bool = True) -> KeyRequest | None:
+        """A session is open. What to ask in it before anything else; None: nothing. Not `may_fetch`: no new key now."""
         if self._uses_next:
             # The host has put it in force, or will: it knows it durably. The old one has done its service.
             proved = replace(
@@ -77,7 +84,12 @@ class Rotation:
             self._store(proved)
             self.notes.append(Note(NoteKind.KEY_CHANGED, f"version {proved.key_version}"))
             self.settings, self._uses_next, self._refusals = proved, False, 0
-        if self._keep is None or ready.next_key_version <= self.settings.key_version or self._unanswered >= ASKS_MAX:
+        if (
+            not may_fetch
+            or self._keep is None
+            or ready.next_key_version <= self.settings.key_version
+            or self._unanswered >= ASKS_MAX
+        ):
             return None
         self._unanswered += 1
         return KeyRequest(key_version=ready.next_key_version)

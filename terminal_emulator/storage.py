@@ -23,7 +23,6 @@ from terminal_emulator.journal import (
     Entry,
     Epoch,
     History,
-    OfflineMode,
     StopChanges,
     Used,
     from_line,
@@ -144,8 +143,8 @@ class Storage(Protocol):
         ...
 
     @property
-    def is_offline_mode(self) -> bool:
-        """Whether the cashier has switched to selling offline."""
+    def waiting(self) -> dict[tuple[int, int], Record]:
+        """What was made offline and is not uploaded, by identity, oldest first; to be read only."""
         ...
 
     def offline_records(self) -> list[Record]:
@@ -155,9 +154,6 @@ class Storage(Protocol):
     def save_stop_changes(self, version: int, stopped: Iterable[bytes], allowed: Iterable[bytes]) -> None:
         """Keep the changes that lead to a version of the stop list. Version 0: forget it."""
         ...
-
-    def save_offline_mode(self, is_on: bool) -> None:
-        """Keep what the cashier has switched to."""
 
     def keep(self, value: Kept) -> None:
         """Remember this value in place of the one of its type before."""
@@ -181,7 +177,6 @@ class MemoryStorage:
         "chain",
         "epoch",
         "history",
-        "is_offline_mode",
         "last_settlement",
         "newest_approved",
         "recent_sales",
@@ -190,6 +185,7 @@ class MemoryStorage:
         "stop_version",
         "stopped",
         "used",
+        "waiting",
     )
 
     def __init__(self) -> None:
@@ -204,7 +200,7 @@ class MemoryStorage:
         self._chain_identity = (0, 0)  # whose place `chain` is: records get their verdicts in any order
         self.stop_version = 0
         self.stopped: set[bytes] = set()
-        self.is_offline_mode = False
+        self.waiting: dict[tuple[int, int], Record] = {}
         self.settlement: Settlement | None = None
         self.last_settlement: Settlement | None = None
 
@@ -241,8 +237,18 @@ class MemoryStorage:
                 self.newest_approved = identity
             if record.kind is TransactionKind.SALE:
                 self._note_sale(record)
-        if record.saf is not None and identity >= self._chain_identity:
-            self.chain, self._chain_identity = (record.saf.sequence, record.saf.tag), identity
+        if record.saf is not None:
+            self._note_offline(record)
+
+    def _note_offline(self, record: Record) -> None:
+        identity, saf = record.identity, record.saf
+        if saf is not None and identity >= self._chain_identity:
+            self.chain, self._chain_identity = (saf.sequence, saf.tag), identity
+        if record.state is RecordState.OFFLINE:
+            self.waiting[identity] = record
+            self._note_sale(record)
+        else:
+            self.waiting.pop(identity, None)
 
     def _note_sale(self, record: Record) -> None:
         others = [sale for sale in self.recent_sales if sale.identity != record.identity]
@@ -272,10 +278,6 @@ class MemoryStorage:
         self.stopped.update(stopped)
         self.stop_version = version
 
-    def save_offline_mode(self, is_on: bool) -> None:
-        """See Storage."""
-        self.is_offline_mode = is_on
-
     def save_settlement(self, settlement: Settlement) -> None:
         """See Storage."""
         batch = settlement.batch
@@ -283,7 +285,7 @@ class MemoryStorage:
         self.used = max(self.used, (batch + 1, 0))
         if not settlement.is_open:
             self.last_settlement = settlement
-            is_gone = {one for one, record in self.records.items() if one[0] == batch and not record.state.is_open}
+            is_gone = {one for one, record in self.records.items() if one[0] == batch and record.state.is_final}
             self.records = {one: record for one, record in self.records.items() if one not in is_gone}
             # The host has closed the batch: one that knows nothing newer has lost that.
             self.newest_approved = max(self.newest_approved, (batch + 1, 0))
@@ -362,12 +364,6 @@ class FileStorage(MemoryStorage):
         changes = StopChanges(version, tuple(stopped), tuple(allowed))
         self._append(changes)
         super().save_stop_changes(changes.version, changes.stopped, changes.allowed)
-
-    def save_offline_mode(self, is_on: bool) -> None:
-        """See Storage."""
-        if is_on != self.is_offline_mode:
-            self._append(OfflineMode(is_on))
-            super().save_offline_mode(is_on)
 
     def save_settlement(self, settlement: Settlement) -> None:
         """See Storage."""
@@ -453,8 +449,6 @@ class FileStorage(MemoryStorage):
             self.chain = (entry.sequence, entry.tag)
         elif isinstance(entry, StopChanges):
             MemoryStorage.save_stop_changes(self, entry.version, entry.stopped, entry.allowed)
-        elif isinstance(entry, OfflineMode):
-            MemoryStorage.save_offline_mode(self, entry.is_on)
         else:
             MemoryStorage.keep(self, entry)
 
@@ -482,7 +476,7 @@ class FileStorage(MemoryStorage):
         for identity in sorted(self._without_money)[:-KEEP_FINISHED]:
             del self.records[identity], self._without_money[identity]
         entries: list[Entry] = [Used(*self.used), Epoch(self.epoch), History(*self.history), ChainEnd(*self.chain)]
-        entries += (StopChanges(self.stop_version, tuple(sorted(self.stopped))), OfflineMode(self.is_offline_mode))
+        entries.append(StopChanges(self.stop_version, tuple(sorted(self.stopped))))
         # Before the records: what of a batch that is settled is still here is to stay.
         entries += [kept for kept in (self.last_settlement, self.settlement) if kept is not None]
         entries += self._kept.values()

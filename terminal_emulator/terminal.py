@@ -326,6 +326,8 @@ class Terminal:
                 while True:
                     stream = await self._open()
                     challenge, ready, connection = await self._greet(stream)
+                    others = self.rotation.saf_keys if self.brain.offline_waiting else ()
+                    self.brain.use_saf_key(connection.saf_key, others, self.now())
                     if not await self._change_key(stream, connection, ready):
                         break
                     await trio.aclose_forcefully(stream)
@@ -366,7 +368,8 @@ class Terminal:
     async def _change_key(self, stream: trio.abc.Stream, connection: Connection, ready: Ready) -> bool:
         """Fetch the next root key if there is one, before anybody is told of this session. Whether it was kept, this
         session signed off, and a new one with the new key is to be opened."""
-        request = self.rotation.accepted(ready)
+        # What was sold offline goes up under the key it was sealed for; then there is time for another.
+        request = self.rotation.accepted(ready, may_fetch=not self.brain.offline_waiting)
         if request is None:
             return False
         try:

@@ -15,7 +15,8 @@ from terminal_emulator.dialog import Payer
 from terminal_emulator.effects import Now
 from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.i18n import Translate
-from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, SignOn
+from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, OfflineMode, SignOn
+from terminal_emulator.offline import OfflineRefusal, limits_of, refusal
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.settings import Settings
@@ -38,6 +39,8 @@ class Till:
         "link",
         "merchant",
         "now",
+        "offline_limits",
+        "offline_mode",
         "parameters",
         "settings",
         "shut",
@@ -61,6 +64,9 @@ class Till:
         self.sign_on = storage.kept(SignOn)
         self.ahead_s = storage.kept(Clock).ahead_s
         """What sign-on has set the clock by."""
+        self.offline_limits = limits_of(self.parameters)
+        self.offline_mode = storage.kept(OfflineMode).is_on
+        """Whether the cashier has switched to selling offline, whatever the line does."""
         self.shut: Shut | None = None
         """Why nobody may do anything here yet."""
         self.fixed_fen = storage.kept(FixedAmount).amount_fen
@@ -102,6 +108,8 @@ class Till:
     def refresh(self) -> None:
         """Take over what the memory holds."""
         self.parameters = self.storage.kept(Parameters)
+        self.offline_limits = limits_of(self.parameters)
+        self.offline_mode = self.storage.kept(OfflineMode).is_on
         self.fixed_fen = self.storage.kept(FixedAmount).amount_fen
         self.ahead_s = self.storage.kept(Clock).ahead_s
         self.sign_on = sign_on = self.storage.kept(SignOn)
@@ -116,6 +124,22 @@ class Till:
     def online(self) -> bool:
         """Whether a session is open."""
         return self.link is Link.ONLINE
+
+    @property
+    def sells_offline(self) -> bool:
+        """Whether a card sale made now is decided here alone: there is no line, or the cashier wants it so."""
+        return (self.offline_mode or not self.online) and self.offline_limits.allow_any
+
+    def offline_refusal(self, sale: Record) -> OfflineRefusal | None:
+        """Why this sale may not be made without the host; None: it may."""
+        return refusal(
+            self.offline_limits,
+            self.storage.waiting.values(),
+            self.storage.stopped,
+            payer=sale.payer,
+            entry_mode=sale.entry_mode,
+            amount_fen=sale.amount_fen,
+        )
 
     @property
     def operator(self) -> int:

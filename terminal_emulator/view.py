@@ -13,6 +13,7 @@ import msgspec
 from protocol import TerminalNumber
 from protocol.messages.money import TransactionKind
 from protocol.messages.parameters import Profile
+from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.record import Merchant
 
 
@@ -37,6 +38,8 @@ class Screen(StrEnum):
     LAST_APPROVED = "last_approved"  # amount_fen, balance_fen, stan: after power loss: the last sale did succeed
     LAST_UNCHARGED = "last_uncharged"  # amount_fen, response_code or "": after power loss: it was NOT charged
     LAST_REPEATING = "last_repeating"  # kind, amount_fen: after power loss: is repeated until the host decides
+    OFFLINE_APPROVED = "offline_approved"  # amount_fen, stan, offline_waiting: sold without the host
+    OFFLINE_REFUSED = "offline_refused"  # amount_fen, offline_refusal: not without the host
     LOCKED = "locked"  # lock: no sale is possible until somebody acts
 
 
@@ -108,6 +111,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Four lines of a dialog, in the cashier's language."""
     is_armed: bool = False
     """Clear was pressed at rest: the next key may make a combination."""
+    sells_offline: bool = False
+    """A card sale made now is decided here alone."""
+    offline_waiting: int = 0
+    """Sales made offline that the host has not judged yet."""
+    offline_unbooked: int = 0
+    """Sales made offline that the host would not book: the merchant bears them."""
+    offline_refusal: OfflineRefusal | None = None
     fixed_fen: int = 0
     """The amount of fixed-amount mode; 0 = off."""
     charged_fen: int | None = None

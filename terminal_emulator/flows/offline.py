@@ -8,7 +8,7 @@ wait are numbered anew, from where the host stands.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Final
 
@@ -31,16 +31,18 @@ the host's queue short for those who sell."""
 
 
 class OfflineFlow:
-    """See the module's docstring. `refused` counts the records that the host would not book, for the cashier."""
+    """See the module's docstring. `is_held`: whether the cashier wants to be offline: then nothing goes up.
 
-    __slots__ = ("_asked_s", "_backoff", "_due_s", "_notes", "_queue", "_storage", "is_held", "key", "refused")
+    `refused` counts the records that the host would not book, for the cashier.
+    """
 
-    def __init__(self, storage: Storage, jitter: Jitter) -> None:
+    __slots__ = ("_asked_s", "_backoff", "_due_s", "_is_held", "_notes", "_queue", "_storage", "key", "refused")
+
+    def __init__(self, storage: Storage, jitter: Jitter, is_held: Callable[[], bool]) -> None:
         self.key = b""
-        """K_saf."""
-        self.is_held = False
-        """Whether the cashier has chosen to work offline: then nothing goes up."""
+        """K_saf; empty before the first session."""
         self.refused = 0
+        self._is_held = is_held
         self._storage = storage
         self._backoff = Backoff(UNDECIDED_WAIT_MIN_S, UNDECIDED_WAIT_MAX_S, jitter)
         self._notes: list[Note] = []
@@ -54,9 +56,8 @@ class OfflineFlow:
 
     def power_on(self) -> None:
         """Find what waits in the memory."""
-        records = self._storage.offline_records()
-        self._queue = [record for record in records if record.state is RecordState.OFFLINE]
-        self.refused = sum(record.state is RecordState.REFUSED for record in records)
+        self._queue = [record for _, record in sorted(self._storage.waiting.items())]
+        self.refused = sum(record.state is RecordState.REFUSED for record in self._storage.offline_records())
 
     def add(self, record: Record) -> None:
         """One more sale has been made offline, and is stored."""
@@ -76,7 +77,7 @@ class OfflineFlow:
 
     def next_request(self, now_s: float) -> Message | None:
         """See Flow."""
-        if self.is_held or not self._queue or now_s < self._due_s:
+        if not self._queue or now_s < self._due_s or self._is_held():
             return None
         self._asked_s = now_s
         return request_of(self._queue[0])
@@ -118,7 +119,7 @@ class OfflineFlow:
 
     def deadline_s(self, now_s: float) -> float:
         """See Flow."""
-        return self._due_s if self._queue and not self.is_held else inf
+        return self._due_s if self._queue and not self._is_held() else inf
 
     def _waiting(self) -> list[Record]:
         return [record for record in self._queue if record.state is RecordState.OFFLINE]

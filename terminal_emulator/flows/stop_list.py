@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -17,13 +18,12 @@ terminal has heard of it. Spread, so that a thousand terminals that came back to
 
 
 class StopListFlow:
-    """See the module's docstring."""
+    """See the module's docstring. `is_wanted`: whether this terminal may sell offline; otherwise it needs no list."""
 
-    __slots__ = ("_due_s", "_jitter", "_storage", "is_wanted")
+    __slots__ = ("_due_s", "_is_wanted", "_jitter", "_storage")
 
-    def __init__(self, storage: Storage, jitter: Jitter) -> None:
-        self.is_wanted = False
-        """Whether this terminal may sell offline at all: otherwise it needs no list."""
+    def __init__(self, storage: Storage, jitter: Jitter, is_wanted: Callable[[], bool]) -> None:
+        self._is_wanted = is_wanted
         self._storage = storage
         self._jitter = jitter
         self._due_s = 0.0
@@ -39,7 +39,7 @@ class StopListFlow:
 
     def next_request(self, now_s: float) -> Message | None:
         """See Flow."""
-        if not self.is_wanted or now_s < self._due_s:
+        if now_s < self._due_s or not self._is_wanted():
             return None
         return StopListRequest(version=self._storage.stop_version)
 
@@ -73,4 +73,4 @@ class StopListFlow:
 
     def deadline_s(self, now_s: float) -> float:
         """See Flow."""
-        return self._due_s if self.is_wanted else inf
+        return self._due_s if self._is_wanted() else inf

@@ -16,6 +16,7 @@ from terminal_emulator.functions import (
     balance,
     conveniences,
     looks,
+    offline_mode,
     pay,
     people,
     points,
@@ -39,6 +40,7 @@ class Need(Flag):
 
     NOTHING = 0
     ONLINE = auto()  # the host answers
+    SELLING = auto()  # the host answers, or sales are made offline
     SUPERVISOR = auto()  # the supervisor's password
 
 
@@ -50,7 +52,7 @@ class Function(NamedTuple):
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
-    "sale": Function(pay.sale, Need.ONLINE),
+    "sale": Function(pay.sale, Need.SELLING),
     "settlement": Function(settlement.settlement, Need.ONLINE),
     "reprint_settlement": Function(settlement.reprint_settlement),
     "sign_on": Function(sign_on.sign_on, Need.ONLINE),
@@ -97,6 +99,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "price": Function(conveniences.price, Need.ONLINE),
     "discount": Function(conveniences.discount, Need.ONLINE),
     "exchange": Function(conveniences.exchange, Need.ONLINE),
+    "offline_mode": Function(offline_mode.offline_mode),
 }
 
 
@@ -110,7 +113,8 @@ def open_function(till: Till, name: str) -> Dialog:
     if function is None:
         yield Show((_("Not in this"), _("version")), BeepKind.ERROR)
         return
-    if Need.ONLINE in function.needs and not till.online:
+    may_go_on = till.online or (Need.SELLING in function.needs and till.sells_offline)
+    if (Need.ONLINE | Need.SELLING) & function.needs and not may_go_on:
         yield Show((_("No network"), _("Try again later")), BeepKind.ERROR)
         return
     if Need.SUPERVISOR in function.needs:

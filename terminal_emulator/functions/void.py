@@ -11,6 +11,8 @@ from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, masked, sum_text
 from terminal_emulator.till import Till
 
 VOUCHER_DIGITS = 6
+SAME_AS = {TransactionKind.OFFLINE_SALE: TransactionKind.SALE}
+"""What is voided as something else is: once it is uploaded, a sale made offline is a sale."""
 
 
 def void(till: Till) -> Dialog:
@@ -24,7 +26,14 @@ def void_of(till: Till, original_kind: TransactionKind, kind: TransactionKind) -
     title = _(KIND_TEXT[kind])
     stan = yield Digits(title, _("Voucher no."), 1, VOUCHER_DIGITS)
     record = till.find(int(stan))
-    if record is None or record.kind is not original_kind or record.state is not RecordState.APPROVED:
+    if record is not None and record.state is RecordState.OFFLINE and original_kind is TransactionKind.SALE:
+        yield Show((title, _("Not uploaded yet"), _("Try again later")), BeepKind.ERROR)
+        return
+    if (
+        record is None
+        or SAME_AS.get(record.kind, record.kind) is not original_kind
+        or record.state is not RecordState.APPROVED
+    ):
         yield Show((title, _("Sale not found"), _("Check voucher no")), BeepKind.ERROR)
         return
     if till.undone_by(record):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from protocol.messages import EntryMode, ParametersAnswer
+from protocol.messages import EntryMode
 from protocol.messages.offline import NO_TAG
 from protocol.messages.stop_list import token_hash
 from terminal_emulator.offline import (
@@ -24,6 +24,7 @@ from terminal_emulator.offline import (
     renumbered,
     request_of,
 )
+from terminal_emulator.parameters import Parameters
 from tests.terminal_emulator.offline_host import KEY, NEXT_KEY, OTHER_CARD, ChainHost, chained, sold
 from tests.terminal_emulator.till import CARD
 
@@ -68,11 +69,11 @@ def test_a_payment_code_is_no_card_and_a_stopped_card_is_refused_first():
 
 
 def test_the_limits_are_the_hosts():
-    parameters = ParametersAnswer(
+    parameters = Parameters(
         offline_sale_limit_fen=1, offline_card_limit_fen=2, offline_total_limit_fen=3, offline_count_limit=4
     )
     assert limits_of(parameters) == OfflineLimits(1, 2, 3, 4)
-    assert limits_of(ParametersAnswer()) == NO_OFFLINE_SALES
+    assert limits_of(Parameters()) == NO_OFFLINE_SALES
 
 
 # ------------------------------------------------------------------------------------------------- chain

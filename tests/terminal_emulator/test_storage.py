@@ -328,22 +328,22 @@ def offline_record(stan, sequence, state=RecordState.OFFLINE):
 @pytest.mark.parametrize("make", [MemoryStorage, None], ids=["memory", "file"])
 def test_where_the_chain_stands_outlives_verdicts_and_power_cuts(make, opened):
     storage = make() if make else opened()
-    assert (storage.chain, storage.offline_records(), storage.is_offline_mode) == ((0, bytes(16)), [], False)
+    assert (storage.chain, storage.offline_records(), storage.waiting) == ((0, bytes(16)), [], {})
     for stan in (4, 7, 9):
         storage.save(offline_record(stan, stan - 3))
     storage.save(offline_record(4, 1, RecordState.APPROVED))
     storage.save(record(5, RecordState.APPROVED))
-    storage.save_offline_mode(True)
     assert storage.chain == (6, bytes([6] * 16)), "the verdict of an older one does not take it back"
     assert [r.stan for r in storage.offline_records()] == [4, 7, 9]
     storage.save(offline_record(9, 2))  # numbered anew
     assert storage.chain == (2, bytes([2] * 16))
     assert storage.open_records() == [], "nobody asks about them, and nobody reverses them"
+    assert [*storage.waiting] == [(1, 7), (1, 9)]
     if not make:
         storage._compact()
         before = storage.offline_records()
         storage = opened()
-        assert (storage.chain, storage.is_offline_mode) == ((2, bytes([2] * 16)), True)
+        assert (storage.chain, [*storage.waiting]) == ((2, bytes([2] * 16)), [(1, 7), (1, 9)])
         assert storage.offline_records() == before
         storage.records.clear()  # as a settlement does
         storage._compact()

@@ -19,8 +19,8 @@ from tests.terminal_emulator.till import reject_of
 APPROVED, REFUSED, OFFLINE = RecordState.APPROVED, RecordState.REFUSED, RecordState.OFFLINE
 
 
-def switched_on(storage, key=KEY, known=()):
-    flow = OfflineFlow(storage, middle)
+def switched_on(storage, key=KEY, known=(), is_held=bool):
+    flow = OfflineFlow(storage, middle, is_held)
     flow.power_on()
     flow.begin(key, known, 0.0)
     return flow
@@ -83,10 +83,10 @@ def test_a_power_cut_before_or_after_any_verdict_costs_and_doubles_nothing(cut, 
 
 
 def test_nothing_is_sent_while_the_cashier_wants_to_be_offline():
-    flow = switched_on(memory_of(*chained(sold(1))))
-    flow.is_held = True
+    held = [True]
+    flow = switched_on(memory_of(*chained(sold(1))), is_held=lambda: held[0])
     assert (flow.next_request(5.0), flow.deadline_s(5.0)) == (None, float("inf"))
-    flow.is_held = False
+    held[0] = False
     assert flow.next_request(5.0) is not None
 
 

@@ -38,9 +38,8 @@ class Registry:
         )
 
 
-def opened(storage):
-    flow = StopListFlow(storage, middle)
-    flow.is_wanted = True
+def opened(storage, is_wanted=True):
+    flow = StopListFlow(storage, middle, lambda: is_wanted)
     flow.begin(0.0)
     return flow
 
@@ -119,5 +118,5 @@ def test_a_host_that_has_none_is_asked_seldom_and_one_that_does_not_know_it_too(
     assert flow.fits(reject_of(request))
     flow.answered(reject_of(request), 0.0)
     assert flow.deadline_s(0.0) == REFRESH_MIN_S
-    flow.is_wanted = False
+    flow = opened(MemoryStorage(), is_wanted=False)
     assert (flow.next_request(9e9), flow.deadline_s(9e9)) == (None, float("inf"))

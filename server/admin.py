@@ -41,6 +41,7 @@ from server.operations.products import Products
 from server.operations.settlements import Settlements
 from server.operations.stop_list import StopListDesk
 from server.operations.terminals import Terminals
+from server.operations.unresolved import UnresolvedDesk
 from server.operations.virtual_cards import VirtualCards
 
 __all__ = ["OPERATIONS", "Admin", "AdminError"]
@@ -81,6 +82,7 @@ GROUPS: Final[dict[str, type[Group]]] = {
     "settlement": Settlements,
     "clearing": ClearingDesk,
     "history": History,
+    "unresolved": UnresolvedDesk,
 }
 
 

@@ -1,0 +1,97 @@
+"""`fanka admin report` and `unresolved` as typed."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+
+import pytest
+
+from server.ledger.ledger import Ledger
+from server.ledger.model import Decision, Identity, Reversal, Sale, SaleLimits
+from server.ledger.sqlite import SqliteStore
+from server.operations.desk import parse_terminal
+from tests.server.ledger.records import Recorder
+
+TILL = "3-58"
+CARD = b"\x04\xa1\xb2\xc3"
+WEEK_MS = 7 * 24 * 3_600_000
+
+
+@pytest.fixture
+def sold(fanka, folder, tmp_path):
+    """A merchant has sold for 12.50, reversed what nobody saw, and brought two offline sales that cannot be booked."""
+    fanka("admin", "merchant", "add", "一食堂")
+    fanka("admin", "terminal", "enrol", TILL, "--merchant", 1, "--out", tmp_path / "key.json")
+    fanka("admin", "card", "issue", CARD.hex(), "S1", "张三")
+    fanka("admin", "account", "topup", "S1", "50")
+    till = Recorder(parse_terminal(TILL))
+    with contextlib.closing(SqliteStore(folder.ledger_path)) as store:
+        ledger = Ledger(store, SaleLimits(0, 0))
+        posted_at_ms = store.execute("SELECT posted_at_ms FROM transfers")[0][0]
+        outcomes = ledger.apply(
+            [
+                Sale(Identity(till.terminal_id, 1, 1), b"s" * 16, CARD, 1_250, 7, 1),
+                Reversal(Identity(till.terminal_id, 1, 2), b"r" * 16, CARD, 300, 7, 1),
+                till.sold(3, 400, token=b"\x09"),
+                till.sold(4, 500, token=CARD, is_authentic=False),
+            ],
+            posted_at_ms - WEEK_MS,
+        )
+    assert outcomes[0].decision == outcomes[1].decision == Decision.APPROVED
+    assert outcomes[2].decision == Decision.CARD_UNKNOWN
+    return fanka
+
+
+def test_a_day_by_merchant_meal_and_type(sold):
+    sold("admin", "meal", "set", 1, "全天", "0:00", "24:00")
+    [line] = [row for row in sold.json("admin", "report", "day") if row["type"] == "sale"]
+    assert (line["merchant_name"], line["meal"], line["count"], line["amount_fen"], line["charged_fen"]) == (
+        "一食堂",
+        "全天",
+        1,
+        1_250,
+        1_250,
+    )
+    assert sold("admin", "report", "day") == 0
+    assert "12.50" in sold.out
+    assert sold.json("admin", "report", "day", "--merchant", 2) == []
+    assert sold("admin", "report", "day", 20200101) == 0
+    assert sold.out == "nothing was done on business day 20200101\n"
+
+
+def test_what_was_lost_offline(sold):
+    lost = {row["reason"]: row["amount_fen"] for row in sold.json("admin", "report", "losses")}
+    assert lost["card unknown"] == 400
+    assert sold("admin", "report", "losses", 20200101) == 0
+    assert sold.out == "no offline sale was lost on business day 20200101\n"
+
+
+def test_unresolved_until_somebody_has_looked(sold):
+    found = {row["kind"]: row for row in sold.json("admin", "unresolved", "list")}
+    assert set(found) == {"reversal", "quarantine"}
+    assert (found["reversal"]["terminal"], found["reversal"]["age_hours"]) == (TILL, 168)
+    assert found["quarantine"]["owner"] == "一食堂, terminal 3-58"
+    assert sold("admin", "unresolved", "list") == 0
+    assert "7 days" in sold.out
+    assert "tampered" in sold.out
+    [only] = sold.json("admin", "unresolved", "list", "--kind", "quarantine")
+    for kind, number in (("quarantine", only["number"]), ("reversal", found["reversal"]["number"])):
+        assert sold("admin", "unresolved", "resolve", kind, number, "看过了") == 0
+        assert sold.out == f"{kind} {number}: resolved: 看过了\n"
+    assert sold("admin", "unresolved", "resolve", "quarantine", only["number"], "again") == 0
+    assert sold.out == f"quarantine {only['number']}: resolved before by {getpass.getuser()}: 看过了\n"
+    assert sold("admin", "unresolved", "list") == 0
+    assert sold.out == "nothing is unresolved\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["unresolved", "list", "--kind", "debts"], "kind: expected one of hold, reversal, batch, settlement, quarant"),
+        (["unresolved", "resolve", "hold", 1, "x"], "a hold goes by completion, void or expiry"),
+        (["unresolved", "resolve", "reversal", 999, "x"], "expected the number of a reversal, got 999"),
+    ],
+)
+def test_refused_in_one_line(sold, words, said):
+    assert said in sold.error("admin", *words)

@@ -1,0 +1,190 @@
+"""`fanka admin report` and `fanka admin unresolved`: what was done on a day, and what is still to be done about money.
+
+Both read on a connection of their own: they go through many transfers, which would keep the host's sales waiting.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from cyclopts import App
+
+from tools.listing import Column, moment, print_done, print_rows, yuan
+from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
+
+if TYPE_CHECKING:
+    from server.ledger.store import Store
+
+report_app = App(name="report", help="Totals of a business day.", sort_key=9)
+unresolved_app = App(name="unresolved", help="Money about which something is still to be done.", sort_key=9)
+
+HOUR_MS: Final = 3_600_000
+DAY_HOURS: Final = 24
+
+
+@contextmanager
+def _ledger(data: Path | None) -> Iterator[Store]:
+    from server.stores import open_ledger
+    from tools.faults import explained
+
+    with explained(), closing(open_ledger(data_folder(data))) as store:
+        yield store
+
+
+def _open_day(store: Store) -> int:
+    from server.ledger.registry import Registry
+
+    days = Registry(store).days(1)
+    return days[0].day if days else 0
+
+
+# ------------------------------------------------------------------------------------------------- reports
+
+DAY_COLUMNS: Final = (
+    Column("merchant", "merchant_id"),
+    Column("name", "merchant_name"),
+    Column("meal", "meal"),
+    Column("type", "type"),
+    Column("count", "count"),
+    Column("amount", "amount_fen", yuan),
+    Column("moved", "charged_fen", yuan),
+)
+LOSS_COLUMNS: Final = (
+    Column("merchant", "merchant_id"),
+    Column("name", "merchant_name"),
+    Column("reason", "reason"),
+    Column("count", "count"),
+    Column("amount", "amount_fen", yuan),
+)
+
+
+@report_app.command(name="day")
+def report_day(day: int | None = None, /, *, merchant: int = 0, data: Data = None, json: AsJson = False) -> None:
+    """What each merchant has done on a business day, by meal and type.
+
+    "moved" is the amount less discounts or with a bonus. Points sales and their voids count points.
+
+    Parameters
+    ----------
+    day
+        As YYYYMMDD; default the open one.
+    merchant
+        Only this merchant.
+    """
+    from server.config import load_config
+    from server.ledger.model import Kind
+    from server.ledger.reports import day_report
+    from server.ledger.tariffs import read_tariff
+
+    with _ledger(data) as store:
+        wanted = day if day is not None else _open_day(store)
+        offset = load_config(data_folder(data).config_path).day.utc_offset_minutes
+        tariff = read_tariff(store, offset)
+        lines = day_report(store, wanted, tariff)
+    meals = {meal.meal_id: meal.name for meal in tariff.meals}
+    rows = [
+        {
+            **msgspec.structs.asdict(line),
+            "meal": meals.get(line.meal_id, ""),
+            "type": Kind(line.kind).name.lower().replace("_", " "),
+        }
+        for line in lines
+        if merchant in (0, line.merchant_id)
+    ]
+    print_rows(rows, DAY_COLUMNS, as_json=json, nothing=f"nothing was done on business day {wanted}")
+
+
+@report_app.command(name="losses")
+def report_losses(day: int | None = None, /, *, data: Data = None, json: AsJson = False) -> None:
+    """Offline sales that could not be booked when they came, by merchant and reason: food that nobody has paid for.
+
+    Parameters
+    ----------
+    day
+        As YYYYMMDD; default the open one.
+    """
+    from server.ledger.model import Decision
+    from server.ledger.reports import loss_report
+
+    with _ledger(data) as store:
+        wanted = day if day is not None else _open_day(store)
+        lines = loss_report(store, wanted)
+    rows = [
+        {**msgspec.structs.asdict(line), "reason": Decision(line.decision).name.lower().replace("_", " ")}
+        for line in lines
+    ]
+    print_rows(rows, LOSS_COLUMNS, as_json=json, nothing=f"no offline sale was lost on business day {wanted}")
+
+
+# ---------------------------------------------------------------------------------------------- unresolved
+
+
+def hours(value: int) -> str:
+    """An age in hours, or days if it is long."""
+    return f"{value} h" if value < 2 * DAY_HOURS else f"{value // DAY_HOURS} days"
+
+
+UNRESOLVED_COLUMNS: Final = (
+    Column("kind", "kind"),
+    Column("number", "number"),
+    Column("since", "since_ms", moment),
+    Column("age", "age_hours", hours),
+    Column("owner", "owner"),
+    Column("amount", "amount_fen", yuan),
+    Column("what", "detail"),
+)
+
+
+@unresolved_app.command(name="list")
+def list_unresolved(*, kind: str = "", data: Data = None, json: AsJson = False) -> None:
+    """Open holds, reversals without an original, unsettled batches, settlements that differ, quarantined records.
+
+    Parameters
+    ----------
+    kind
+        Only hold, reversal, batch, settlement or quarantine.
+    """
+    from server.ledger.unresolved import KINDS, unresolved
+    from server.operations.desk import show_terminal
+    from tools.faults import InputError
+
+    now_ms = time.time_ns() // 1_000_000
+    with _ledger(data) as store:
+        if kind and kind not in KINDS:
+            raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind[:20]!r}")
+        found = unresolved(store, now_ms, _open_day(store))
+    rows: list[dict[str, Any]] = [
+        {
+            **msgspec.structs.asdict(entry),
+            "terminal": show_terminal(entry.terminal_id),
+            "age_hours": max(0, now_ms - entry.since_ms) // HOUR_MS,
+            "owner": f"{entry.merchant_name}, terminal {show_terminal(entry.terminal_id)}".lstrip(", "),
+        }
+        for entry in found
+        if kind in ("", entry.kind)
+    ]
+    print_rows(rows, UNRESOLVED_COLUMNS, as_json=json, nothing="nothing is unresolved", zone=zone_of(data))
+
+
+@unresolved_app.command(name="resolve")
+def resolve(kind: str, number: int, note: str, /, *, data: Data = None, json: AsJson = False) -> None:
+    """Say that you have looked at an entry, and what came of it; it leaves the list, the note stays.
+
+    Parameters
+    ----------
+    kind
+        reversal, settlement or quarantine; the others go by themselves.
+    number
+        As the list has it.
+    note
+        What came of it, like "customer paid cash, corrected with request 20261129-1".
+    """
+    with admin_channel(data) as admin:
+        done = admin.call("unresolved.resolve", kind=kind, number=number, note=note)
+    before = f" before by {done['who']}" if done["repeated"] else ""
+    print_done(done, f"{kind} {number}: resolved{before}: {done['note']}", as_json=json)

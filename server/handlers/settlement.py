@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
+import structlog
+
 from protocol.messages import (
     BatchEndAnswer,
     BatchEndRequest,
@@ -36,16 +38,20 @@ from protocol.messages.settlement import (
 )
 from server.ledger import settlement
 from server.ledger.comparison import Differing, Item, Total
+from server.ledger.model import Status
 from server.ledger.settlement import Claim, Result, Settled, State
-from server.operations.desk import Desk
+from server.operations.desk import Desk, show_terminal
 
 A = TypeVar("A", SettlementAnswer, SettlementCloseAnswer)
+
+log = structlog.get_logger("settlement")
 
 CLOSED: Final = "00"
 DONE: Final = "00"
 UNBALANCED: Final = "95"
 ANOTHER_BATCH: Final = "77"
 RECORDS_MISSING: Final = "79"
+NOT_PERMITTED: Final = "58"
 
 RRN_MAX: Final = (1 << 63) - 1
 """What a database holds; a greater RRN is no host's, and is kept as this."""
@@ -60,6 +66,8 @@ _CODES: Final = {
 
 def settle(desk: Desk, terminal_id: int, message: SettlementRequest) -> SettlementAnswer:
     """Close the batch if it comes to the same here."""
+    if not _is_active(desk, terminal_id):
+        return settle_undecided(message, NOT_PERMITTED)
 
     def agrees(items: Sequence[Item]) -> bool:
         rows = [*map(_record_row, items)]
@@ -73,17 +81,24 @@ def settle(desk: Desk, terminal_id: int, message: SettlementRequest) -> Settleme
         [Total(row.kind, row.count, row.amount_fen, row.charged_fen) for row in message.totals],
         agrees,
     )
-    return _told(SettlementAnswer, message.batch, settlement.settle(desk.ledger, claim, desk.now_ms()))
+    settled = settlement.settle(desk.ledger, claim, desk.now_ms())
+    _note(desk, terminal_id, message.batch, settled)
+    return _told(SettlementAnswer, message.batch, settled)
 
 
 def close(desk: Desk, terminal_id: int, message: SettlementCloseRequest) -> SettlementCloseAnswer:
     """Close the batch with what differs."""
+    if not _is_active(desk, terminal_id):
+        return close_undecided(message, NOT_PERMITTED)
     settled = settlement.close(desk.ledger, terminal_id, message.batch, message.differences, desk.now_ms())
+    _note(desk, terminal_id, message.batch, settled)
     return _told(SettlementCloseAnswer, message.batch, settled)
 
 
 def take_part(desk: Desk, terminal_id: int, message: BatchUploadRequest) -> BatchUploadAnswer:
     """Keep a part of the terminal's records."""
+    if not _is_active(desk, terminal_id):
+        return take_part_undecided(message, NOT_PERMITTED)
     items = [
         Item(r.stan, r.kind, r.standing, r.amount_fen, r.charged_fen, min(r.rrn, RRN_MAX)) for r in message.records
     ]
@@ -98,6 +113,8 @@ def take_part(desk: Desk, terminal_id: int, message: BatchUploadRequest) -> Batc
 
 def end_parts(desk: Desk, terminal_id: int, message: BatchEndRequest) -> BatchEndAnswer:
     """Compare, now that all records are said to be here."""
+    if not _is_active(desk, terminal_id):
+        return end_parts_undecided(message, NOT_PERMITTED)
     compared = settlement.end_parts(desk.ledger.store, terminal_id, message.batch, message.records)
     if compared.differing is not None:
         code = DONE
@@ -125,6 +142,26 @@ def differences(desk: Desk, terminal_id: int, message: DifferencesRequest) -> Di
         pages=-(-len(compared.differing) // ROWS_MAX),
         differences=tuple(map(_difference_row, compared.differing[start : start + ROWS_MAX])),
     )
+
+
+def _is_active(desk: Desk, terminal_id: int) -> bool:
+    """A terminal may have been revoked while its session was open."""
+    found = desk.registry.find_terminal(terminal_id)
+    return found is not None and found.status == Status.ACTIVE
+
+
+def _note(desk: Desk, terminal_id: int, batch: int, settled: Settled) -> None:
+    """Say in the log what has happened just now; of a copy nothing."""
+    where = {"terminal": show_terminal(terminal_id), "batch": batch, "settlement": settled.settlement}
+    if settled.result is Result.UNBALANCED:
+        log.warning("batch does not balance: expected the same totals as the journal's", **where)
+    elif settled.result is Result.CLOSED and settled.closed_at_ms == desk.now_ms():
+        if settled.differences:
+            log.error(
+                "batch closed with differences: the office has the list", differences=settled.differences, **where
+            )
+        else:
+            log.info("batch closed", **where)
 
 
 # --- while the ledger cannot be written: nothing is decided, ask again

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from server.ledger.sqlite import SqliteStore
-from tests.server.ledger.campus import DAY
+from tests.server.ledger.campus import CARDS, DAY
 from tests.server.settling import World, forged
 
 
@@ -30,6 +30,9 @@ def settled(folder):
     """Batch 1 balanced, batch 2 closed with a difference, batch 3 on its way, and a sale after it; then a new day."""
     with contextlib.closing(SqliteStore(folder.ledger_path)) as store:
         world = World(store)
+        with store.transaction():
+            for account_id in CARDS:
+                store.execute("INSERT INTO customers VALUES (?, ?, ?)", (account_id, f"S{account_id}", "Ann"))
         world.sell(1000, 250)
         world.settle()
         for batch in (2, 3):
@@ -84,3 +87,8 @@ def test_a_day_is_cleared_once(fanka, settled):
     assert fanka.json("admin", "clearing", "show") == [first]
     assert [row["balance_fen"] for row in fanka.json("admin", "merchant", "list")] == [0, 0]
     assert "expected one that is over" in fanka.error("admin", "clearing", "run", DAY + 1)
+
+
+def test_the_books_hold_afterwards(fanka, settled):
+    assert fanka("admin", "clearing", "run", DAY) == 0
+    assert [check["name"] for check in fanka.json("verify")["checks"] if not check["ok"]] == []

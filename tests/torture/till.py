@@ -16,6 +16,7 @@ from terminal_emulator import storage as storage_module
 from terminal_emulator.effects import Outcome, Send
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings, read_settings, write_settings
+from terminal_emulator.settled import Settlement
 from terminal_emulator.storage import FileStorage
 from tests.terminal_emulator.till import Till
 from tests.torture.disk import Disk
@@ -36,7 +37,8 @@ def state_of(storage: FileStorage) -> str:
     compaction, at a start, too, forgets the others."""
     dropped = set(sorted(storage._without_money)[: -storage_module.KEEP_FINISHED])
     records = sorted((identity, one) for identity, one in storage.records.items() if identity not in dropped)
-    known = (records, storage.used, storage.epoch, storage.history, storage.newest_approved)
+    numbers = (storage.used, storage.epoch, storage.history, storage.newest_approved)
+    known = (records, numbers, storage.settlement, storage.last_settlement)
     return sha256(repr(known).encode()).hexdigest()[:16]
 
 
@@ -63,6 +65,10 @@ class _Watched(FileStorage):
 
     def save_history(self, history: int, restored_at_s: int) -> None:
         super().save_history(history, restored_at_s)
+        self.life.promise()
+
+    def save_settlement(self, settlement: Settlement) -> None:
+        super().save_settlement(settlement)
         self.life.promise()
 
 

@@ -13,7 +13,7 @@ from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import ROWS_MAX, DifferenceKind, RecordStanding, SettlementResult, totals_of
 from server.handlers import CALLS
 from server.ledger import settlement as ledger_settlement
-from server.ledger.model import Identity
+from server.ledger.model import Identity, Status
 from server.ledger.settlement import State, Whose
 from server.stores import open_postgres
 from terminal_emulator.flows.settlement import accept, answered, begin, request_of, rows_of
@@ -365,6 +365,40 @@ class TestParts:
         for stage in (Stage.UPLOAD, Stage.END, Stage.DIFFERENCES):
             request = request_of(replace(stray, stage=stage), [forged(1, batch=9)])
             assert world.ask(request).response_code == "77"
+
+
+def test_a_revoked_terminal_settles_nothing():
+    world = World()
+    world.sell(100)
+    state = begin(world.till, 3, 9)
+    with world.store.transaction():
+        world.store.execute("UPDATE terminals SET status = ? WHERE terminal_id = ?", (int(Status.CLOSED), TILL))
+    for stage in (Stage.TOTALS, Stage.UPLOAD, Stage.END, Stage.CLOSE):
+        state = replace(state, stage=stage)
+        answer = world.ask(request_of(state, world.till.records.values()))
+        assert answer.response_code == "58"
+        assert answered(state, answer, world.till.records.values()) is state
+    assert world.store.execute("SELECT count(*) FROM settlements") == [(0,)]
+
+
+def test_the_log_says_once_what_came_of_it(logs):
+    world = World()
+    world.sell(100)
+    request = request_of(begin(world.till, 3, 9), world.till.records.values())
+    world.settle()
+    world.now_ms += 1
+    world.ask(request)
+    world.sell(100)
+    world.till.save(forged(7, batch=2))
+    world.settle()
+    world.accept()
+    said = [(entry["event"].partition(":")[0], entry["log_level"], entry["batch"]) for entry in logs]
+    assert said == [
+        ("batch closed", "info", 1),
+        ("batch does not balance", "warning", 2),
+        ("batch closed with differences", "error", 2),
+    ]
+    assert logs[-1]["differences"] == 1
 
 
 def test_many_differences_come_page_by_page():

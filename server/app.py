@@ -38,7 +38,7 @@ from server.seen import Seen
 from server.service import Service
 from server.stores import open_store
 from server.stream import accept, listen
-from server.upkeep import expire_holds
+from server.upkeep import expire_holds, watch_unresolved
 
 log = structlog.get_logger("app")
 
@@ -149,6 +149,7 @@ class Host:
             nursery.start_soon(self.gate.probe)
             nursery.start_soon(self.seen.run)
             nursery.start_soon(expire_holds, self.gate)
+            nursery.start_soon(watch_unresolved, self.gate, self.ledger, self.metrics, self.outside.now_ms)
             nursery.start_soon(keep_open, self.gate, self.ledger, self.config.day, self.outside.now_ms)
             task_status.started()
 

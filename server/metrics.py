@@ -45,6 +45,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
         self._add_requests()
+        self._add_unresolved()
         self._add_connections()
         self.log_lines_dropped = CountedElsewhere(
             "fanka_log_lines_dropped_total",
@@ -98,6 +99,20 @@ class Metrics:
             "Offline sales that terminals brought, by verdict: accepted, duplicate, over_limit, stopped, refused,"
             " tampered (never posted: somebody has to look), gap, undecided.",
             ("verdict",),
+        )
+
+    def _add_unresolved(self) -> None:
+        self.unresolved_entries = Gauge(
+            "fanka_unresolved_entries",
+            "Money about which something is still to be done, by kind: hold, reversal, batch, settlement, quarantine.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self.unresolved_age_seconds = Gauge(
+            "fanka_unresolved_age_seconds",
+            "How long the oldest has waited, by kind: hold, reversal, batch, settlement, quarantine; 0 = none.",
+            ("kind",),
+            registry=self.registry,
         )
 
     def _add_connections(self) -> None:

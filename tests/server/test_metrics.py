@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from protocol import Reason
 from protocol.response_codes import RESPONSE_CODES
 from server.handlers import CALLS, HANDLERS
+from server.ledger.unresolved import KINDS
 from server.metrics import Metrics
 from tests.server.host import CARD, STRANGER, open_host
 
@@ -17,6 +18,8 @@ TYPES = {one.name for table in (HANDLERS, CALLS) for one in table.values()}
 LABELS = {
     "fanka_authorizations": {"type": TYPES, "code": set(RESPONSE_CODES)},
     "fanka_authorization_seconds": {"type": TYPES},
+    "fanka_unresolved_entries": {"kind": set(KINDS)},
+    "fanka_unresolved_age_seconds": {"kind": set(KINDS)},
     "fanka_pin_locks": {"what": {"card", "terminal"}},
     "fanka_uploads": {"verdict": {"restored", "known", "reversed", "conflict", "not_open", "undecided"}},
     "fanka_offline_sales": {
@@ -41,7 +44,7 @@ LABELS = {
     "fanka_frames_rejected": {"reason": {reason.value for reason in Reason}},
 }
 """Every label of every metric, with all the values it may ever have."""
-UNITS = ("_seconds", "_size", "_depth", "_connections", "_sessions")
+UNITS = ("_entries", "_seconds", "_size", "_depth", "_connections", "_sessions")
 
 
 def families(registry):

@@ -7,8 +7,9 @@ import random
 from msgspec.structs import replace
 
 from protocol.messages import Message
+from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import DifferenceKind
-from server.handlers import CALLS
+from server.handlers import CALLS, HANDLERS
 from server.keys import KeyRing
 from server.ledger import settlement as ledger_settlement
 from server.ledger.comparison import Total
@@ -19,9 +20,11 @@ from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store
 from server.operations.desk import Desk
 from terminal_emulator.flows.settlement import accept, answered, begin, request_of
+from terminal_emulator.flows.transaction import TransactionFlow
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settled import Stage
 from terminal_emulator.storage import MemoryStorage
+from tests.server.callers import caller_of
 from tests.server.ledger.campus import ANN, CARDS, NO_LIMITS, NOW_MS, TILL, decide, open_campus, reversal, sale
 from tests.server.office import KEK
 
@@ -63,6 +66,23 @@ class World:
             self.till.save(
                 replace(record, state=RecordState.APPROVED, charged_fen=outcome.charged_fen, rrn=outcome.rrn)
             )
+
+    def transact(self, kind: TransactionKind, amount_fen: int, original: Record | None = None) -> Record:
+        """A transaction of any kind, as the terminal's flow and the host's handler make it; its record in its state."""
+        batch, stan = self.till.used
+        record = Record(kind=kind, batch=batch, stan=stan + 1, amount_fen=amount_fen, payer=CARDS[ANN], claimed_at_s=1)
+        if original is not None:
+            record = replace(record, original_batch=original.batch, original_stan=original.stan)
+        self.till.save(record)
+        flow = TransactionFlow(record, 0.0, lambda: 0.5)
+        request = flow.next_request(0.0)
+        assert request is not None
+        handler = HANDLERS[type(request)]
+        outcome = decide(self.ledger, handler.to_command(caller_of(TILL), request), self.now_ms)
+        decided = flow.answered(handler.to_answer(request, outcome), 0.0)
+        assert decided is not None
+        self.till.save(decided)
+        return decided
 
     @staticmethod
     def command(record: Record) -> Sale:

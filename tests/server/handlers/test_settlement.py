@@ -13,22 +13,17 @@ from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import ROWS_MAX, DifferenceKind, RecordStanding, SettlementResult, totals_of
 from server.handlers import CALLS
 from server.ledger import settlement as ledger_settlement
-from server.ledger.model import Identity, Status
+from server.ledger.model import Decision, Identity, Status
 from server.ledger.settlement import State, Whose
+from server.ledger.tariff import BonusTier, CardClass, Tariff
+from server.ledger.verify import verify
 from server.stores import open_postgres
 from terminal_emulator.flows.settlement import accept, answered, begin, request_of, rows_of
+from terminal_emulator.record import RecordState
 from terminal_emulator.settled import Stage
 from terminal_emulator.storage import MemoryStorage
 from tests.postgres import shared_server
-from tests.server.ledger.campus import (
-    DAY,
-    NOW_MS,
-    TILL,
-    contents,
-    decide,
-    reversal,
-    sale,
-)
+from tests.server.ledger.campus import ANN, CARDS, DAY, NOW_MS, TILL, contents, decide, reversal, sale
 from tests.server.settling import STEPS_MAX, World, forged
 
 
@@ -365,6 +360,56 @@ class TestParts:
         for stage in (Stage.UPLOAD, Stage.END, Stage.DIFFERENCES):
             request = request_of(replace(stray, stage=stage), [forged(1, batch=9)])
             assert world.ask(request).response_code == "77"
+
+
+def test_every_kind_of_transaction_balances_with_its_discount_bonus_and_points(world):
+    """What a terminal was answered is what the journal has, for all that the keypad can do."""
+    kind = TransactionKind
+    world.ledger.tariff = Tariff(
+        classes={1: CardClass(1, discounts={0: 10})},
+        bonus_tiers={0: (BonusTier(5_000, 500),)},
+        points_rates={0: 100},
+    )
+    with world.store.transaction():
+        world.store.execute("UPDATE cards SET class_id = 1 WHERE token = ?", (CARDS[ANN],))
+    sale, kept = world.transact(kind.SALE, 1001), world.transact(kind.SALE, 2000)
+    world.transact(kind.VOID, 1001, sale)
+    top_up = world.transact(kind.TOPUP, 5_000)
+    world.transact(kind.TOPUP_VOID, 5_000, top_up)
+    world.transact(kind.TOPUP, 100)
+    points = world.transact(kind.POINTS_SALE, 10)
+    world.transact(kind.POINTS_VOID, 10, points)
+    world.transact(kind.POINTS_SALE, 3)
+    hold = world.transact(kind.PREAUTH, 900)
+    completion = world.transact(kind.COMPLETION, 700, hold)
+    world.transact(kind.COMPLETION_VOID, 700, completion)
+    other = world.transact(kind.PREAUTH, 50)
+    world.transact(kind.PREAUTH_VOID, 50, other)
+    world.transact(kind.SALE, 999_999)  # declined
+    world.ledger.open_day(DAY + 1, world.now_ms)
+    world.transact(kind.REFUND, 500, kept)
+    states = {record.kind: record.state for record in world.till.records.values() if record.amount_fen < 999_999}
+    assert set(states.values()) == {RecordState.APPROVED}, states
+    assert set(states) == set(kind) - {kind.OFFLINE_SALE}
+    assert world.settle() is Stage.DONE, world.named()
+    done = world.till.last_settlement
+    assert done.is_balanced
+    assert {row.kind for row in done.totals} == set(states)
+    assert next(row.charged_fen for row in done.totals if row.kind is kind.SALE) == 901 + 1800
+    with world.store.transaction():
+        for account_id in CARDS:
+            world.store.execute("INSERT INTO customers VALUES (?, ?, ?)", (account_id, f"S{account_id}", "Ann"))
+    assert [check.detail for check in verify(world.store) if not check.ok] == []
+
+
+def test_a_new_request_under_a_closed_number_is_declined():
+    world = World()
+    world.sell(100)
+    world.settle()
+    outcome = decide(world.ledger, sale(40, 9, batch=1))
+    assert outcome.decision == Decision.BATCH_CLOSED
+    assert decide(world.ledger, sale(1, 100, batch=1)).decision == Decision.APPROVED  # a copy of what was booked
+    assert decide(world.ledger, sale(1, 9, batch=2)).decision == Decision.APPROVED
 
 
 def test_a_revoked_terminal_settles_nothing():

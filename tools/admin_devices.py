@@ -15,6 +15,9 @@ stop_list_app = App(name="stoplist", help="The stop list (黑名单) that termin
 PAGE: Final = 500
 """Rows per request: the most the host gives at once."""
 PROFILES: Final = ("canteen", "member")
+NONE: Final = "none"
+ZERO_IS_NONE: Final = ("meal_limit_fen", "pin_sale_fen", "pin_count")
+"""Limits of which 0 means that there is none."""
 
 DEVICE_COLUMNS: Final = (
     Column("terminal", "terminal"),
@@ -100,6 +103,8 @@ def value_of(name: str, text: str) -> int:
     """A parameter's value from the command line: yuan, a number, on or off, or a profile's name."""
     from tools.faults import InputError
 
+    if name in ZERO_IS_NONE and text == NONE:
+        return 0
     if name.endswith("_fen"):
         return to_fen(text)
     words = {"profile": PROFILES, "repeat_guard": ("off", "on")}.get(name, ())
@@ -113,6 +118,8 @@ def value_of(name: str, text: str) -> int:
 
 def shown_value(name: str, value: int) -> str:
     """A parameter's value as people read it."""
+    if name in ZERO_IS_NONE and not value:
+        return NONE
     if name.endswith("_fen"):
         return yuan(value)
     words = {"profile": PROFILES, "repeat_guard": ("off", "on")}.get(name, ())
@@ -147,7 +154,7 @@ def set_parameter(
     name
         As `parameter show` names it.
     value
-        Yuan, a number, on or off, canteen or member.
+        Yuan, a number, on or off, canteen or member, none.
     merchant
         Only for this merchant's terminals.
     terminal

@@ -31,7 +31,7 @@ def import_cards(
     data: Data = None,
     json: AsJson = False,
 ) -> int:
-    """Import cardholders from CSV: student_number,name,card_uid,balance_yuan[,sale_limit_yuan,day_limit_yuan].
+    """Import cardholders from CSV: student_number,name,card_uid,balance_yuan[,sale_limit_yuan,day_limit_yuan,class].
 
     UTF-8 or GB18030. If any line is bad nothing is imported. The same file again changes nothing.
 

@@ -14,8 +14,10 @@ from tools.faults import InputError
 from tools.money import parse_yuan
 
 REQUIRED: Final = ("student_number", "name", "card_uid", "balance_yuan")
-OPTIONAL: Final = ("sale_limit_yuan", "day_limit_yuan")
+OPTIONAL: Final = ("sale_limit_yuan", "day_limit_yuan", "class")
 MONEY: Final = {"balance_yuan": "balance_fen", "sale_limit_yuan": "sale_limit_fen", "day_limit_yuan": "day_limit_fen"}
+CLASS: Final = "class"
+CLASS_DIGITS_MAX: Final = 9
 FILE_BYTES_MAX: Final = 64 << 20
 """Half a million cardholders; a larger file is not one of ours."""
 GOT_MAX: Final = 60
@@ -124,6 +126,11 @@ def convert(line: int, header: list[str], row: list[str]) -> tuple[list[LineErro
                 faults.append(LineError(line, title, "yuan like 12 or 12.50, not below 0", value[:GOT_MAX]))
                 continue
             found[MONEY[title]] = fen
+        elif title == CLASS:
+            if value and not (value.isascii() and value.isdigit() and len(value) < CLASS_DIGITS_MAX):
+                faults.append(LineError(line, title, "the number of a card class", value[:GOT_MAX]))
+            elif value:
+                found["class_id"] = int(value)
         elif value:
             found[title] = value
         else:

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 
+from server.ledger.card_terms import CardTerms
 from server.ledger.model import Decision, Query, Status
 from server.ledger.registry import CardRecord, CustomerRecord
 from server.operations.desk import (
@@ -32,8 +33,10 @@ IMPORT_LINES_MAX: Final = 200
 
 
 class ImportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One cardholder. `line` is where it stands in the file, for errors. A limit that is None is not spoken of: a new
-    card has the host's default, a known one keeps its own."""
+    """One cardholder. `line` is where it stands in the file, for errors.
+
+    A limit or class that is None is not spoken of: a new card has the default, a known one keeps its own.
+    """
 
     line: int
     student_number: str
@@ -42,6 +45,7 @@ class ImportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     balance_fen: int
     sale_limit_fen: int | None = None
     day_limit_fen: int | None = None
+    class_id: int | None = None
 
 
 class _Fault(Exception):
@@ -93,6 +97,8 @@ class Imports:
                         sale_limit_fen=line.sale_limit_fen or 0,
                         day_limit_fen=line.day_limit_fen or 0,
                     )
+                    if line.class_id:
+                        CardTerms(registry.store).set_class(token, line.class_id)
                 if line.balance_fen:
                     funded.append((line, account_id))
         outcomes = self._desk.adjust(
@@ -121,6 +127,7 @@ class Imports:
         errors: list[Fields] = []
         students: dict[str, int] = {}
         tokens: dict[bytes, int] = {}
+        classes = {record.class_id for record in self._desk.catalogue.classes()}
         for raw in lines:
             try:
                 line = _normal(raw)
@@ -133,12 +140,25 @@ class Imports:
                 customer = self._desk.registry.find_customer(line.student_number)
                 card = self._desk.registry.find_card(token)
                 _compare(line, customer, card)
+                self._compare_class(line, token if card is not None else None, classes)
             except _Fault as fault:
                 errors.append(_error(raw.line, fault))
                 continue
             students[line.student_number] = tokens[token] = line.line
             good.append(_Found(line, token, customer, card))
         return self._with_true_openings(good, errors), errors
+
+    def _compare_class(self, line: ImportLine, known: bytes | None, classes: set[int]) -> None:
+        """Raise _Fault for a class that is none, or one other than that of a `known` card."""
+        if line.class_id is None:
+            return
+        if line.class_id not in classes:
+            expected = f"the number of a card class ({', '.join(map(str, sorted(classes)))})"
+            raise _Fault("class", expected, str(line.class_id))
+        terms = CardTerms(self._desk.registry.store).find(known) if known is not None else None
+        if terms is not None and terms.class_id != line.class_id:
+            expected = f"{terms.class_id}, as card {line.card_uid} has it; `fanka admin card class` changes it"
+            raise _Fault("class", expected, str(line.class_id))
 
     def _with_true_openings(self, good: list[_Found], errors: list[Fields]) -> list[_Found]:
         """Without the lines whose account was opened with another balance, or has had movements but no opening."""

@@ -94,6 +94,8 @@ class Terminals:
         return merchant_id
 
     def _give_key(self, terminal_id: int, merchant_id: int, serial_number: str, known: TerminalRecord | None) -> Fields:
+        """Its serial number stays, if no other is said: it is on the machine's plate."""
+        serial_number = serial_number or (known.serial_number if known is not None else "")
         root_key = self._desk.random_bytes(ROOT_KEY_SIZE)
         key_version = _next_version(terminal_id, known)
         self._event(terminal_id, EventKind.ENROLLED, f"key version {key_version} for merchant {merchant_id}")

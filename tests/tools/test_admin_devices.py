@@ -41,7 +41,7 @@ def test_parameters_for_all_or_one(fanka):
         (["offline-sale", "15.50"], "offline-sale of the campus: 15.50\n"),
         (["profile", "member", "--merchant", 1], "profile of merchant 1: member\n"),
         (["repeat-guard", "off", "--terminal", "3-58"], "repeat-guard of terminal 3-58: off\n"),
-        (["refund-days", "30"], "refund-days of the campus: 30\n"),
+        (["pin-count", "none"], "pin-count of the campus: none\n"),
     ):
         assert fanka("admin", "parameter", "set", *words) == 0
         assert fanka.out == said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import signal
 import subprocess
 import sys
@@ -43,6 +44,25 @@ def test_administered_while_it_runs_and_after_it_was_killed(fanka, folder, host,
     assert fanka.json("admin", "account", "show", "S1")["balance_fen"] == 1350
     assert [row["state"] for row in fanka.json("admin", "terminal", "list")] == ["enrolled"] * 3
     assert fanka("verify") == 0
+
+
+def test_configured_while_it_runs(fanka, folder, host, tmp_path):
+    fanka("admin", "merchant", "add", "一食堂")
+    assert fanka("admin", "meal", "set", 2, "午餐", "11:00", "13:30") == 0
+    assert fanka("admin", "bonus", "set", 100, 10) == 0
+    (tmp_path / "menu.csv").write_text("code,name,price_yuan\n001,米饭,1.00\n")
+    assert fanka("admin", "product", "import", 1, tmp_path / "menu.csv") == 0
+    assert "expected an end other than its start" in fanka.error("admin", "meal", "set", 1, "x", "1:00", "1:00")
+    assert fanka("admin", "unresolved", "list") == 0
+    assert {row["who"] for row in fanka.json("admin", "history")} == {getpass.getuser()}
+    host.send_signal(signal.SIGKILL)
+    host.wait()
+    assert [row["what"] for row in fanka.json("admin", "history")] == [
+        "product 001 of merchant 1",
+        "bonus of all merchants from 100.00",
+        "meal 2",
+        "merchant 1",
+    ]
 
 
 def test_a_second_host_is_refused_and_the_socket_goes_with_the_host(fanka, folder, host):

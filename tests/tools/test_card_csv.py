@@ -172,3 +172,11 @@ def test_what_a_spreadsheet_would_run_is_disarmed(first):
     assert harmless(first + "1") == f"'{first}1"
     assert harmless("1" + first) == "1" + first
     assert harmless("") == ""
+
+
+def test_a_class_is_a_number_or_not_spoken_of():
+    header = b"student_number,name,card_uid,balance_yuan,class\n"
+    found = read_card_file(header + b"S1,Ann,04,1,2\nS2,Ben,05,1,\nS3,Coy,06,1,staff\n", "cards.csv")
+    assert [line.get("class_id") for line in found.lines] == [2, None]
+    [error] = found.errors
+    assert (error.line, error.field, error.expected, error.got) == (4, "class", "the number of a card class", "staff")

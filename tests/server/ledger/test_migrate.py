@@ -33,11 +33,9 @@ def one_more(sql: str) -> list[migrate.Migration]:
     return [*known, migrate.Migration(number, f"{number:04}_later.sql", sql)]
 
 
-def test_migrations_are_numbered_from_one_each_once():
+def test_migrations_are_numbered_from_one_without_gaps():
     found = migrate.available()
-    numbers = [number for number, _, _ in found]
-    assert numbers == sorted(set(numbers))
-    assert numbers[0] == 1
+    assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
     assert all(re.fullmatch(r"\d{4}_[a-z_]+\.sql", name) for _, name, _ in found)
     assert all(sql.strip() for _, _, sql in found)
 

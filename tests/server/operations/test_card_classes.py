@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from server.ledger.model import Identity, Sale
+from server.operations.desk import parse_terminal
+
 
 def history(office):
     return [(row["what"], row["old"], row["new"]) for row in office.call("history.listing")]
@@ -39,6 +42,22 @@ def test_a_class_with_limits_and_discounts(office):
         ("class 1 in meal 2", "discount percent 20", "discount percent 25"),
         ("class 1 in meal 2", "", "discount percent 20"),
     ]
+
+
+def test_a_discount_counts_at_the_next_sale(office):
+    office.call("merchant.add", name="hall 1")
+    office.call("terminal.enrol", terminal="3-58", merchant_id=1)
+    office.call("card.issue", uid="04", student_number="S1", name="Ann")
+    office.call("account.topup", who="S1", amount_fen=10_000, batch=2, line=1)
+    office.call("class.add", name="students")
+    office.call("card_terms.set_class", uid="04", class_id=1)
+    charged = []
+    for stan, percent in enumerate((None, 25, 0), 1):
+        if percent is not None:
+            office.call("class.discount", class_id=1, meal_id=0, percent=percent)
+        sale = Sale(Identity(parse_terminal("3-58"), 1, stan), b"s" * 16, b"\x04", 1_000, 7, 1)
+        charged.append(office.ledger.apply([sale], office.now_ms)[0].charged_fen)
+    assert charged == [1_000, 750, 1_000]
 
 
 def test_the_same_again_is_no_change(office):

@@ -29,6 +29,13 @@ def test_found_by_the_beginning_of_a_serial_number(hall):
     assert "serial number: expected printable text" in hall.refused("device.find_listing", serial_number="")
 
 
+def test_a_new_key_leaves_the_serial_number(hall):
+    hall.call("terminal.enrol", terminal="3-58")
+    assert [row["terminal"] for row in hall.call("device.find_listing", serial_number="SN-1")] == ["3-58"]
+    hall.call("terminal.enrol", terminal="3-58", serial_number="SN-9")
+    assert hall.call("device.find_listing", serial_number="SN-1") == []
+
+
 def test_what_was_seen_of_it(hall):
     with hall.store.transaction():
         hall.admin.desk.devices.note_seen([StateRecord(parse_terminal("3-58"), hall.now_ms, "emulator 1.2")])

@@ -171,3 +171,24 @@ def test_a_chunk_has_a_limit_and_a_line_no_unknown_fields(office):
         "import.apply", lines=many
     )
     assert "unknown field `color`" in office.refused("import.apply", lines=[line(2, color="red")])
+
+
+def test_a_class_is_given_to_new_cards_and_held_against_known_ones(office):
+    office.call("class.add", name="students")
+    office.call("import.apply", lines=[line(2, class_id=1), line(3), line(4, class_id=0)])
+    assert [office.call("card_terms.show", uid=f"{number:08x}")["class_id"] for number in (2, 3, 4)] == [1, 0, 0]
+    assert errors(office, line(2, class_id=1), line(2 + 1), line(4)) == []
+    assert errors(office, line(2), line(3, class_id=1)) == [
+        {
+            "line": 3,
+            "field": "class",
+            "expected": "0, as card 00000003 has it; `fanka admin card class` changes it",
+            "got": "1",
+        }
+    ]
+    [unknown] = errors(office, line(5, class_id=7))
+    assert (unknown["field"], unknown["expected"], unknown["got"]) == (
+        "class",
+        "the number of a card class (0, 1)",
+        "7",
+    )

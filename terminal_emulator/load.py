@@ -14,8 +14,9 @@ from __future__ import annotations
 import gc
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
+from math import inf
 from random import Random
 from typing import Any, Final
 
@@ -23,9 +24,10 @@ import msgspec
 import trio
 from hdrh.histogram import HdrHistogram
 
-from protocol import TerminalNumber
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Effect, Key, Outcome
+from terminal_emulator.load_result import FinalSale, LoadProgress, LoadResult
+from terminal_emulator.outage import Outage, OutageFigures
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage, Storage
@@ -47,6 +49,8 @@ RESOLVE_TIMEOUT_S: Final = 120.0
 """For every sale to be resolved at the end. Two of the longest waits between two sendings of one reversal."""
 
 PROGRESS_EVERY_S: Final = 0.5
+UPLOAD_LOOK_S: Final = 0.5
+"""How often it is seen whether an upload is over."""
 ARRIVAL_TICK_S: Final = 0.001
 """Customers are looked for this often."""
 POLL_S: Final = 0.02
@@ -56,7 +60,6 @@ CONNECT_POLL_S: Final = 0.002
 MICROSECONDS: Final = 1_000_000
 LATENCY_MAX_S: Final = 3_600
 LATENCY_DIGITS: Final = 3
-PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 
 
 class LoadError(Exception):
@@ -80,6 +83,10 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     amounts_fen: tuple[int, int] = (300, 2_500)
     """Smallest and largest amount."""
     seed: int = 1
+    uploaders: tuple[Settings, ...] = ()
+    """Terminals that sell nothing now, and come back from an outage halfway (`terminal_emulator.outage`)."""
+    records: int = 0
+    """How many sales each of them has made offline."""
 
     def __post_init__(self) -> None:
         if not self.terminals or not self.cards:
@@ -90,76 +97,6 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
             raise LoadError("seconds and rate must be above zero, warm-up not below")
         if not 0 < self.amounts_fen[0] <= self.amounts_fen[1]:
             raise LoadError(f"amounts: expected smallest and largest, above zero, got {self.amounts_fen}")
-
-
-class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """A look at a running load. `latency_ms` is the 50th and 99th percentile since the last look, None without any."""
-
-    phase: str
-    """connecting, warming up, selling, draining, resolving"""
-    elapsed_s: float
-    online: int
-    approved: int
-    declined: int
-    failed: int
-    waiting: int
-    latency_ms: tuple[float, float] | None
-
-
-class FinalSale(msgspec.Struct, frozen=True, gc=False):
-    """A sale in its final state, for the audit against the ledger."""
-
-    terminal: TerminalNumber
-    record: Record
-
-
-class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out. The counts are of customers who came after the warm-up; `sales` are all, warm-up included."""
-
-    terminals: int
-    selling: int
-    seconds: float
-    offered_per_s: float | None
-    approved: int
-    declined: int
-    failed: int
-    """Told "not charged" (no answer in time), or never served."""
-    throughput_per_s: float
-    """Approvals a second while customers came."""
-    latency: HdrHistogram
-    """Microseconds from the customer's coming to a final word on the screen."""
-    sales: list[FinalSale]
-    unresolved: int
-    """Sales whose state is still open after RESOLVE_TIMEOUT_S; 0 in a run that may be audited."""
-    stopped: bool = False
-    """Somebody ended it early; `seconds` is then how long was measured."""
-
-    @property
-    def acknowledged(self) -> list[FinalSale]:
-        """The sales the terminals showed as approved: every one must be in the ledger."""
-        return [sale for sale in self.sales if sale.record.state is RecordState.APPROVED]
-
-    @property
-    def latency_ms(self) -> dict[str, float]:
-        """p50, p90, p99, p999 and max in milliseconds; zeros when nothing was measured."""
-        found = {name: self.latency.get_value_at_percentile(at) / 1000 for name, at in PERCENTILES.items()}
-        found["max"] = self.latency.get_max_value() / 1000
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures scripts rely on; the audit is added by whoever can see the ledger."""
-        return {
-            "terminals": self.terminals,
-            "selling": self.selling,
-            "seconds": self.seconds,
-            "offered_per_s": self.offered_per_s,
-            "approved": self.approved,
-            "declined": self.declined,
-            "failed": self.failed,
-            "throughput_per_s": round(self.throughput_per_s, 1),
-            "latency_ms": {name: round(value, 3) for name, value in self.latency_ms.items()},
-            "unresolved": self.unresolved,
-        }
 
 
 @lru_cache(maxsize=65_536)
@@ -260,9 +197,14 @@ class LoadTerminal(Terminal):
         random = self._rng.random
         low, high = self._plan.amounts_fen
         cards = self._plan.cards
-        for key in keys_for(low + int(random() * (high - low + 1))):
+        return self.sell_once(cards[int(random() * len(cards))], low + int(random() * (high - low + 1)))
+
+    def sell_once(self, card: bytes, amount_fen: int) -> list[Write]:
+        """Key an amount and tap a card."""
+        brain, now = self.brain, self.now()
+        for key in keys_for(amount_fen):
             brain.key(key, now)
-        return super().after(brain.tap(cards[int(random() * len(cards))], now))
+        return super().after(brain.tap(card, now))
 
 
 async def _until(timeout_s: float, condition: Callable[[], bool]) -> None:
@@ -275,15 +217,24 @@ async def _until(timeout_s: float, condition: Callable[[], bool]) -> None:
 class _Load:
     """One run: connect, sell, drain, resolve."""
 
-    def __init__(self, plan: LoadPlan, terminals: list[LoadTerminal], tally: Tally, rng: Random) -> None:
+    def __init__(
+        self,
+        plan: LoadPlan,
+        terminals: list[LoadTerminal],
+        tally: Tally,
+        rng: Random,
+        uploaders: Sequence[LoadTerminal] = (),
+    ) -> None:
         self.plan = plan
-        self.terminals = terminals
+        self.terminals = [*terminals, *uploaders]
         self.sellers = terminals[: plan.selling or len(terminals)]
         self.tally = tally
         self.rng = rng
         self.phase = "connecting"
         self.began_s = trio.current_time()
         self.stopped = trio.Event()
+        self.outage = Outage(uploaders, plan.records, rng) if uploaders else None
+        self._alone = self._beside = 0  # how many latencies there were when the upload began, and ended
         self._reported = 0  # latencies that have been in a report
 
     async def connect(self, nursery: trio.Nursery) -> None:
@@ -313,6 +264,8 @@ class _Load:
         tally.count_until_s = end_s = tally.count_from_s + plan.seconds
         if plan.rate_per_s is not None:
             await self._let_them_come(start_s, end_s, plan.rate_per_s)
+            if self.outage is not None and not self.stopped.is_set():
+                await self._upload_beside(self.outage, plan.rate_per_s)
             return
         tally.selling_goes_on = True
         for terminal in self.sellers:
@@ -320,6 +273,19 @@ class _Load:
             await terminal.perform(terminal.after([]))
         await self._sleep_until(end_s)
         tally.selling_goes_on = False
+
+    async def _upload_beside(self, outage: Outage, rate_per_s: float) -> None:
+        """All records go up, and customers keep coming until they are."""
+        self.phase = "uploading"
+        self._alone = len(self.tally.latencies_s)
+        self.tally.count_until_s = inf
+        await outage.release()
+        while not (outage.is_over or self.stopped.is_set()):
+            now_s = trio.current_time()
+            await self._let_them_come(now_s, now_s + UPLOAD_LOOK_S, rate_per_s)
+        outage.end()
+        self._beside = len(self.tally.latencies_s)
+        self.tally.count_until_s = trio.current_time()
 
     async def _let_them_come(self, start_s: float, end_s: float, rate_per_s: float) -> None:
         """Poisson arrivals at all terminals together, until the end. Who comes within ARRIVAL_TICK_S comes in together:
@@ -389,7 +355,8 @@ class _Load:
         """The figures."""
         tally, plan = self.tally, self.plan
         stopped = self.stopped.is_set()
-        measured_s = max(0.0, tally.count_until_s - tally.count_from_s) if stopped else plan.seconds
+        is_other = stopped or self.outage is not None
+        measured_s = max(0.0, tally.count_until_s - tally.count_from_s) if is_other else plan.seconds
         histogram = HdrHistogram(1, LATENCY_MAX_S * MICROSECONDS, LATENCY_DIGITS)
         for latency_s in tally.latencies_s:
             histogram.record_value(min(max(1, int(latency_s * MICROSECONDS)), LATENCY_MAX_S * MICROSECONDS))
@@ -409,8 +376,15 @@ class _Load:
                 for record in terminal.finals
             ],
             unresolved=unresolved,
+            outage=self._outage_figures(),
             stopped=stopped,
         )
+
+    def _outage_figures(self) -> OutageFigures | None:
+        if self.outage is None:
+            return None
+        latencies_s = self.tally.latencies_s
+        return self.outage.figures(latencies_s[: self._alone], latencies_s[self._alone : self._beside])
 
 
 Report = Callable[[LoadProgress], None]
@@ -444,8 +418,9 @@ async def run_load(
       LoadError: the terminals do not come online.
     """
     tally, ticker = Tally(), Ticker()
-    terminals = [
-        LoadTerminal(
+
+    def make(settings: Settings) -> LoadTerminal:
+        return LoadTerminal(
             Brain(settings, make_storage(settings), jitter=rng.random),
             plan=plan,
             tally=tally,
@@ -455,9 +430,9 @@ async def run_load(
             wall_clock=wall_clock,
             ticker=ticker,
         )
-        for settings in plan.terminals
-    ]
-    load = _Load(plan, terminals, tally, rng)
+
+    terminals = [make(settings) for settings in plan.terminals]
+    load = _Load(plan, terminals, tally, rng, [make(settings) for settings in plan.uploaders])
     failure: LoadError | None = None
     unresolved = 0
     async with trio.open_nursery() as nursery:
@@ -470,6 +445,8 @@ async def run_load(
             gc.freeze()  # thousands of terminals that stay need not be looked through again and again
             if stop is not None:
                 nursery.start_soon(load.heed, stop)
+            if load.outage is not None:
+                await load.outage.sell(plan.cards, plan.amounts_fen)
             await load.sell()
             unresolved = await load.settle()
         except LoadError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import signal
 import sys
 import time
@@ -20,7 +21,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from server.folder import DataFolder, FolderError
 from server.stream import open_request_stream
-from terminal_emulator.load import LoadError, LoadPlan, LoadProgress, LoadResult, run_load
+from terminal_emulator.load import LoadError, LoadPlan, run_load
+from terminal_emulator.load_result import LoadProgress, LoadResult
+from terminal_emulator.outage import RECORDS_MAX
 from terminal_emulator.settings import Settings
 from tools import audit as money
 from tools.admin_client import host_answers, open_admin
@@ -49,6 +52,7 @@ def load(
     rate: float | None = None,
     saturate: Switch = False,
     cards: int = 5000,
+    offline_upload: str | None = None,
     seed: int = 1,
     json: Path | None = None,
     html: Path | None = None,
@@ -78,6 +82,9 @@ def load(
         Instead: every terminal takes its next customer at once.
     cards
         Cards to choose from.
+    offline_upload
+        T,N: after `seconds`, T more terminals come back from an outage with N sales each; customers keep coming until
+        all of those are uploaded, and what they wait is compared with before.
     seed
         Of the customers' coming, cards and amounts.
     json
@@ -90,6 +97,7 @@ def load(
     with explained():
         connected = terminals if connected is None else connected
         check_rush(terminals, connected, seconds, warm_up, rate, cards)
+        uploading, records = upload_of(offline_upload, saturate=saturate)
         for out in filter(None, (json, html)):
             check_out(out)
         folder = data_folder(data)
@@ -99,6 +107,8 @@ def load(
                 folder,
                 selling=terminals,
                 connected=connected,
+                uploading=uploading,
+                records=records,
                 cards=cards,
                 seconds=seconds,
                 warm_up_s=warm_up,
@@ -125,6 +135,8 @@ def rush(
     *,
     selling: int,
     connected: int,
+    uploading: int = 0,
+    records: int = 0,
     cards: int,
     seconds: float,
     rate_per_s: float | None,
@@ -141,14 +153,16 @@ def rush(
             f"{folder.path}: expected a running host, found none; start `fanka serve {folder.path}` first"
         )
     with open_admin(folder) as channel:
-        provisioned = provision(channel, connected, cards)
+        provisioned = provision(channel, connected + uploading, cards)
     numbers = {number.to_int() for number, _, _ in provisioned.terminals}
     before = money.mark(folder, numbers)
+    settings = tuple(
+        Settings(terminal=number, root_key=key, key_version=version) for number, version, key in provisioned.terminals
+    )
     plan = LoadPlan(
-        terminals=tuple(
-            Settings(terminal=number, root_key=key, key_version=version)
-            for number, version, key in provisioned.terminals
-        ),
+        terminals=settings[:connected],
+        uploaders=settings[connected:],
+        records=records,
         selling=selling,
         cards=tuple(provisioned.cards),
         seconds=seconds,
@@ -208,6 +222,21 @@ def full_report(result: LoadResult, verdict: money.Audit) -> dict[str, Any]:
     if report["offered_per_s"] is None:
         report["offered_per_s"] = report["throughput_per_s"]
     return report
+
+
+def upload_of(text: str | None, *, saturate: bool) -> tuple[int, int]:
+    """Terminals and records of --offline-upload, zeros without one; InputError for what is none."""
+    if text is None:
+        return 0, 0
+    found = re.fullmatch("([0-9]{1,5}),([0-9]{1,5})", text)
+    terminals, records = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= terminals <= MAX_TERMINALS or not 1 <= records <= RECORDS_MAX:
+        raise InputError(
+            f"--offline-upload: expected T,N with T in 1..{MAX_TERMINALS} and N in 1..{RECORDS_MAX}, got {text!r}"
+        )
+    if saturate:
+        raise InputError("--offline-upload: expected customers at a rate, got --saturate: there is nothing to compare")
+    return terminals, records
 
 
 def check_out(path: Path) -> None:

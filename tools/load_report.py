@@ -37,6 +37,13 @@ def print_result(report: dict[str, Any], verdict: Audit) -> None:
         table.add_column(name, justify="right")
     table.add_row(*(f"{report['latency_ms'][key]:,.1f}" for key in NAMES))
     out.print(table)
+    if (upload := report.get("offline_upload")) is not None:
+        out.print(
+            f"offline: {upload['terminals']:,} terminals uploaded {upload['accepted']:,} sales"
+            f" ({upload['refused']:,} refused, {upload['left']:,} left) at {upload['rate_per_s']:,.0f}/s;"
+            f" customers waited p50 {upload['p50_alone_ms']:,.1f} -> {upload['p50_beside_ms']:,.1f} ms,"
+            f" p99 {upload['p99_alone_ms']:,.1f} -> {upload['p99_beside_ms']:,.1f} ms ({upload['p99_ratio']:.2f} x)"
+        )
     word = "balanced" if verdict.ok else "NOT BALANCED"
     out.print(
         f"audit {word}: {verdict.acknowledged:,} sales acknowledged to terminals, {verdict.in_ledger:,} in the ledger,"

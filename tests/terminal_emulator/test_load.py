@@ -11,7 +11,8 @@ from protocol import TerminalNumber
 from protocol.messages import EchoRequest, SaleRequest, TransactionState
 from terminal_emulator import load as load_module
 from terminal_emulator.effects import Key
-from terminal_emulator.load import LoadError, LoadPlan, LoadProgress, keys_for, run_load
+from terminal_emulator.load import LoadError, LoadPlan, keys_for, run_load
+from terminal_emulator.load_result import LoadProgress
 from tests.terminal_emulator.till import WALL_S, ToyHost, settings_of
 from tests.terminal_emulator.toy_server import SlowToClose, ToyServer
 

@@ -15,7 +15,7 @@ import pytest
 
 from server.control import short_address
 from server.folder import DataFolder, Running
-from terminal_emulator.load import LoadProgress
+from terminal_emulator.load_result import LoadProgress
 from tools.demo import demo
 from tools.host_process import HostProcess, serving
 from tools.load import load
@@ -69,6 +69,10 @@ def test_a_demo_of_nothing(options: dict[str, Any], capsys: pytest.CaptureFixtur
         ({"seconds": 0}, "--seconds"),
         ({"warm_up": -1}, "--warm-up"),
         ({"rate": 0.0}, "--rate"),
+        ({"offline_upload": "10"}, "--offline-upload: expected T,N"),
+        ({"offline_upload": "0,5"}, "--offline-upload: expected T,N"),
+        ({"offline_upload": "5,10001"}, "--offline-upload: expected T,N"),
+        ({"offline_upload": "5,5", "saturate": True}, "--offline-upload: expected customers at a rate"),
     ],
 )
 def test_options_out_of_range(
@@ -94,6 +98,23 @@ def test_a_rush_and_its_report(folder: DataFolder, tmp_path: Path) -> None:
     assert report["approved"] == audit["acknowledged"] == audit["in_ledger"] > 0
     assert (audit["missing"], audit["duplicated"], audit["balanced"]) == (0, 0, True)
     assert "<svg" in page.read_text("utf-8")
+
+
+def test_terminals_back_from_an_outage(folder: DataFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Real records under real keys into a real ledger, beside customers; the audit counts both."""
+    result = tmp_path / "load.json"
+    with serving(folder):
+        code = load(
+            folder.path, terminals=3, seconds=1, rate=30, cards=50, offline_upload="4,6", json=result, quiet=True
+        )
+    report = msgspec.json.decode(result.read_bytes())
+    upload, audit = report["offline_upload"], report["audit"]
+    assert code == 0
+    assert (upload["terminals"], upload["accepted"], upload["refused"], upload["left"]) == (4, 24, 0, 0)
+    assert audit["in_ledger"] == audit["acknowledged"] == report["approved"] + 24
+    assert upload["rate_per_s"] > 0
+    assert "4 terminals uploaded 24 sales" in capsys.readouterr().out
+    assert all(check.ok for check in check_ledger(folder.ledger_path, quiet=True))
 
 
 def test_interrupted_and_audited_all_the_same(

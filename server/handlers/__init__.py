@@ -86,6 +86,7 @@ HANDLERS: Final[dict[type[Message], Handler]] = {
         upload.to_command,
         upload.to_answer,
         "upload contradicts the ledger: expected a sale it does not have, or has approved with the same content",
+        in_background=True,
     ),
     OfflineSaleRequest: Handler("offline_sale", offline.to_command, offline.to_answer, in_background=True),
 }

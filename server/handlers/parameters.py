@@ -5,9 +5,6 @@ from __future__ import annotations
 from protocol.messages import Meal, ParametersAnswer, ParametersRequest, Profile
 from protocol.messages.parameters import MEAL_NAME_SIZE, MEALS_MAX
 from server.handlers.permitted import APPROVED, permitted
-from server.ledger.catalogue import Catalogue
-from server.ledger.changes import Changes
-from server.ledger.parameters import ParameterTable
 from server.operations.desk import Desk
 from server.texts import cut_text
 
@@ -17,11 +14,10 @@ def run(desk: Desk, terminal_id: int, _message: ParametersRequest) -> Parameters
     record = permitted(desk, terminal_id)
     if isinstance(record, str):
         return ParametersAnswer(response_code=record)
-    store = desk.registry.store
-    found = ParameterTable(store).in_force(terminal_id, record.merchant_id)
+    found = desk.parameters.in_force(terminal_id, record.merchant_id)
     return ParametersAnswer(
         response_code=APPROVED,
-        config_version=Changes(store).config_version(desk.ledger.history),
+        config_version=desk.changes.config_version(desk.ledger.history),
         profile=Profile(found.profile),
         repeat_guard=found.repeat_guard,
         sale_limit_fen=desk.ledger.limits.sale_limit_fen,
@@ -40,7 +36,7 @@ def run(desk: Desk, terminal_id: int, _message: ParametersRequest) -> Parameters
                 end_minute=meal.end_minute,
                 name=cut_text(meal.name, MEAL_NAME_SIZE),
             )
-            for meal in Catalogue(store).meals()[:MEALS_MAX]
+            for meal in desk.catalogue.meals()[:MEALS_MAX]
         ),
     )
 

@@ -6,7 +6,6 @@ from protocol.limits import MAX_AMOUNT_FEN
 from protocol.messages import ProductAnswer, ProductRequest
 from protocol.messages.product import PRODUCT_NAME_SIZE
 from server.handlers.permitted import APPROVED, NOT_FOUND, permitted
-from server.ledger.catalogue import Catalogue
 from server.operations.desk import Desk
 from server.texts import cut_text
 
@@ -16,7 +15,7 @@ def run(desk: Desk, terminal_id: int, message: ProductRequest) -> ProductAnswer:
     record = permitted(desk, terminal_id)
     if isinstance(record, str):
         return ProductAnswer(response_code=record)
-    found = Catalogue(desk.registry.store).find_product(record.merchant_id, message.code)
+    found = desk.catalogue.find_product(record.merchant_id, message.code)
     if found is None:
         return ProductAnswer(response_code=NOT_FOUND)
     return ProductAnswer(

@@ -7,9 +7,8 @@ from protocol.messages.sign_on import OPERATOR_NAME_SIZE
 from server.handlers.password import note_check
 from server.handlers.permitted import permitted
 from server.ledger import stop_list
-from server.ledger.changes import Changes
-from server.ledger.devices import Devices, EventKind
-from server.ledger.operators import RECHARGE, Role
+from server.ledger.devices import EventKind
+from server.ledger.operators import Role
 from server.operations.desk import MERCHANT_NAME_BYTES_MAX, Desk
 from server.passwords import Passwords, Verdict
 from server.texts import cut_text
@@ -24,11 +23,9 @@ def run(desk: Desk, terminal_id: int, message: SignOnRequest) -> SignOnAnswer:
     with desk.transaction():
         passwords = Passwords(store, desk.secrets)
         verdict, operator = passwords.check(record.merchant_id, message.operator, message.password)
-        if operator is not None and operator.operator == RECHARGE:  # no number that the field can hold; to be sure
-            verdict = Verdict.WRONG
         note_check(desk, terminal_id, message.operator, verdict)
         if verdict is Verdict.RIGHT:
-            Devices(store).note(terminal_id, desk.now_ms(), EventKind.SIGNED_ON, f"operator {message.operator:02d}")
+            desk.devices.note(terminal_id, desk.now_ms(), EventKind.SIGNED_ON, f"operator {message.operator:02d}")
     if verdict is not Verdict.RIGHT or operator is None:
         return SignOnAnswer(response_code=verdict)
     return SignOnAnswer(
@@ -39,7 +36,7 @@ def run(desk: Desk, terminal_id: int, message: SignOnRequest) -> SignOnAnswer:
         host_time_ms=desk.now_ms(),
         business_day=desk.ledger.business_day,
         batch=max(desk.ledger.newest_identity(terminal_id).batch, 1),
-        config_version=Changes(store).config_version(desk.ledger.history),
+        config_version=desk.changes.config_version(desk.ledger.history),
         stop_list_version=stop_list.newest_version(store),
         merchant_number=record.merchant_id,
         merchant_name=cut_text(record.merchant_name, MERCHANT_NAME_BYTES_MAX),

@@ -285,8 +285,7 @@ class MemoryStorage:
         self.used = max(self.used, (batch + 1, 0))
         if not settlement.is_open:
             self.last_settlement = settlement
-            is_gone = {one for one, record in self.records.items() if one[0] == batch and record.state.is_final}
-            self.records = {one: record for one, record in self.records.items() if one not in is_gone}
+            self.records = {one: record for one, record in self.records.items() if not _is_cleared(record, batch)}
             # The host has closed the batch: one that knows nothing newer has lost that.
             self.newest_approved = max(self.newest_approved, (batch + 1, 0))
 
@@ -298,6 +297,14 @@ class MemoryStorage:
         """See Storage."""
         found: K | None = self._kept.get(kind)
         return kind() if found is None else found
+
+
+def _is_cleared(record: Record, batch: int) -> bool:
+    """Whether the record goes when this batch is settled: what the host has decided of it, and what came to nothing in
+    batches before it."""
+    if record.batch == batch:
+        return record.state.is_final
+    return record.batch < batch and record.state.is_final and record.state not in ACKNOWLEDGED
 
 
 class FileStorage(MemoryStorage):

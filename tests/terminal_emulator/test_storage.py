@@ -380,6 +380,18 @@ def test_what_is_open_stays_when_its_batch_is_cleared():
     assert [*storage.records] == [(1, 2)]
 
 
+def test_what_waits_for_its_upload_stays_and_what_came_to_nothing_before_goes():
+    storage = MemoryStorage()
+    storage.save(record(1, RecordState.DECLINED))
+    storage.save(record(2, RecordState.REFUSED))
+    storage.save(record(3, RecordState.APPROVED))
+    storage.save(record(1, RecordState.REFUSED, batch=2))
+    storage.save(record(2, RecordState.OFFLINE, batch=2))
+    storage.save(record(1, RecordState.DECLINED, batch=3))
+    storage.save_settlement(msgspec.structs.replace(DONE, batch=2))
+    assert [*storage.records] == [(1, 3), (2, 2), (3, 1)]
+
+
 def test_the_host_is_expected_to_know_of_the_closed_batch():
     storage = MemoryStorage()
     storage.save_settlement(DONE)

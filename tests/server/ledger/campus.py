@@ -171,20 +171,20 @@ def asked(
     )
 
 
-def void(stan: int, original: Asked, kind: Kind = Kind.VOID, **changes: Any) -> Void:
+def void(stan: int, original: Asked, /, kind: Kind = Kind.VOID, **changes: Any) -> Void:
     """The void of a request; `changes` make it another's."""
     return _about(Void, stan, original, kind=kind, **changes)
 
 
-def refund(stan: int, original: Asked, amount_fen: int, **changes: Any) -> Refund:
+def refund(stan: int, original: Asked, amount_fen: int, /, **changes: Any) -> Refund:
     return _about(Refund, stan, original, amount_fen=amount_fen, **changes)
 
 
-def completion(stan: int, original: Asked, amount_fen: int, **changes: Any) -> Completion:
+def completion(stan: int, original: Asked, amount_fen: int, /, **changes: Any) -> Completion:
     return _about(Completion, stan, original, amount_fen=amount_fen, **changes)
 
 
-def _about(command: type[T], stan: int, original: Asked, **changes: Any) -> T:
+def _about(command: type[T], stan: int, original: Asked, /, **changes: Any) -> T:
     said = {
         "amount_fen": original.amount_fen,
         "token": original.token,
@@ -310,3 +310,10 @@ TABLES = (
 def contents(store: Store) -> dict[str, list[tuple]]:
     """Every row of the database: what must be the same after a failure as before it."""
     return {table: store.execute(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
+
+
+def second_till(ledger: Ledger, terminal_id: int = TILL + 9) -> int:
+    """Another terminal of the first merchant."""
+    with ledger.store.transaction():
+        ledger.store.execute("INSERT INTO terminals (terminal_id, merchant_id) VALUES (?, 1)", (terminal_id,))
+    return terminal_id

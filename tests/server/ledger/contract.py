@@ -11,16 +11,20 @@ import msgspec
 import pytest
 
 from server.ledger import recovery
+from server.ledger.checks import REFERENCES
 from server.ledger.ledger import Ledger
 from server.ledger.model import (
     FUNDING_ACCOUNT,
     OFFLINE_DEBT_ACCOUNT,
+    POINTS_ACCOUNT_OFFSET,
     POINTS_ISSUED_ACCOUNT,
     Account,
     AccountKind,
     Card,
+    Changes,
     Decision,
     Entry,
+    Hold,
     Identity,
     Kind,
     Side,
@@ -31,6 +35,7 @@ from server.ledger.model import (
 )
 from server.ledger.recovery import Restored
 from server.ledger.store import Store, StoreBroken, StoreConflict
+from server.ledger.verify import verify
 from tests.server.ledger import audit
 from tests.server.ledger.campus import (
     ANN,
@@ -57,6 +62,7 @@ from tests.server.ledger.campus import (
     sale,
     upload,
 )
+from tests.server.ledger.every_key import every_key
 
 ZEROS = bytes(32)
 INT64_MAX = 2**63 - 1
@@ -220,6 +226,92 @@ class StoreContract:
         expected = {token: Card(token, number, 1, 2, 3) for number, token in enumerate(tokens)}
         assert store.load_cards([*tokens, b"\x00\x00\x00", b"\xff"]) == expected
         assert store.load_cards([CARDS[BEN]]) == {CARDS[BEN]: Card(CARDS[BEN], BEN, Status.ACTIVE, 0, 0)}
+
+    def test_a_family_is_all_that_hangs_together_and_nothing_else(self, store):
+        about = {1: 0, 2: 1, 3: 2, 4: 1, 5: 0, 6: 5, 7: 3}
+        rows = {seq: transfer(seq, seq, original_seq=original) for seq, original in about.items()}
+        rows[8] = transfer(8, 8, kind=int(Kind.UPLOAD), original_seq=1)  # a number of a lost host
+        with store.transaction():
+            store.save([*rows.values()], [], [])
+        whole = [rows[seq] for seq in (1, 2, 3, 4, 7)]
+        assert all(store.load_family([seq]) == whole for seq in (1, 2, 3, 4, 7))
+        assert store.load_family([6, 99]) == [rows[5], rows[6]]
+        assert store.load_family([8]) == [rows[8]]
+        assert [row.seq for row in store.load_family([4, 6])] == [1, 2, 3, 4, 5, 6, 7]
+        assert store.load_family([]) == []
+
+    def test_entries_of_some_transfers_in_the_order_of_their_table(self, store):
+        entries = [Entry(1, BEN, 1, 2, 0), Entry(2, ANN, 3, 4, 1), Entry(2, MERCHANT, 5, 6, 1), Entry(3, ANN, 7, 8, 2)]
+        with store.transaction():
+            store.save([transfer(seq, seq) for seq in (1, 2, 3)], entries, [])
+        assert store.load_entries([3, 2, 9]) == [entries[2], entries[1], entries[3]]
+        assert store.load_entries([]) == []
+
+    def test_a_points_account_is_made_when_it_is_saved_first(self, store):
+        people(store)
+        number = ANN + POINTS_ACCOUNT_OFFSET
+        ann = Account(number, AccountKind.POINTS, -5, 0, 0, 7)
+        for balance_fen in (-5, 9):
+            ann.balance_fen = balance_fen
+            with store.transaction():
+                store.save([], [], [ann])
+            assert store.load_accounts([number]) == {number: ann}
+
+    def test_what_limits_and_codes_keep_comes_back(self, store):
+        people(store)
+        ann = store.load_accounts([ANN])[ANN]
+        ann.meal_key, ann.meal_fen, ann.day_count, ann.code_step = 1, 2, 3, INT64_MAX
+        with store.transaction():
+            store.save([], [], [ann])
+        assert store.load_accounts([ANN]) == {ANN: ann}
+
+    def test_of_cards_and_terminals_only_what_batches_change_is_saved(self, store):
+        people(store)
+        with store.transaction():
+            store.execute("UPDATE cards SET pin_verifier = ?, class_id = 4 WHERE account_id = ?", (b"\0v", ANN))
+        card, till = store.load_cards([CARDS[ANN]])[CARDS[ANN]], store.load_terminals([TILL])[TILL]
+        assert (card.pin_verifier, card.class_id, till.saf_tag) == (b"\0v", 4, b"")
+        tried = msgspec.structs.replace(card, pin_tries=3)
+        used = msgspec.structs.replace(
+            till, closed_batch=1, pin_wrong=2, code_wrong=3, pin_window_ms=4, saf_sequence=5, saf_tag=b"\0\xff"
+        )
+        others = store.load_cards([CARDS[BEN]]), store.load_terminals([OTHER_TILL])
+        with store.transaction():
+            store.save([], [], [], Changes([msgspec.structs.replace(tried, status=3)], [used]))
+        assert store.load_cards([CARDS[ANN]]) == {CARDS[ANN]: tried}
+        assert store.load_terminals([TILL]) == {TILL: used}
+        assert (store.load_cards([CARDS[BEN]]), store.load_terminals([OTHER_TILL])) == others
+
+    def test_bindings_are_of_every_byte_of_a_card(self, store):
+        with store.transaction():
+            for token, merchant_id in ((b"", 1), (b"\0", 2), (b"\0", 3), (b"\0\0", 4)):
+                store.execute("INSERT INTO card_bindings VALUES (?, ?)", (token, merchant_id))
+        assert store.load_bindings([b"\0", b"x"]) == {(b"\0", 2), (b"\0", 3)}
+        assert store.load_bindings([]) == set()
+
+    def test_holds_are_kept_changed_freed_and_summed(self, store):
+        holds = [Hold(1, ANN, 100, 50), Hold(2, ANN, 30, 40), Hold(3, BEN, 7, 60)]
+        with store.transaction():
+            store.save([], [], [], Changes(holds=holds))
+        assert store.load_held([ANN, BEN, COY]) == {ANN: 130, BEN: 7}
+        assert [store.load_due(now_ms, 9) for now_ms in (39, 40, 60)] == [
+            [],
+            [holds[1]],
+            [holds[1], holds[0], holds[2]],
+        ]
+        assert store.load_due(60, 1) == [holds[1]]
+        changed = Hold(1, ANN, 60, 90)
+        with store.transaction():
+            store.save([], [], [], Changes(holds=[changed], freed=[2]))
+        assert store.load_due(99, 9) == [holds[2], changed]
+        assert store.load_held([]) == {}
+
+    def test_every_key_does_the_same_everywhere(self, ledger):
+        """One of each kind, in and out of money; the books hold, and copies write nothing."""
+        ledger.open_history(NOW_MS)
+        every_key(ledger)
+        audit.check(ledger.store)
+        assert [check for check in verify(ledger.store) if not check.ok and check.name != REFERENCES] == []
 
     def test_rows_come_one_by_one(self, store):
         people(store)

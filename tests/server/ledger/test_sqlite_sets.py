@@ -11,12 +11,29 @@ from server.ledger.sqlite import SqliteStore
 from tests.server.ledger.campus import ANN, CARDS, NOW_MS, TILL, open_campus, sale
 from tests.server.ledger.contract import transfer
 
-TABLES = {"transfers", "t", "entries", "accounts", "cards", "terminals", "merchants", "m"}
+TABLES = {
+    "transfers",
+    "t",
+    "entries",
+    "accounts",
+    "cards",
+    "card_bindings",
+    "terminals",
+    "merchants",
+    "m",
+    "e",
+    "h",
+    "holds",
+}
 """Tables, and what the statements call them."""
 CALLS = {
     "load_transfers": lambda db: sqlite_sets.load_transfers(db, [Identity(TILL, 1, 1)]),
     "load_terminals": lambda db: sqlite_sets.load_terminals(db, [TILL]),
     "load_cards": lambda db: sqlite_sets.load_cards(db, [CARDS[ANN]]),
+    "load_family": lambda db: sqlite_sets.load_family(db, [5]),
+    "load_entries": lambda db: sqlite_sets.load_entries(db, [5]),
+    "load_bindings": lambda db: sqlite_sets.load_bindings(db, [CARDS[ANN]]),
+    "load_held": lambda db: sqlite_sets.load_held(db, [ANN]),
     "load_accounts": lambda db: sqlite_sets.load_accounts(db, [ANN]),
     "save": lambda db: sqlite_sets.save(
         db,

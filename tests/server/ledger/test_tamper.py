@@ -17,46 +17,31 @@ from server.ledger.batch import chain_digest
 from server.ledger.copy import TABLES, Table, copy_ledger
 from server.ledger.ledger import Ledger
 from server.ledger.model import (
-    CONSOLE,
     FIRST_MERCHANT_ACCOUNT,
-    Clearing,
     Entry,
-    ExpireHolds,
-    Identity,
     Kind,
-    PointsSale,
-    PreAuth,
-    Sale,
-    TopUp,
     Transfer,
 )
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Row, Store
-from server.ledger.tariff import BonusTier, CardClass, Tariff
 from server.ledger.verify import verify
 from tests.server.ledger.campus import (
     ANN,
     BEN,
     COY,
     DAY,
-    MERCHANT,
     NO_LIMITS,
     NOW_MS,
     START_FEN,
     STRANGER,
     adjustment,
     apply,
-    asked,
-    completion,
     open_campus,
-    refund,
     reversal,
-    reversal_of,
     sale,
     upload,
-    upload_of,
-    void,
 )
+from tests.server.ledger.every_key import every_key
 
 NOT_MONEY = "who is who and what may be sold are no part of the journal: the office changes them every day"
 KEYS = "a key that was exchanged does not open: the terminal cannot connect"
@@ -156,32 +141,9 @@ def busy_ledger(store: Store) -> Ledger:
     apply(ledger, sale(5, 50))
     ledger.open_history(NOW_MS + 2)
     ledger.open_history(NOW_MS + 3)
-    _every_key(ledger)
+    every_key(ledger)
     apply(ledger, upload(10, 700), upload(11, 5, COY), upload(12, START_FEN, BEN), reversal(12, START_FEN, BEN))
     return ledger
-
-
-def _every_key(ledger: Ledger) -> None:
-    """One of each later kind, so that nothing of any can be edited unseen."""
-    ledger.tariff = TARIFF
-    meal, other, desk = asked(Sale, 20, 1000), asked(Sale, 21, 600), asked(PreAuth, 22, 500)
-    lost, hall = asked(PreAuth, 23, 90, BEN), asked(PreAuth, 24, 70)
-    paid_in, gone = asked(TopUp, 25, 2000, BEN), asked(TopUp, 26, 100, COY)
-    apply(ledger, meal, other, desk, lost, hall, paid_in, gone, asked(PointsSale, 27, 5))
-    taken = completion(28, desk, 400)
-    apply(ledger, void(29, other), refund(30, meal, 300), taken, void(31, gone, Kind.TOPUP_VOID))
-    again = asked(PointsSale, 32, 3)
-    apply(ledger, again, void(33, again, Kind.POINTS_VOID), void(34, taken, Kind.COMPLETION_VOID))
-    apply(ledger, void(35, hall, Kind.PREAUTH_VOID), reversal_of(refund(30, meal, 300)))
-    clearing = Clearing(Identity(CONSOLE, 9, 1), b"h" * 16, MERCHANT, 50, 0)
-    apply(ledger, clearing, upload_of(asked(TopUp, 36, 100), Kind.TOPUP, 110))
-    apply(ledger, ExpireHolds(limit=1), now_ms=NOW_MS + TARIFF.hold_lifetime_s * 1_000)
-    assert ledger.store.load_held([ANN, BEN]) == {BEN: 90}
-
-
-TARIFF = Tariff(
-    classes={0: CardClass(0, discounts={0: 10})}, bonus_tiers={0: (BonusTier(100, 10),)}, points_rates={0: 10}
-)
 
 
 @pytest.fixture

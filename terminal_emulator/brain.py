@@ -481,4 +481,4 @@ class Brain:
             self._desk.decided(record, effects)
         else:
             self._recovered = [other for other in self._recovered if other is not flow]
-            self._desk.last = record
+            self._desk.found_out(record)

@@ -351,6 +351,15 @@ class Desk:
             self.result = None
             effects += self.begin(pay_with_pin(self.till, record))
 
+    def found_out(self, record: Record) -> None:
+        """What was open has been decided in the background. If it is on the screen, that goes on telling the truth;
+        else it is told when the terminal is idle."""
+        if self.result is not None and self.result.identity == record.identity:
+            self.result = record
+            self.screen = RESULT_SCREENS[record.state][0]
+        else:
+            self.last = record
+
     def done(self, job: Job, effects: list[Effect]) -> None:
         """The job has ended, or was given up."""
         if job is not self.job:

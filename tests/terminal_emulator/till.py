@@ -8,6 +8,9 @@ from protocol import TerminalNumber
 from protocol.messages import (
     EchoAnswer,
     EchoRequest,
+    LookupAnswer,
+    LookupRequest,
+    MoneyAnswer,
     MoneyRequest,
     OperatorRole,
     ParametersAnswer,
@@ -21,9 +24,13 @@ from protocol.messages import (
     Ready,
     Reject,
     ReversalAnswer,
+    ReversalRequest,
     SaleAnswer,
     SignOnAnswer,
     SignOnRequest,
+    TellerAction,
+    TellerAnswer,
+    TellerRequest,
     TransactionState,
     UploadAnswer,
     UploadRequest,
@@ -88,6 +95,9 @@ class ToyHost:
         self.config_version = 0
         self.parameters = {}
         self.batch = 1
+        self.tellers = {}
+        self.refusals = []
+        """Codes that the next new requests for money are declined with."""
 
     def charged(self, key):
         """How often the payer is charged for this identity, in the end."""
@@ -105,6 +115,12 @@ class ToyHost:
             return ParametersAnswer(config_version=self.config_version, **self.parameters)
         if isinstance(request, PasswordRequest | PasswordChangeRequest | SignOnRequest):
             return self._password(request)
+        if isinstance(request, TellerRequest):
+            return self._teller(request)
+        if isinstance(request, LookupRequest):
+            return self._lookup((number, request.original_batch, request.original_stan))
+        if not isinstance(request, MoneyRequest | ReversalRequest):
+            return reject_of(request, "40")
         self.newest[number] = max(self.newest.get(number, (0, 0)), key[1:])
         return self._money(key, request) if isinstance(request, MoneyRequest) else self._reverse(key, request)
 
@@ -125,7 +141,8 @@ class ToyHost:
             moves_fen = 0 if kind.name == "COMPLETION" else request.amount_fen
             if kind.name in TAKES_MONEY:
                 moves_fen = -moves_fen
-            approved = balance + moves_fen >= 0
+            refusal = self.refusals.pop(0) if self.refusals else "51"
+            approved = balance + moves_fen >= 0 and refusal == "51"
             if approved:
                 balance = self.balances[request.payer] = balance + moves_fen
                 self.moved[key] = moves_fen
@@ -135,7 +152,7 @@ class ToyHost:
                 stan=request.stan,
                 batch=request.batch,
                 amount_fen=request.amount_fen,
-                response_code="00" if approved else "51",
+                response_code="00" if approved else refusal,
                 charged_fen=request.amount_fen if approved else 0,
                 rrn=self._rrn(),
                 balance_fen=balance,
@@ -171,6 +188,40 @@ class ToyHost:
             merchant_number=12,
             merchant_name="一食堂",
         )
+
+    def _lookup(self, key):
+        found = self.decided.get(key)
+        if found is None or not isinstance(found, MoneyAnswer):
+            return LookupAnswer(response_code="25")
+        kind = next(kind for kind, (_, answer) in MESSAGES.items() if type(found) is answer)
+        return LookupAnswer(
+            response_code="00",
+            state=self.states[key],
+            kind=kind,
+            original_terminal=key[0].to_int(),
+            original_batch=key[1],
+            original_stan=key[2],
+            amount_fen=found.amount_fen,
+            charged_fen=found.charged_fen,
+            remaining_fen=found.charged_fen,
+            rrn=found.rrn,
+            posted_at_ms=found.posted_at_ms,
+            business_day=20251120,
+        )
+
+    def _teller(self, request):
+        if request.supervisor_password != self.passwords[SUPERVISOR, 0]:
+            return TellerAnswer(response_code="55")
+        operator = request.operator
+        if request.action is TellerAction.NEXT:
+            operator = min((number for number in self.tellers if number > operator), default=0)
+        elif request.action is TellerAction.ADD and operator not in self.tellers:
+            self.tellers[operator] = request.new_password
+        elif request.action is TellerAction.DELETE and operator in self.tellers:
+            del self.tellers[operator]
+        else:
+            return TellerAnswer(response_code="12" if operator in self.tellers else "25")
+        return TellerAnswer(response_code="00" if operator else "25", operator=operator, name="李" if operator else "")
 
     def _reverse(self, key, request):
         given_back = 0

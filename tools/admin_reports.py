@@ -62,6 +62,15 @@ LOSS_COLUMNS: Final = (
     Column("amount", "amount_fen", yuan),
 )
 
+DEBT_COLUMNS: Final = (
+    Column("account", "account_id"),
+    Column("student number", "student_number"),
+    Column("name", "name"),
+    Column("sales", "count"),
+    Column("owed", "debt_fen", yuan),
+    Column("newest", "newest_ms", moment),
+)
+
 
 @report_app.command(name="day")
 def report_day(day: int | None = None, /, *, merchant: int = 0, data: Data = None, json: AsJson = False) -> None:
@@ -119,6 +128,16 @@ def report_losses(day: int | None = None, /, *, data: Data = None, json: AsJson 
         for line in lines
     ]
     print_rows(rows, LOSS_COLUMNS, as_json=json, nothing=f"no offline sale was lost on business day {wanted}")
+
+
+@report_app.command(name="debts")
+def report_debts(*, data: Data = None, json: AsJson = False) -> None:
+    """Whose offline sales the campus bears, as the payer's balance did not cover them."""
+    from server.ledger.reports import debt_report
+
+    with _ledger(data) as store:
+        rows = [msgspec.structs.asdict(line) for line in debt_report(store)]
+    print_rows(rows, DEBT_COLUMNS, as_json=json, nothing="nobody owes the campus anything", zone=zone_of(data))
 
 
 # ---------------------------------------------------------------------------------------------- unresolved

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from server.ledger.model import Decision, Kind
+from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Decision, Kind
 from server.ledger.store import Store
 from server.ledger.tariff import Tariff
 
@@ -40,6 +40,17 @@ class LossLine(msgspec.Struct, frozen=True):
     decision: int
     count: int
     amount_fen: int
+
+
+class DebtLine(msgspec.Struct, frozen=True):
+    """What OFFLINE_DEBT bears of one payer: meals that were eaten and could not be covered."""
+
+    account_id: int
+    student_number: str
+    name: str
+    count: int
+    debt_fen: int
+    newest_ms: int
 
 
 _OF_DAY: Final = (
@@ -74,3 +85,20 @@ def loss_report(store: Store, day: int) -> list[LossLine]:
         (day, NO_END, int(Kind.OFFLINE_SALE), int(Decision.APPROVED)),
     )
     return [LossLine(row[0], row[1], row[2], int(row[3]), int(row[4])) for row in rows]
+
+
+def debt_report(store: Store) -> list[DebtLine]:
+    """What OFFLINE_DEBT bears of each payer, the largest first. Follows the chain of the account: only its entries."""
+    rows = store.execute(
+        "WITH RECURSIVE chain (seq, amount_fen, previous_seq) AS ("
+        " SELECT e.seq, e.amount_fen, e.previous_seq FROM accounts AS a"
+        "  JOIN entries AS e ON e.seq = a.last_seq AND e.account_id = a.account_id WHERE a.account_id = ?1"
+        " UNION ALL SELECT e.seq, e.amount_fen, e.previous_seq FROM chain"
+        "  JOIN entries AS e ON e.seq = chain.previous_seq AND e.account_id = ?1)"
+        " SELECT t.account_id, coalesce(c.student_number, ''), coalesce(c.name, ''), count(*), -sum(chain.amount_fen),"
+        " max(t.posted_at_ms) FROM chain JOIN transfers AS t USING (seq)"
+        " LEFT JOIN customers AS c ON c.account_id = t.account_id"
+        " GROUP BY t.account_id, c.student_number, c.name HAVING sum(chain.amount_fen) <> 0 ORDER BY 5 DESC, 1",
+        (OFFLINE_DEBT_ACCOUNT,),
+    )
+    return [DebtLine(row[0], row[1], row[2], int(row[3]), int(row[4]), row[5]) for row in rows]

@@ -116,16 +116,14 @@ def _reversals(store: Store, now_ms: int) -> list[Unresolved]:
 
 
 def _batches(store: Store, business_day: int, with_amounts: bool) -> list[Unresolved]:
-    """The oldest unsettled batch of each terminal, if it began on an earlier day."""
+    """The oldest unsettled batch with money in it of each terminal, if it began on an earlier day."""
     rows = store.execute(
-        "SELECT o.terminal_id, o.batch, o.merchant_id, m.name,"
-        " (SELECT x.business_day FROM transfers AS x WHERE x.terminal_id = o.terminal_id AND x.batch = o.batch"
-        "  ORDER BY x.stan LIMIT 1),"
-        " (SELECT x.posted_at_ms FROM transfers AS x WHERE x.terminal_id = o.terminal_id AND x.batch = o.batch"
-        "  ORDER BY x.stan LIMIT 1)"
-        " FROM (SELECT k.terminal_id, k.merchant_id, (SELECT min(y.batch) FROM transfers AS y"
-        "  WHERE y.terminal_id = k.terminal_id AND y.batch > k.closed_batch) AS batch FROM terminals AS k) AS o"
-        " JOIN merchants AS m ON m.merchant_id = o.merchant_id WHERE o.batch IS NOT NULL ORDER BY o.terminal_id"
+        "SELECT t.terminal_id, t.batch, o.merchant_id, m.name, t.business_day, t.posted_at_ms"
+        " FROM (SELECT k.terminal_id, k.merchant_id, (SELECT y.seq FROM transfers AS y"
+        "  WHERE y.terminal_id = k.terminal_id AND y.batch > k.closed_batch AND y.side = 0 AND y.decision = 0"
+        "  ORDER BY y.batch, y.stan LIMIT 1) AS seq FROM terminals AS k) AS o"
+        " JOIN transfers AS t ON t.seq = o.seq JOIN merchants AS m ON m.merchant_id = o.merchant_id"
+        " ORDER BY t.terminal_id"
     )
     found = []
     for terminal_id, batch, merchant_id, name, day, since_ms in rows:

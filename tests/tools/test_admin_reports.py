@@ -67,6 +67,17 @@ def test_what_was_lost_offline(sold):
     assert sold.out == "no offline sale was lost on business day 20200101\n"
 
 
+def test_who_owes_the_campus(sold, folder):
+    assert sold("admin", "report", "debts") == 0
+    assert sold.out == "nobody owes the campus anything\n"
+    with contextlib.closing(SqliteStore(folder.ledger_path)) as store:
+        till = Recorder(parse_terminal("3-58"))
+        till.sequence, till.tag = store.execute("SELECT saf_sequence, saf_tag FROM terminals")[0]
+        Ledger(store, SaleLimits(0, 0)).apply([till.sold(9, 4_000, token=CARD)], 1)
+    [owed] = sold.json("admin", "report", "debts")
+    assert (owed["student_number"], owed["debt_fen"]) == ("S1", 250)
+
+
 def test_unresolved_until_somebody_has_looked(sold):
     found = {row["kind"]: row for row in sold.json("admin", "unresolved", "list")}
     assert set(found) == {"reversal", "quarantine"}

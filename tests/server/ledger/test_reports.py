@@ -8,9 +8,21 @@ import pytest
 
 from server.ledger.catalogue import Catalogue, ClassMealRecord, MealRecord
 from server.ledger.model import Decision, Kind
-from server.ledger.reports import DayLine, LossLine, day_report, loss_report
+from server.ledger.reports import DayLine, DebtLine, LossLine, day_report, debt_report, loss_report
+from server.ledger.tariff import NO_TARIFF
 from server.ledger.tariffs import read_tariff
-from tests.server.ledger.campus import DAY, OTHER_TILL, STRANGER, apply, open_campus, reversal, sale
+from tests.server.ledger.campus import (
+    ANN,
+    BEN,
+    DAY,
+    OTHER_TILL,
+    START_FEN,
+    STRANGER,
+    apply,
+    open_campus,
+    reversal,
+    sale,
+)
 from tests.server.ledger.records import Recorder
 from tests.server.ledger.stores import BOTH, new_store
 
@@ -56,3 +68,16 @@ def test_offline_sales_that_could_not_be_booked(ledger):
     apply(ledger, till.sold(1, 100), till.sold(2, 30, token=STRANGER), till.sold(3, 40, token=STRANGER))
     assert loss_report(ledger.store, DAY) == [LossLine(1, "hall 1", Decision.CARD_UNKNOWN, 2, 70)]
     assert loss_report(ledger.store, DAY + 1) == []
+
+
+def test_what_the_campus_bears_of_whom(ledger):
+    assert debt_report(ledger.store) == []
+    with ledger.store.transaction():
+        ledger.store.execute("INSERT INTO customers VALUES (?, 'S1', 'Ann')", (ANN,))
+    ledger.tariff = NO_TARIFF  # no limit for one offline sale
+    till = Recorder()
+    apply(ledger, till.sold(1, START_FEN + 40), till.sold(2, 30), till.sold(3, START_FEN + 90, BEN), now_ms=NOON_MS)
+    assert debt_report(ledger.store) == [
+        DebtLine(BEN, "", "", 1, 90, NOON_MS),
+        DebtLine(ANN, "S1", "Ann", 2, 70, NOON_MS),
+    ]

@@ -63,7 +63,7 @@ def test_a_reversal_without_its_original_after_an_hour(store):
 def test_a_batch_of_an_earlier_day_until_it_is_settled(store):
     ledger = open_campus(store)
     apply(ledger, sale(1, 100, batch=3), sale(2, 250, batch=3), sale(3, 999_999, batch=3), sale(1, 30, batch=4))
-    apply(ledger, sale(1, 5, terminal_id=OTHER_TILL))
+    apply(ledger, sale(1, 999_999, batch=2), sale(1, 5, terminal_id=OTHER_TILL))
     assert listed(store) == []
     ledger.open_day(DAY + 1, NOW_MS)
     first, second = listed(store, day=DAY + 1)

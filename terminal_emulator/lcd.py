@@ -15,7 +15,7 @@ from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.printer import PrinterState
-from terminal_emulator.texts import KIND_TEXT, Advice, advice, yuan
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, Advice, advice, yuan
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
 LCD_COLUMNS: Final = 16
@@ -89,6 +89,17 @@ def render(view: View, _: Translate, printer: PrinterState = PrinterState.READY)
 def _labelled(label: str, amount_fen: int | None) -> str:
     """A label at the left, an amount at the right edge; the label gives way, never the amount."""
     return spread(label, _money(amount_fen), LCD_COLUMNS)
+
+
+def _sum(view: View, label: str, amount: int | None) -> str:
+    """An amount of this transaction: money, or points where it counts them."""
+    if view.kind not in COUNTS_POINTS or amount is None:
+        return _labelled(label, amount)
+    return spread(label, str(amount) if columns(str(amount)) <= LCD_COLUMNS else "#" * 4, LCD_COLUMNS)
+
+
+def _amount_text(view: View) -> str:
+    return str(view.amount_fen) if view.kind in COUNTS_POINTS else yuan(view.amount_fen)
 
 
 def _money(amount_fen: int | None) -> str:
@@ -187,16 +198,16 @@ def _card(view: View, _: Translate) -> Lcd:
 
 
 def _sending(view: View, _: Translate) -> Lcd:
-    return _head(view, _), _("Processing..."), _big(yuan(view.amount_fen)), _("Please wait")
+    return _head(view, _), _("Processing..."), _big(_amount_text(view)), _("Please wait")
 
 
 def _resending(view: View, _: Translate) -> Lcd:
     again = _("Sending, try {attempt}").format(attempt=view.attempt)
-    return _head(view, _), again, _big(yuan(view.amount_fen)), _("Do not tap again")
+    return _head(view, _), again, _big(_amount_text(view)), _("Do not tap again")
 
 
 def _asking(view: View, _: Translate) -> Lcd:
-    return _head(view, _), _("Asking the host"), _big(yuan(view.amount_fen)), _("Do not tap again")
+    return _head(view, _), _("Asking the host"), _big(_amount_text(view)), _("Do not tap again")
 
 
 def _approved(view: View, _: Translate) -> Lcd:
@@ -206,8 +217,8 @@ def _approved(view: View, _: Translate) -> Lcd:
         last = _labelled(_("Charged") if view.charged_fen < view.amount_fen else _("Credited"), view.charged_fen)
     return (
         _voucher(label, view.stan),
-        _labelled(_("Amount"), view.amount_fen),
-        _labelled(_("Balance"), view.balance_fen),
+        _sum(view, _("Amount"), view.amount_fen),
+        _sum(view, _("Points left") if view.kind in COUNTS_POINTS else _("Balance"), view.balance_fen),
         last,
     )
 
@@ -215,9 +226,9 @@ def _approved(view: View, _: Translate) -> Lcd:
 def _declined(view: View, _: Translate) -> Lcd:
     reason, action = advice(view.response_code)
     if view.response_code == INSUFFICIENT_FUNDS and view.balance_fen is not None:
-        money = _labelled(_("Balance"), view.balance_fen)
+        money = _sum(view, _("Balance"), view.balance_fen)
     else:
-        money = _labelled(_("Amount"), view.amount_fen)
+        money = _sum(view, _("Amount"), view.amount_fen)
     return spread(_("Declined"), view.response_code, LCD_COLUMNS), _(reason), _(action), money
 
 
@@ -225,7 +236,7 @@ def _uncharged(view: View, _: Translate) -> Lcd:
     is_sale = view.kind is TransactionKind.SALE
     return (
         _("Unpaid, reversal") if is_sale else _("Undone, reversal"),
-        _labelled(_("Amount") if is_sale else _(KIND_TEXT[view.kind]), view.amount_fen),
+        _sum(view, _("Amount") if is_sale else _(KIND_TEXT[view.kind]), view.amount_fen),
         _("Keep the meal") if is_sale else _("Did not happen"),
         _("Key it in again"),
     )
@@ -233,7 +244,7 @@ def _uncharged(view: View, _: Translate) -> Lcd:
 
 def _repeating(view: View, _: Translate) -> Lcd:
     return (
-        _labelled(_(KIND_TEXT[view.kind]), view.amount_fen),
+        _sum(view, _(KIND_TEXT[view.kind]), view.amount_fen),
         _("Result unknown"),
         _("Repeated till ok"),
         _("Do not do again"),

@@ -128,8 +128,9 @@ class Machine(Terminal):
 
     @property
     def uploading(self) -> bool:
-        """Whether a host that was restored still lacks something that is kept here."""
-        return self.brain.view.upload is not None
+        """Whether the host lacks something that is kept here: offline sales, or what it lost and gets again."""
+        view = self.brain.view
+        return view.upload is not None or view.offline_waiting > 0
 
     async def cut(self) -> None:
         """Pull the network cable out."""

@@ -13,7 +13,7 @@ One step a line; `#` starts a comment, at the beginning of a line or after a spa
     printer out            no paper any more; also: open (the cover), in (paper is in, the cover closed)
     restart                kill the terminal and start it again from what it has stored
     wait-for online        also: offline; idle (no transaction being decided); settled (none without a final state);
-                           uploaded (a host that was restored has back what it lost)
+                           uploaded (the host has every offline sale, and what it lost before a restore)
     expect lcd TEXT        TEXT is on one line of the LCD; parts separated by " / " may be on different lines
     expect lcd line 2 TEXT TEXT is on this line of it, 1 to 4
     expect beep ok         also: error, key

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "serve": ("tools.serve:serve", "Run the host on a data folder."),
     "admin": ("tools.admin:admin_app", "Merchants, terminals, cards, balances; also while the host runs."),
     "card": ("tools.card:card_app", "The payment code of a virtual card, as a telephone shows it."),
+    "scenario": ("tools.scenario:scenario", "A cashier's work, played key by key on a host of its own."),
     "terminal": ("tools.terminal:terminal", "A terminal on your screen, or driven by a script."),
     "load": ("tools.load:load", "Thousands of terminals against a host; latency and a money audit."),
     "decode": ("tools.decode:decode", "Annotate frames byte by byte."),

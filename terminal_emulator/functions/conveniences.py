@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
-from protocol.messages import ProductAnswer, ProductRequest
+from protocol.messages import LookupAnswer, ProductAnswer, ProductRequest
 from protocol.messages.money import TransactionKind
 from protocol.messages.product import PRODUCT_CODE_SIZE
 from terminal_emulator.columns import clean, cut, spread
@@ -17,7 +17,7 @@ from terminal_emulator.functions.passwords import check_password, must_be_answer
 from terminal_emulator.functions.pay import ask_repeat, pay
 from terminal_emulator.functions.refund import REFUNDABLE
 from terminal_emulator.panels import PANEL_COLUMNS
-from terminal_emulator.record import RecordState
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.slip_day import ExchangeReport, FloatReport
 from terminal_emulator.texts import yuan
 from terminal_emulator.till import Till
@@ -106,16 +106,12 @@ def exchange(till: Till) -> Dialog:
     owed_fen = new_fen - back_fen
     label = _("To pay") if owed_fen >= 0 else _("To give back")
     yield Confirm((title, spread(label, yuan(abs(owed_fen)), PANEL_COLUMNS)))
+    left = ""
     if owed_fen:
-        if owed_fen < 0:
-            yield from check_password(till)
-        payer = yield Card(title, abs(owed_fen), may_scan=True)
-        if owed_fen > 0:
-            record = yield from pay(till, TransactionKind.SALE, owed_fen, payer)
-        else:
-            record = yield from follow_up(till, TransactionKind.REFUND, -owed_fen, payer, found)
+        record = yield from _settle_difference(till, title, owed_fen, found)
         if record.state is not RecordState.APPROVED:
             return
+        left = spread(_("Balance"), yuan(record.balance_fen), PANEL_COLUMNS)
     yield Print(
         ExchangeReport(
             merchant=till.merchant,
@@ -125,3 +121,14 @@ def exchange(till: Till) -> Dialog:
             taken_fen=new_fen,
         )
     )
+    yield Show((title, spread(label, yuan(abs(owed_fen)), PANEL_COLUMNS), left, _("Printed")), BeepKind.OK)
+
+
+def _settle_difference(till: Till, title: str, owed_fen: int, found: LookupAnswer) -> Generator[Prompt, Any, Record]:
+    """What the customer owes is sold; what is owed to the customer is refunded, with the supervisor's password."""
+    if owed_fen < 0:
+        yield from check_password(till)
+    payer = yield Card(title, abs(owed_fen), may_scan=True)
+    if owed_fen > 0:
+        return (yield from pay(till, TransactionKind.SALE, owed_fen, payer))
+    return (yield from follow_up(till, TransactionKind.REFUND, -owed_fen, payer, found))

@@ -13,7 +13,7 @@ from terminal_emulator.columns import columns
 from terminal_emulator.i18n import LANGUAGES, translator
 from terminal_emulator.lcd import BLANK, LCD_COLUMNS, LCD_LINES, LOCK_ADVICE, SCREENS, render
 from terminal_emulator.record import Merchant
-from terminal_emulator.texts import ADVICE, yuan
+from terminal_emulator.texts import ADVICE, COUNTS_POINTS, yuan
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
 BASE = View(
@@ -80,8 +80,9 @@ def test_an_amount_is_shown_whole_or_not_at_all(shown):
     balance = shown.balance_fen
     lines = render(shown, translator("zh"))
     if shown.screen is Screen.APPROVED and balance is not None:
-        assert lines[2].endswith(yuan(balance) if columns(yuan(balance)) <= LCD_COLUMNS else "####")
-        assert lines[1].endswith(yuan(shown.amount_fen))
+        text = str if shown.kind in COUNTS_POINTS else yuan
+        assert lines[2].endswith(text(balance) if columns(text(balance)) <= LCD_COLUMNS else "####")
+        assert lines[1].endswith(text(shown.amount_fen))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -232,3 +233,10 @@ def test_english_is_as_good():
         "Balance    87.50",
         "Key next amount",
     )
+
+
+def test_points_are_never_shown_as_money():
+    spent = {"kind": TransactionKind.POINTS_SALE, "amount_fen": 300, "balance_fen": 20}
+    assert chinese(Screen.APPROVED, **spent)[:3] == ("积分消费  000123", "金额         300", "积分余额      20")
+    assert chinese(Screen.SENDING, **spent)[2].strip() == "３００"
+    assert "3.00" not in "".join(chinese(Screen.DECLINED, response_code="51", **spent))

@@ -1,0 +1,13 @@
+"""`fanka scenario`: the list, and what a name that is none says. tests/end_to_end plays them all."""
+
+from tools.scenario import about, bundled
+
+
+def test_the_list_says_what_each_is_about(fanka):
+    assert fanka("scenario") == 0
+    assert len(fanka.out.splitlines()) == len(bundled())
+    assert all(": " in about(path) for path in bundled())
+
+
+def test_one_that_does_not_exist(fanka):
+    assert "expected one of" in fanka.error("scenario", "lunch")

@@ -204,7 +204,10 @@ class LoadTerminal(Terminal):
         brain, now = self.brain, self.now()
         for key in keys_for(amount_fen):
             brain.key(key, now)
-        return super().after(brain.tap(card, now))
+        effects = brain.tap(card, now)
+        if not brain.busy:
+            effects += brain.key(Key.ENTER, now)  # the same card and amount as before: it is meant
+        return super().after(effects)
 
 
 async def _until(timeout_s: float, condition: Callable[[], bool]) -> None:

@@ -1,9 +1,9 @@
 """The money audit after a load test: what terminals were told against what the ledger holds, read from its rows.
 
-missing        a terminal was told "approved", and the ledger has no such sale, another amount or payer, charged
-               another account than the card's, or reversed it
-duplicated     the ledger holds an approved, unreversed sale of these terminals that no terminal counts as approved,
-               or holds one twice
+missing        a terminal was told "approved", and the ledger has no such transaction, another kind, amount or payer,
+               charged another account than the card's or something else than was told, or reversed it
+duplicated     the ledger holds an approved, unreversed transaction of these terminals that no terminal counts as
+               approved, or holds one twice
 balanced       all balances sum to zero, and what merchants gained is what terminals were told
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from server.ledger.batch import token_hash
+from server.ledger.batch import IN_POINTS, token_hash
 from server.ledger.model import Decision, Kind, Side
 from server.ledger.store import Store
 from server.stores import open_ledger
@@ -27,8 +27,28 @@ EXAMPLES_MAX: Final = 5
 """Offending sales named in a report; their number is always exact."""
 
 
+STANDS_FOR: Final = {Kind.UPLOAD: Kind.SALE}
+"""What a row of the journal is to the terminal it came from."""
+
+GAINS: Final = {
+    Kind.SALE: 1,
+    Kind.VOID: -1,
+    Kind.REFUND: -1,
+    Kind.COMPLETION: 1,
+    Kind.COMPLETION_VOID: -1,
+    Kind.OFFLINE_SALE: 1,
+}
+"""What a merchant has of what was charged."""
+CASH: Final = {Kind.TOPUP: -1, Kind.TOPUP_VOID: 1}
+"""Of a top-up he owes the cash, which is the amount."""
+FOLLOW: Final = (
+    frozenset(GAINS) | frozenset(CASH) | {Kind.PREAUTH, Kind.PREAUTH_VOID, Kind.POINTS_SALE, Kind.POINTS_VOID}
+)
+"""Kinds a terminal asks for and remembers."""
+
+
 class Acknowledged(msgspec.Struct, frozen=True, gc=False):
-    """A sale a terminal showed as approved. `payer` is the token of the card that was tapped."""
+    """A transaction a terminal showed as approved. `payer` is the token of the card that was tapped."""
 
     terminal_id: int
     batch: int
@@ -36,12 +56,28 @@ class Acknowledged(msgspec.Struct, frozen=True, gc=False):
     amount_fen: int
     rrn: int
     payer: bytes
+    kind: int = Kind.SALE
+    charged_fen: int | None = None
+    """None: the amount."""
+
+    @property
+    def moved_fen(self) -> int:
+        """What the terminal was told that was charged or given."""
+        return self.amount_fen if self.charged_fen is None else self.charged_fen
+
+    @property
+    def gain_fen(self) -> int:
+        """What the merchant has more by it."""
+        kind = Kind(self.kind)
+        return GAINS.get(kind, 0) * self.moved_fen + CASH.get(kind, 0) * self.amount_fen
 
 
 class Held(NamedTuple):
-    """An approved sale as the ledger holds it."""
+    """An approved transaction as the ledger holds it."""
 
+    kind: int
     amount_fen: int
+    charged_fen: int
     rrn: int
     token_hash: bytes
     account_id: int
@@ -95,7 +131,7 @@ def audit(ledger: Path | DataFolder, before: Mark, terminals: set[int], acknowle
     extra = [key for key in held if key not in told]
     examples = [_describe(sale, found, owners) for sale, found in missing[:EXAMPLES_MAX]]
     examples += [f"not acknowledged: terminal, batch, STAN {key}: {held[key]}" for key in extra[:EXAMPLES_MAX]]
-    balanced = total_fen == 0 and gained_fen == sum(sale.amount_fen for sale in told.values())
+    balanced = total_fen == 0 and gained_fen == sum(sale.gain_fen for sale in told.values())
     return Audit(len(told), len(held), len(missing), len(extra) + twice, balanced, examples)
 
 
@@ -105,8 +141,8 @@ def _fits(sale: Acknowledged, held: Held | None, owners: dict[bytes, int]) -> bo
     The account is looked up among the cards, not in the journal: a ledger that charges the wrong customer agrees with
     itself.
     """
-    told = (sale.amount_fen, sale.rrn, token_hash(sale.payer), owners.get(sale.payer))
-    return held is not None and held == told
+    amounts = (int(sale.kind), sale.amount_fen, sale.moved_fen)
+    return held == (*amounts, sale.rrn, token_hash(sale.payer), owners.get(sale.payer))
 
 
 def _describe(sale: Acknowledged, held: Held | None, owners: dict[bytes, int]) -> str:
@@ -115,9 +151,10 @@ def _describe(sale: Acknowledged, held: Held | None, owners: dict[bytes, int]) -
         return f"missing: {sale}"
     owner = owners.get(sale.payer)
     whose = f"is account {owner}'s" if owner is not None else "is nobody's"
+    otherwise = "" if held.token_hash == token_hash(sale.payer) else " for another card"
     return (
-        f"told: {sale}, whose card {whose}; the ledger has {held.amount_fen} fen, RRN {held.rrn},"
-        f" charged account {held.account_id}{'' if held.token_hash == token_hash(sale.payer) else ' for another card'}"
+        f"told: {sale}, whose card {whose}; the ledger has kind {held.kind}, {held.amount_fen} fen, RRN {held.rrn},"
+        f" charged account {held.account_id} {held.charged_fen} fen{otherwise}"
     )
 
 
@@ -127,21 +164,22 @@ def _held(store: Store, before: Mark, terminals: set[int]) -> tuple[dict[tuple[i
     reversed_: set[tuple[int, int, int]] = set()
     twice = 0
     rows = store.rows(
-        "SELECT seq, terminal_id, batch, stan, side, kind, original_seq, amount_fen, token_hash, account_id"
-        " FROM transfers WHERE seq > ? AND decision = ?",
+        "SELECT seq, terminal_id, batch, stan, side, kind, original_seq, lost_rrn, amount_fen, adjust_fen, token_hash,"
+        " account_id FROM transfers WHERE seq > ? AND decision = ?",
         (before.seq, int(Decision.APPROVED)),
     )
-    for seq, terminal_id, batch, stan, side, kind, lost_rrn, *charge in rows:
+    for seq, terminal_id, batch, stan, side, kind, original_seq, lost_rrn, amount_fen, adjust_fen, *who in rows:
         if terminal_id not in terminals:
             continue
         key = (terminal_id, batch, stan)
         if side == Side.REVERSAL:
             reversed_.add(key)
-        elif kind in (Kind.SALE, Kind.UPLOAD, Kind.OFFLINE_SALE):
+        elif (asked := STANDS_FOR.get(kind, kind)) in FOLLOW:
             twice += key in held
-            amount_fen, hashed, account_id = charge
             # Brought back after a restore, it has another number here than the terminal was told.
-            held[key] = Held(amount_fen, lost_rrn if kind == Kind.UPLOAD else seq, hashed, account_id)
+            rrn = original_seq if kind == Kind.UPLOAD else lost_rrn or seq
+            charged_fen = 0 if asked in IN_POINTS else amount_fen + adjust_fen
+            held[key] = Held(int(asked), amount_fen, charged_fen, rrn, *who)
     return {key: value for key, value in held.items() if key not in reversed_}, twice
 
 

@@ -194,6 +194,8 @@ def rush(
             sale.record.amount_fen,
             sale.record.rrn,
             sale.record.payer,
+            sale.record.kind,
+            sale.record.charged_fen,
         )
         for sale in result.acknowledged
     )

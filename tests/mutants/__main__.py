@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.mutants.mutants import MUTANTS, RIGS, Mutant
+from tests.mutants.mutant import Mutant
+from tests.mutants.mutants import MUTANTS, RIGS
 from tests.rigs import counters
 from tests.rigs.command import run
 

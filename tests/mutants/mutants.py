@@ -6,31 +6,20 @@ a test sees to it that every bug can still be planted.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Edit(NamedTuple):
-    """One replacement in one file."""
-
-    path: str
-    old: str
-    new: str
-
-
-class Mutant(NamedTuple):
-    """One bug. `rigs` are names from `RIGS`; each of them has to find it."""
-
-    name: str
-    says: str
-    edits: tuple[Edit, ...]
-    rigs: tuple[str, ...]
-
+from tests.mutants.functions import FUNCTION_MUTANTS
+from tests.mutants.mutant import Edit, Mutant
 
 RIGS: Final[dict[str, tuple[str, ...]]] = {
     "simulation": ("-m", "tests.simulation", "--seeds", "50", "--small", "--no-shrink"),
     "torture": ("-m", "tests.torture", "--points", "1500"),
     "kill": ("-m", "tests.kill", "--kills", "4"),
     "security": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/protocol", "tests/security"),
+    "rules": (
+        *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"),
+        *("tests/server/ledger/rules", "tests/server/handlers", "tests/server/test_passwords.py"),
+    ),
     "machines": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/server/ledger/test_ledger.py"),
 }
 """How each rig is run on a mutant: small, for most bugs are found at once."""
@@ -42,9 +31,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "server/ledger/rules/reversal.py",
-                "    payer = None\n    movement: Movement = ()\n    if original is not None:\n",
-                "    payer = None\n    movement: Movement = ()\n    if original is None:\n"
-                "        return Outcome(Decision.APPROVED)\n    if original is not None:\n",
+                "    wanted = moved_back(batch, original) if original is not None else {}\n",
+                "    if original is None:\n        return Outcome(Decision.APPROVED)\n"
+                "    wanted = moved_back(batch, original) if original is not None else {}\n",
             ),
         ),
         ("simulation", "machines"),
@@ -154,8 +143,11 @@ MUTANTS: Final = (
         (
             Edit(
                 "server/ledger/rules/reversal.py",
-                "        if original.decision == Decision.APPROVED:\n            movement = given_back(",
-                "        if payer is not None:\n            movement = given_back(",
+                "    if original.decision != Decision.APPROVED or batch.family.is_under_a_reversal(original):\n",
+                "    fen = original.amount_fen\n"
+                "    if original.decision and original.account_id and original.merchant_account_id:\n"
+                "        return {original.merchant_account_id: -fen, original.account_id: fen}\n"
+                "    if original.decision != Decision.APPROVED or batch.family.is_under_a_reversal(original):\n",
             ),
         ),
         ("simulation", "machines"),
@@ -166,8 +158,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "server/ledger/rules/sale.py",
-                "    if amount_fen > payer.balance_fen:\n",
-                "    if amount_fen > payer.balance_fen + 10**9:\n",
+                "        if charged_fen > payer.balance_fen:\n",
+                "        if charged_fen > payer.balance_fen + 10**9:\n",
             ),
         ),
         ("simulation", "machines"),
@@ -178,8 +170,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "terminal_emulator/brain.py",
-                "        self._storage.save(record)\n        self._keypad.clear()\n",
-                "        self._storage.used = (batch, stan)\n        self._keypad.clear()\n",
+                "        self._storage.save(order.record)\n",
+                "        self._storage.used = (order.record.batch, order.record.stan)\n",
             ),
         ),
         ("simulation",),
@@ -196,4 +188,5 @@ MUTANTS: Final = (
         ),
         ("security",),
     ),
+    *FUNCTION_MUTANTS,
 )

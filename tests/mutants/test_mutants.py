@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from tests.mutants.__main__ import found_by, plant
-from tests.mutants.mutants import MUTANTS, RIGS, Edit, Mutant
+from tests.mutants.mutant import Edit, Mutant
+from tests.mutants.mutants import MUTANTS, RIGS
 from tests.rigs.counters import ROOT
 
 

@@ -9,13 +9,18 @@ from typing import Any, Final
 import trio
 
 from protocol.messages import Message, Ready
+from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Effect, Key, Outcome, Send
+from terminal_emulator.desk import HOMES
+from terminal_emulator.dialog import Dialog, Transact
+from terminal_emulator.effects import Effect, Key, Now, Outcome, Send
+from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.load import keys_for
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import Terminal, Ticker, Write
+from terminal_emulator.view import Screen
 from tests.simulation.host import StepKill
 from tests.simulation.network import Line
 from tests.simulation.oracle import Oracle
@@ -91,6 +96,14 @@ class SimBrain(Brain):
         device = self._device
         device.oracle.heard(device.name, device.terminal_id, device.asked, message)
         return super().answer(message, now)
+
+    def order(self, record: Record, now: Now) -> list[Effect]:
+        """What a dialog does that has asked all its questions: have the record stored, sent and decided."""
+
+        def dialog() -> Dialog:
+            yield Transact(record)
+
+        return self.begin(dialog(), now)
 
 
 class SimTerminal(Terminal):
@@ -237,11 +250,53 @@ class Device:
             return False
         brain, now = terminal.brain, terminal.now()
         try:
-            brain.key(Key.CLEAR, now)
+            self._go_home(brain, now)
             for key in keys_for(amount_fen):
                 brain.key(key, now)
             for _ in range(taps):
                 self.perform(terminal.after(brain.tap(card, now)))
+            if brain.view.screen is Screen.DIALOG:  # the same card and amount again: "once more?"
+                self.perform(terminal.after(brain.key(Key.ENTER, now)))
+        except PowerCut:
+            return False
+        return brain.busy
+
+    def _go_home(self, brain: Brain, now: Now) -> None:
+        """At rest, Clear would be the first key of a combination."""
+        if brain.view.screen not in HOMES:
+            brain.key(Key.CLEAR, now)
+
+    def follow_up(
+        self,
+        kind: TransactionKind,
+        amount_fen: int,
+        payer: bytes,
+        original: Record | None = None,
+        of: Device | None = None,
+    ) -> bool:
+        """Do what is no plain sale, about `original` of that device (None: of this one); whether it began."""
+        terminal = self.terminal
+        if terminal is None or not self.is_free or self.image.is_full:
+            return False
+        brain, now = terminal.brain, terminal.now()
+        assert isinstance(brain, SimBrain)
+        batch, stan = self.image.used
+        if stan >= MAX_STAN:
+            return False
+        record = Record(
+            kind=kind,
+            batch=batch,
+            stan=stan + 1,
+            amount_fen=amount_fen,
+            payer=payer,
+            claimed_at_s=claimed_time_s(now.wall_s),
+            operator=self.settings.operator,
+            original_terminal=THIS_TERMINAL if of is None else of.terminal_id,
+            original_batch=0 if original is None else original.batch,
+            original_stan=0 if original is None else original.stan,
+        )
+        try:
+            self.perform(terminal.after(brain.order(record, now)))
         except PowerCut:
             return False
         return brain.busy

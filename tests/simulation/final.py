@@ -12,8 +12,20 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import trio
 
-from protocol.messages import EntryMode, Message, MoneyRequest, QueryRequest, ReversalRequest
+from protocol.messages import (
+    BalanceAnswer,
+    BalanceRequest,
+    EntryMode,
+    FollowUpRequest,
+    LookupAnswer,
+    LookupRequest,
+    Message,
+    MoneyRequest,
+    QueryRequest,
+    ReversalRequest,
+)
 from tests.simulation.campus import Device
+from tests.simulation.model import Model
 from tests.simulation.network import Line
 from tests.simulation.oracle import REQUESTS, Case, Content, Identity
 from tests.simulation.probe import NoAnswer, Probe
@@ -21,6 +33,9 @@ from tests.simulation.probe import NoAnswer, Probe
 if TYPE_CHECKING:
     from tests.simulation.simulator import Simulation
 
+INQUIRING: Final = 3
+INQUIRIES: Final = 12
+"""Terminals that ask for balances and look things up in the end, and how often each."""
 REVERSED_SHARE: Final = 0.3
 """Of the refused sales that are asked about again, so many are reversed, too."""
 
@@ -58,6 +73,38 @@ class FinalReads:
                 await self._say_otherwise(probe, device, cases)
             finally:
                 await probe.close()
+
+    async def inquire(self, model: Model) -> None:
+        """Balances and look-ups: questions that leave no trace, answered as the model would."""
+        identities = [*self._oracle.cases]
+        cards = [*self._simulation.office.owner]
+        for device in self._simulation.devices[:INQUIRING]:
+            line = Line(self._simulation.world, f"inquiry {device.name}", self._simulation.host.accept)
+            with trio.fail_after(36_000):
+                probe = await self._open(device, line)
+                try:
+                    for card in self._rng.sample(cards, min(len(cards), INQUIRIES)):
+                        await self._ask_balance(probe, model, card)
+                    for identity in self._rng.sample(identities, min(len(identities), INQUIRIES)):
+                        await self._look_up(probe, model, device.terminal_id, identity)
+                finally:
+                    await probe.close()
+
+    async def _ask_balance(self, probe: Probe, model: Model, card: bytes) -> None:
+        answer = await probe.ask(BalanceRequest(payer=card))
+        assert isinstance(answer, BalanceAnswer)
+        told = (answer.response_code, answer.balance_fen, answer.held_fen, answer.points)
+        expected = model.balance(card)
+        self._simulation.world.check(told == expected, "I2", f"balance of {card.hex()}: {told}, expected {expected}")
+
+    async def _look_up(self, probe: Probe, model: Model, terminal_id: int, identity: Identity) -> None:
+        terminal, batch, stan = identity
+        answer = await probe.ask(LookupRequest(original_terminal=terminal, original_batch=batch, original_stan=stan))
+        assert isinstance(answer, LookupAnswer)
+        code, *expected = model.look_up(terminal_id, identity)
+        told = [answer.state.name.lower(), answer.charged_fen, answer.remaining_fen]
+        right = told == expected and (not code or code == answer.response_code)
+        self._simulation.world.check(right, "I2", f"look-up of {identity}: {answer}, expected {code} {expected}")
 
     async def _open(self, device: Device, line: Line) -> Probe:
         """A session under whichever of the terminal's keys is in force."""
@@ -102,9 +149,11 @@ class FinalReads:
             await self._ask(probe, device, reversal_of(identity, case.content or next(iter(case.asked))))
 
     async def _reverse_first(self, probe: Probe, device: Device) -> None:
-        """I9: a reversal that comes before its sale."""
+        """I9: a reversal that comes before its original, of whatever kind."""
         identity = (device.terminal_id, 999_999, 1)
-        content = Content(100, self._rng.choice([*self._simulation.office.owner]), 1, 0, EntryMode.CARD.value)
+        payer, kind = self._rng.choice([*self._simulation.office.owner]), self._rng.choice([*REQUESTS])
+        original = (device.terminal_id, 1, 1) if issubclass(REQUESTS[kind], FollowUpRequest) else None
+        content = Content(100, payer, 1, 0, EntryMode.CARD.value, kind, original)
         self._oracle.case(identity).asked[content] = None
         for request in (reversal_of, request_of, query_of, reversal_of):
             await self._ask(probe, device, request(identity, content))

@@ -9,20 +9,55 @@ from typing import Any, Final, TypeVar
 import trio
 from outcome import Error
 
-from protocol.messages import Message, QueryRequest, ReversalRequest, SaleRequest, UploadRequest
+from protocol.messages import (
+    BalanceRequest,
+    BatchEndRequest,
+    BatchUploadRequest,
+    DifferencesRequest,
+    LookupRequest,
+    Message,
+    OfflineSaleRequest,
+    ParametersRequest,
+    PasswordChangeRequest,
+    PasswordRequest,
+    QueryRequest,
+    ReversalRequest,
+    SettlementCloseRequest,
+    SettlementRequest,
+    StopListRequest,
+    UploadRequest,
+)
 from server.app import Host, Outside
 from server.config import Config
 from server.keys import KeyRing
 from server.ledger.store import StoreError, StoreFull
 from tests.simulation.determinism import Sleeper
 from tests.simulation.network import End
+from tests.simulation.oracle import KINDS
 from tests.simulation.store import Killed, SimDisk, SimStore
 from tests.simulation.world import World, describe
 
 T = TypeVar("T")
 
 KEK: Final = bytes(range(32))
-NAMES: Final = {SaleRequest: "sale", ReversalRequest: "reversal", QueryRequest: "query", UploadRequest: "upload"}
+NAMES: Final = KINDS | {
+    ReversalRequest: "reversal",
+    QueryRequest: "query",
+    UploadRequest: "upload",
+    BalanceRequest: "balance",
+    LookupRequest: "lookup",
+    OfflineSaleRequest: "offline_sale",
+    ParametersRequest: "parameters",
+    StopListRequest: "stop_list",
+    PasswordRequest: "password",
+    PasswordChangeRequest: "password_change",
+    SettlementRequest: "settlement",
+    SettlementCloseRequest: "settlement_close",
+    BatchUploadRequest: "batch_upload",
+    BatchEndRequest: "batch_end",
+    DifferencesRequest: "differences",
+}
+"""What the host counts, by the words of its metric."""
 RESTART_MAX_S: Final = 20.0
 
 
@@ -159,7 +194,7 @@ class HostProcess:
             answer = await handle(terminal, message, *keys)
             name = NAMES.get(type(message))
             if name is not None:
-                self.answers[name, getattr(answer, "response_code", "")] += 1
+                self.answers[name, getattr(answer, "response_code", "00")] += 1
             return answer
 
         vars(host.service)["handle"] = counted

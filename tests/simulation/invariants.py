@@ -16,6 +16,7 @@ from protocol import security
 from server.app import Host
 from server.ledger.verify import verify
 from terminal_emulator.record import RecordState
+from tests.simulation.books import BONUS, DEBT, FUNDING, HOLDS, ISSUED, points_of
 from tests.simulation.model import Model
 from tests.simulation.network import End
 from tests.simulation.world import World
@@ -184,21 +185,44 @@ def check_balances(simulation: Simulation, model: Model, found: dict[str, int], 
         )
 
 
-def own_accounts(host: Host) -> list[tuple[int, int]]:
-    """The house's own two accounts, which no listing shows."""
-    rows = host.ledger.store.execute("SELECT account_id, balance_fen FROM accounts WHERE account_id IN (1, 2)")
-    return [(row[0], row[1]) for row in rows]
+OWN_ACCOUNTS: Final = {1: FUNDING, 2: DEBT, 3: HOLDS, 4: BONUS, 5: ISSUED}
+"""The house's own accounts, by number."""
+POINTS_OFFSET: Final = 1 << 40
+"""A customer's points lie this far behind the customer's account."""
 
 
-def check_books(simulation: Simulation, model: Model, found: dict[int, int]) -> None:
-    """I1: what all have together was paid in, but for what a restore could not collect any more."""
-    funding_fen = model.debt_fen - sum(model.balances.values()) - sum(model.earned.values())
-    for account_id, name, balance_fen in ((1, "funding", funding_fen), (2, "offline debt", -model.debt_fen)):
+def own_accounts(host: Host) -> dict[str, int]:
+    """The house's own accounts and everybody's points, which no listing shows: by the names of the model."""
+    execute = host.ledger.store.execute
+    found = {
+        OWN_ACCOUNTS[number]: fen
+        for number, fen in execute("SELECT account_id, balance_fen FROM accounts WHERE account_id <= 5")
+    }
+    owners = dict(execute("SELECT account_id, student_number FROM customers"))
+    for number, points in execute(
+        "SELECT account_id, balance_fen FROM accounts WHERE account_id >= ?", (POINTS_OFFSET,)
+    ):
+        found[points_of(owners[number - POINTS_OFFSET])] = points
+    return found
+
+
+def check_books(simulation: Simulation, model: Model, found: dict[str, int]) -> None:
+    """I1: what is held, borne, given as bonus, paid in, and everybody's points."""
+    customers = set(model.balances)
+    names = {name for name in model.books.balances if name not in customers and not name.startswith("merchant")}
+    for name in sorted(names | set(found)):
+        expected = model.books.balances[name]
         simulation.world.check(
-            found.get(account_id, 0) == balance_fen,
+            found.get(name, 0) == expected,
             "I1",
-            f"{name}: the ledger says {found.get(account_id, 0)} fen, expected {balance_fen}",
+            f"{name}: the ledger says {found.get(name, 0)}, expected {expected}",
         )
+
+
+def check_holds(simulation: Simulation, model: Model, now_ms: int) -> None:
+    """I7: nothing is held for longer than was agreed."""
+    for rrn, until_ms in model.held_until_ms().items():
+        simulation.world.check(until_ms > now_ms, "I7", f"hold {rrn}: {now_ms - until_ms} ms after its time, and held")
 
 
 def check_memories(simulation: Simulation, model: Model) -> None:
@@ -209,16 +233,19 @@ def check_memories(simulation: Simulation, model: Model) -> None:
             continue
         for record in device.image.records.values():
             identity = (device.terminal_id, record.batch, record.stan)
+            if oracle.case(identity).lost:
+                continue
             charged = model.charged.get(identity)
             where = f"{device.name} batch {record.batch} STAN {record.stan}"
             if record.state.is_open:
                 world.violate("I7", f"{where}: still {record.state}")
             elif record.state is RecordState.APPROVED:
-                world.check(charged == record.amount_fen, "I6", f"{where}: approved, but charged {charged}")
+                moved = record.moved_fen
+                world.check(charged == moved, "I6", f"{where}: {record.kind.name} of {moved}, but charged {charged}")
             else:
                 world.check(charged is None, "I8", f"{where}: {record.state}, but charged {charged}")
     for identity, case in oracle.cases.items():
-        if identity[0] in oracle.tainted:
+        if identity[0] in oracle.tainted or case.lost:
             continue
         where = f"terminal {identity[0]} batch {identity[1]} STAN {identity[2]}"
         if RecordState.APPROVED in case.told:

@@ -112,7 +112,19 @@ class Said(NamedTuple):
 class Case:
     """Everything known under one identity."""
 
-    __slots__ = ("asked", "conflicts", "content", "reversal", "reversed", "said", "states", "told", "uploaded")
+    __slots__ = (
+        "asked",
+        "conflicts",
+        "content",
+        "lost",
+        "reversal",
+        "reversed",
+        "said",
+        "states",
+        "told",
+        "upload",
+        "uploaded",
+    )
 
     def __init__(self) -> None:
         self.asked: dict[Content, None] = {}
@@ -125,6 +137,10 @@ class Case:
         """Somebody was told that the payer is not charged, for ever."""
         self.uploaded = False
         """It came back to a restored host from a terminal's memory."""
+        self.upload = (0, 0)
+        """What the terminal then said that it had charged, in fen, and the points."""
+        self.lost = False
+        """A restored host cannot take it back: what it is about has gone another way since."""
         self.states: dict[str, RecordState] = {}
         """The newest state in each device's memory."""
         self.told: list[RecordState] = []
@@ -353,8 +369,11 @@ class Oracle:
         self.world.counts[f"uploads {verdict.name.lower()}"] += 1
         if verdict in (UploadVerdict.RESTORED, UploadVerdict.KNOWN):
             case.uploaded = case.uploaded or case.said is None
+            case.upload = (asked.charged_fen, asked.points)
             said = Said("00", answer.amount_fen, answer.rrn, None, None)
             self._decided(who, identity, case, content, said)
+        elif verdict is UploadVerdict.CONFLICT and content.original is not None:
+            case.lost = True
         elif verdict is not UploadVerdict.UNDECIDED and identity[0] not in self.tainted:
             self._wrong("I6", who, identity, f"an approved sale is answered {verdict.name} by a restored host")
 
@@ -387,9 +406,9 @@ class Oracle:
                 self._wrong("I8", who, identity, f"an honest reversal was refused with {code}")
             return
         said = Said(code, answer.reversed_fen, answer.rrn, answer.balance_fen, answer.posted_at_ms)
-        charged_fen = asked.amount_fen if case.said is None else case.said.charged_fen
-        if answer.reversed_fen and charged_fen is not None and answer.reversed_fen != charged_fen:
-            self._wrong("I8", who, identity, f"gave back {answer.reversed_fen} fen of {charged_fen}")
+        # A bonus makes it more than the amount; how much exactly, the model says.
+        if case.said is not None and answer.reversed_fen > max(asked.amount_fen, case.said.charged_fen or 0):
+            self._wrong("I8", who, identity, f"gave back {answer.reversed_fen} fen of {case.said}")
         if case.reversal is not None and case.reversal != said:
             self._wrong("I5", who, identity, f"reversal answered {case.reversal} and then {said}")
         case.reversal, case.reversed = said, True

@@ -11,6 +11,8 @@ import msgspec
 import trio
 
 from protocol import TerminalNumber
+from server.admin import Admin
+from server.app import Host
 from server.config import Config, Day, LedgerSettings, Limits, Rules
 from terminal_emulator.settings import Settings
 from tests.simulation import determinism
@@ -23,6 +25,7 @@ from tests.simulation.invariants import (
     Rivals,
     check_balances,
     check_books,
+    check_holds,
     check_ledger,
     check_limits,
     check_memories,
@@ -41,6 +44,8 @@ RECOVERY_S: Final = 240.0
 heartbeat (30 s) and its answer's time (3 s), reconnecting waits up to 20 s, a reversal steps back up to 60 s."""
 EXACT_SHARE: Final = 0.1
 """Seeds whose ledger lies on the exact disk, sector by sector."""
+EXPIRY_S: Final = 130.0
+"""I7: holds are looked through every minute."""
 WATCH_EVERY_S: Final = 5.0
 FOREVER_S: Final = 30 * 86_400.0
 GROUP: Final = 3
@@ -133,12 +138,31 @@ class Simulation:
             self.office.owner[customer.card] = name
             paid = admin.accounts.topup(name, amount_fen, 2, line)
             self.office.topped_up(name, amount_fen, paid["rrn"], paid["balance_fen"])
+        self._agree_on_prices(admin)
         for number in range(1, self.terminals + 1):
             merchant = merchants[number % 2]
             enrolled = admin.terminals.enrol(f"{GROUP}-{number}", merchant)
             self._add_device(TerminalNumber(GROUP, number), enrolled, merchant, rng)
         self.sellers = [*self.devices]
         return Workload(self, self.office, customers, self.rate_per_s)
+
+    def _agree_on_prices(self, admin: Admin) -> None:
+        """Discount, points, bonus, how long a hold lasts: drawn, and told to the host and to the model."""
+        rng, prices = self.world.rng("prices"), self.office.prices
+        if percent := rng.choice((0, 0, 7, 15, 100)):
+            prices.discount_percent = percent
+            admin.perform("class.discount", {"class_id": 0, "meal_id": 0, "percent": percent})
+        if fen_per_point := rng.choice((0, 30, 100)):
+            prices.fen_per_point = fen_per_point
+            admin.perform("points.set", {"fen_per_point": fen_per_point})
+        for threshold_fen, bonus_fen in rng.choice(((), ((10_000, 500),), ((5_000, 33), (20_000, 2_000)))):
+            prices.bonus.append((threshold_fen, bonus_fen))
+            admin.perform("bonus.set", {"threshold_fen": threshold_fen, "bonus_fen": bonus_fen})
+        if rng.random() < 0.5:
+            prices.hold_s = 3_600
+            admin.perform("parameter.set", {"name": "hold_hours", "value": 1})
+        prices.refund_days = rng.choice((180, 180, 1, 0))
+        admin.perform("parameter.set", {"name": "refund_days", "value": prices.refund_days})
 
     def _add_device(self, number: TerminalNumber, enrolled: dict[str, Any], merchant: int, rng: Random) -> None:
         settings = Settings(
@@ -197,6 +221,9 @@ class Simulation:
         if not healed:
             late = [device.name for device in self.devices if not self._is_done(device)]
             world.violate("I21", f"not online, or something open, {RECOVERY_S:g} s after the last fault: {late}")
+        # An hour or two later, in half of all runs: holds whose time is over by then have to be free again.
+        self.host.clock_offset_ms += self.world.rng("late").choice((0, 2 * 3_600_000))
+        await time_.sleep(EXPIRY_S)
 
     def _is_done(self, device: Device) -> bool:
         if device.terminal_id in self.oracle.tainted:
@@ -215,24 +242,38 @@ class Simulation:
         for device in self.devices:
             device.powered = False
             device.cut_power("the day is over")
-        await FinalReads(self, 1.0 if len(self.oracle.cases) < 400 else 0.15).run()
+        reads = FinalReads(self, 1.0 if len(self.oracle.cases) < 400 else 0.15)
+        await reads.run()
         newest = await self.host.call(lambda host: host.ledger.head_seq)
         found = await self.host.call(lambda host: host.admin.accounts.listing())
         merchants = await self.host.call(lambda host: host.admin.merchants.listing())
         self.office.days = sorted(
             [(day["first_rrn"], day["day"]) for day in await self.host.call(lambda host: host.admin.days.show(500))]
         )
+        self.office.expiries = await self.host.call(expiries)
         model = Model(self.world, self.office, self.oracle)
         model.run(newest)
+        await reads.inquire(model)
         balances = {account["student_number"]: account["balance_fen"] for account in found}
         earned = {merchant["merchant_id"]: merchant["balance_fen"] for merchant in merchants}
         check_balances(self, model, balances, earned)
-        check_books(self, model, dict(await self.host.call(own_accounts)))
+        check_books(self, model, await self.host.call(own_accounts))
         check_memories(self, model)
+        check_holds(self, model, self.host.now_ms() - int(EXPIRY_S * 1_000))
         self.world.note(f"judged: {newest} transfers, {sum(balances.values())} fen")
         self.host.stop(restart_s=FOREVER_S)
         await self.world.time.until(lambda: self.host.is_stopped, 60.0)
         check_ledger(self)
+
+
+def expiries(host: Host) -> list[tuple[int, int, int, int]]:
+    """Holds that were freed because their time was over: nobody asked, so nobody was told."""
+    return [
+        (seq, about, amount_fen, at_ms)
+        for seq, about, amount_fen, at_ms in host.ledger.store.execute(
+            "SELECT seq, original_seq, amount_fen, posted_at_ms FROM transfers WHERE kind = 16 ORDER BY seq"
+        )
+    ]
 
 
 def simulate(seed: int, options: Options = Options()) -> Result:  # noqa: B008 - immutable

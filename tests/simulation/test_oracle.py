@@ -71,7 +71,7 @@ class History:
         self.send(asked := request_of(record, SaleRequest))
         self.hear(asked, answer := sale_answer(asked, code, rrn, balance_fen))
         state = RecordState.APPROVED if code == "00" else RecordState.DECLINED
-        self.oracle.told("T", TILL, self.store(stan, state=state))
+        self.oracle.told("T", TILL, self.store(stan, state=state, charged_fen=answer.charged_fen))
         return asked, answer
 
     def reverse(self, stan: int, rrn: int, reversed_fen: int, balance_fen: int, amount_fen: int = 100):
@@ -95,6 +95,7 @@ def sale_answer(asked, code, rrn, balance_fen):
         batch=asked.batch,
         amount_fen=asked.amount_fen,
         response_code=code,
+        charged_fen=asked.amount_fen if code == "00" else 0,
         rrn=rrn,
         balance_fen=balance_fen,
         posted_at_ms=5,
@@ -120,6 +121,7 @@ def query_answer(asked, state, code="00", rrn=0, balance_fen=0):
         state=state,
         response_code=code,
         amount_fen=asked.amount_fen,
+        charged_fen=asked.amount_fen if code == "00" else 0,
         rrn=rrn,
         balance_fen=balance_fen,
         posted_at_ms=5 if rrn else 0,
@@ -206,9 +208,19 @@ def test_approved_again_after_its_reversal(history):
     assert history.broken == {"I8"}
 
 
-def test_a_reversal_that_gives_back_another_amount(history):
-    history.reverse(1, 4, 99, 1_000)
+def test_a_reversal_that_gives_back_more_than_was_taken(history):
+    history.sell(1, 3, 900)
+    asked = request_of(history.image.records[1, 1], ReversalRequest)
+    history.hear(asked, reversal_answer(asked, "00", 4, 101, 1_001))
     assert history.broken == {"I8"}
+
+
+def test_a_reversal_that_gives_back_less(history):
+    history.sell(1, 3, 900)
+    asked = request_of(history.image.records[1, 1], ReversalRequest)
+    history.hear(asked, reversal_answer(asked, "00", 4, 99, 999))
+    history.judge(4)
+    assert history.broken == {"I2"}
 
 
 def test_an_honest_reversal_refused(history):
@@ -340,7 +352,7 @@ def test_a_sale_that_comes_back_after_a_restore(history):
     history.hear(query_of(asked), query_answer(asked, TransactionState.APPROVED, "00", 3, 900))
     model = history.judge(5)
     assert history.broken == set()
-    assert (model.balances["Ann"], model.debt_fen, model.earned) == (0, 800, {MERCHANT: 1_800})
+    assert (model.balances["Ann"], -model.books.balances["debt"], model.earned) == (0, 800, {MERCHANT: 1_800})
     assert set(model.charged) == {(TILL, 1, 1), (TILL, 1, 2), (TILL, 1, 3)}
 
 

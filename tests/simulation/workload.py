@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from protocol.messages.money import TransactionKind
 from server.app import Host
 from server.operations.desk import AdminError, Fields
+from terminal_emulator.record import Record, RecordState
 from tests.simulation.campus import Device
 from tests.simulation.host import HostDown
 from tests.simulation.model import Office
@@ -104,6 +106,90 @@ class Workload:
     def stranger(self, rng: Random) -> None:
         """A card nobody has issued."""
         self._sell(self._till(rng), Customer("nobody", rng.randbytes(4)), 500)
+
+    # --- Whatever is no plain sale. Now and then somebody gets it wrong, and is refused.
+
+    def _approved(self, till: Device, *kinds: TransactionKind) -> list[Record]:
+        """What this terminal remembers as approved, of these kinds, oldest first."""
+        records = till.image.records.values()
+        return [record for record in records if record.state is RecordState.APPROVED and record.kind in kinds]
+
+    def _follow_up(
+        self,
+        till: Device,
+        kind: TransactionKind,
+        amount_fen: int,
+        payer: bytes,
+        original: Record | None = None,
+        of: Device | None = None,
+    ) -> None:
+        name = kind.name.lower()
+        self.world.counts[f"wanted {name}"] += 1
+        if not till.follow_up(kind, amount_fen, payer, original, of):
+            self.world.counts["customers not served"] += 1
+
+    def _pick(self, rng: Random, records: list[Record]) -> Record | None:
+        """One of the newest; now and then any."""
+        if not records:
+            return None
+        return rng.choice(records[-4:] if rng.random() < 0.8 else records)
+
+    def undo(self, rng: Random, kind: TransactionKind, *originals: TransactionKind) -> None:
+        """A void: of what is not undone yet, or (refused) of what is, by another card, or for another amount."""
+        till = self._till(rng)
+        record = self._pick(rng, self._approved(till, *originals))
+        if record is None:
+            return
+        amount_fen, payer = record.amount_fen, record.payer
+        if rng.random() < 0.05:
+            amount_fen += 1
+        if rng.random() < 0.05:
+            payer = rng.choice(self.customers).card
+        self._follow_up(till, kind, amount_fen, payer, record)
+
+    def refund(self, rng: Random) -> None:
+        """A part of a sale goes back: at this till, or at another of the same merchant."""
+        till, of = self._till(rng), None
+        seller = till
+        if rng.random() < 0.3:
+            merchants = self.office.merchant_of
+            others = [d for d in self.sellers_of(merchants[till.terminal_id]) if d.terminal_id != till.terminal_id]
+            if others:
+                seller = of = rng.choice(others)
+        record = self._pick(rng, self._approved(seller, TransactionKind.SALE, TransactionKind.COMPLETION))
+        if record is None:
+            return
+        share = rng.choice((1, 1, 2, 3, 7))
+        amount_fen = max(1, record.amount_fen // share) + (rng.random() < 0.1)
+        self._follow_up(till, TransactionKind.REFUND, amount_fen, record.payer, record, of)
+
+    def sellers_of(self, merchant: int) -> list[Device]:
+        """The terminals of a merchant, without doubles."""
+        merchant_of = self.office.merchant_of
+        return [device for device in self.simulation.devices if merchant_of[device.terminal_id] == merchant]
+
+    def hold(self, rng: Random) -> None:
+        """A deposit is held."""
+        amount_fen = rng.choice((500, 2_000, 10_000, 60_000))
+        self._follow_up(self._till(rng), TransactionKind.PREAUTH, amount_fen, rng.choice(self.customers).card)
+
+    def complete(self, rng: Random) -> None:
+        """What was held is paid, or most of it; now and then somebody wants more."""
+        till = self._till(rng)
+        record = self._pick(rng, self._approved(till, TransactionKind.PREAUTH))
+        if record is not None:
+            amount_fen = max(1, int(record.amount_fen * rng.choice((1.0, 1.0, 0.7, 0.3, 1.1))))
+            self._follow_up(till, TransactionKind.COMPLETION, amount_fen, record.payer, record)
+
+    def top_up(self, rng: Random) -> None:
+        """Cash onto a card, at a till."""
+        amount_fen = rng.choice((100, 5_000, 10_000, 20_000, 50_000))
+        self._follow_up(self._till(rng), TransactionKind.TOPUP, amount_fen, rng.choice(self.customers).card)
+
+    def spend_points(self, rng: Random) -> None:
+        """Points in place of money."""
+        amount = rng.choice((1, 5, 20, 100, 1_000))
+        self._follow_up(self._till(rng), TransactionKind.POINTS_SALE, amount, rng.choice(self.customers).card)
 
     # --- The office
 
@@ -328,6 +414,17 @@ SALES: Final[dict[str, tuple[int, Callable[[Workload, Random], None]]]] = {
     "same_card": (3, Workload.same_card),
     "favourite": (5, Workload.favourite),
     "stranger": (2, Workload.stranger),
+    "void": (8, lambda work, rng: work.undo(rng, TransactionKind.VOID, TransactionKind.SALE)),
+    "refund": (8, Workload.refund),
+    "hold": (6, Workload.hold),
+    "complete": (5, Workload.complete),
+    "free": (2, lambda work, rng: work.undo(rng, TransactionKind.PREAUTH_VOID, TransactionKind.PREAUTH)),
+    "complete_void": (2, lambda work, rng: work.undo(rng, TransactionKind.COMPLETION_VOID, TransactionKind.COMPLETION)),
+    "top_up": (6, Workload.top_up),
+    "top_up_void": (2, lambda work, rng: work.undo(rng, TransactionKind.TOPUP_VOID, TransactionKind.TOPUP)),
+    "spend_points": (3, Workload.spend_points),
+    "points_void": (2, lambda work, rng: work.undo(rng, TransactionKind.POINTS_VOID, TransactionKind.POINTS_SALE)),
+    "void_of_anything": (1, lambda work, rng: work.undo(rng, TransactionKind.VOID, *TransactionKind)),
 }
 
 OFFICE: Final[dict[str, tuple[int, Callable[[Workload, Random], Awaitable[None]]]]] = {

@@ -46,6 +46,7 @@ from tests.server.ledger.campus import (
     set_merchant,
     set_terminal,
     spent,
+    upload_of,
 )
 from tests.server.ledger.records import NO_TAG, Recorder, renumbered
 
@@ -118,6 +119,16 @@ def test_a_reversal_gives_back_what_each_has_borne(ledger, till):
     undone = decide(ledger, reversal(1, START_FEN + 700, claimed_at_s=sold.claimed_at_s))
     assert (undone.decision, undone.amount_fen) == (APPROVED, START_FEN + 700)
     assert (balance(ledger), balance(ledger, MERCHANT), debt(ledger)) == (START_FEN, 0, 0)
+
+
+def test_a_restored_host_knows_it_from_its_upload(ledger, till):
+    """The terminal brings it back as what it was (kind 15), and later its chain: nothing is booked twice."""
+    sold = till.sold(1, START_FEN + 700)
+    assert ledger.open_history(NOW_MS) == 2
+    back = decide(ledger, upload_of(sold, Kind.OFFLINE_SALE, charged_fen=START_FEN + 700))
+    again = decide(ledger, sold)
+    assert (back.decision, again.decision, again.replayed) == (APPROVED, APPROVED, True)
+    assert (position(ledger)[0], debt(ledger), balance(ledger, MERCHANT)) == (1, 700, START_FEN + 700)
 
 
 def test_a_query_knows_it(ledger, till):

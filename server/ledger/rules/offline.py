@@ -9,6 +9,7 @@ it had, or unknown here, or an amount above the limit.
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import Final
 
 import msgspec
@@ -41,8 +42,8 @@ def apply(batch: Batch, sale: OfflineSale) -> Outcome:
     terminal = batch.terminals.get(sale.identity.terminal_id)
     if terminal is None:
         return Outcome(Decision.TERMINAL_UNKNOWN)
-    position = (terminal.saf_sequence, terminal.saf_tag or NO_TAG)
-    follows = (sale.saf_sequence - 1, sale.previous_tag) == position
+    follows = sale.saf_sequence == terminal.saf_sequence + 1
+    follows = follows and compare_digest(sale.previous_tag, terminal.saf_tag or NO_TAG)
     known = batch.replay(sale.identity, Side.ORIGINAL, Kind.OFFLINE_SALE, sale.request_hash)
     is_new = known is None or known.decision == Decision.ID_CONFLICT
     if not follows and is_new and (known is None or sale.saf_sequence > terminal.saf_sequence):

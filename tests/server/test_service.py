@@ -65,6 +65,29 @@ async def test_a_sale_its_copy_its_query_and_its_reversal():
         assert await ask(rig, till, sale) == answer
 
 
+@pytest.mark.slow
+async def test_two_terminals_one_card_balance_for_one():
+    """The same instant, 1,000 times, in whatever order the tasks run: one of them gets it, and never both."""
+    async with open_host() as rig:
+        tills = rig.enrol(), rig.enrol()
+        for attempt in range(1_000):
+            sales = [till.sale(CARD, START_FEN - attempt % 2) for till in tills]
+            answers = [None, None]
+
+            async def tap(place, sales=sales, answers=answers):
+                answers[place] = await ask(rig, tills[place], sales[place])
+
+            async with trio.open_nursery() as nursery:
+                for place in (0, 1):
+                    nursery.start_soon(tap, place)
+            codes = [answer.response_code for answer in answers]
+            assert sorted(codes) == ["00", "51"], attempt
+            approved = codes.index("00")
+            assert rig.balance_fen() == attempt % 2
+            assert (await ask(rig, tills[approved], reversal_of(sales[approved]))).response_code == "00"
+            assert rig.balance_fen() == START_FEN
+
+
 async def test_a_terminal_sees_only_its_own():
     async with open_host() as rig:
         till, other = rig.enrol(), rig.enrol()

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import apsw
 import pytest
 
 from server.ledger import migrate
-from server.ledger.sqlite import SqliteStore
+from server.ledger.ledger import Ledger
+from server.ledger.model import BONUS_ACCOUNT, HOLDS_ACCOUNT, POINTS_ISSUED_ACCOUNT
+from server.ledger.sqlite import APPLICATION_ID, SqliteStore
 from server.ledger.store import StoreRefused
-from tests.server.ledger.campus import contents, open_campus
+from server.ledger.verify import verify
+from tests.server.ledger import audit
+from tests.server.ledger.campus import (
+    ANN,
+    BEN,
+    COY,
+    NO_LIMITS,
+    NOW_MS,
+    apply,
+    contents,
+    open_campus,
+    refund,
+    reversal,
+    sale,
+    upload,
+    void,
+)
 
 
 @pytest.fixture
@@ -108,4 +127,57 @@ def test_a_half_made_ledger_is_completed(tmp_path):
         SqliteStore(path, readonly=True)
     store = SqliteStore(path)
     open_campus(store)
+    store.close()
+
+
+# -------------------------------------------------------------------------------------------- old ledgers
+
+
+def as_schema_three(store: SqliteStore, path: Path) -> None:
+    """A ledger file as the program before schema 4 would have it, with the rows of this one."""
+    db = apsw.Connection(str(path))
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(migrate.MIGRATIONS_TABLE)
+    for migration in migrate.available()[:3]:
+        db.execute(migration.sql)
+        db.execute("INSERT INTO migrations VALUES (?, ?, ?)", (migration.number, migration.name, migration.checksum))
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()]
+    for table in tables:
+        if table == "migrations":
+            continue
+        columns = [name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()]
+        own = f"SELECT {', '.join(columns)} FROM {table}"
+        if table == "accounts":
+            own += f" WHERE account_id NOT IN ({HOLDS_ACCOUNT}, {BONUS_ACCOUNT}, {POINTS_ISSUED_ACCOUNT})"
+        db.execute(f"DELETE FROM {table}")
+        for row in store.execute(own):
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' for _ in columns)})", row)
+    db.close()
+
+
+def test_a_ledger_of_schema_three_opens_verifies_and_goes_on(tmp_path):
+    """With sales, reversals, tombstones and uploads in it, each with the digest it had."""
+    now = SqliteStore(":memory:")
+    ledger = open_campus(now)
+    with now.transaction():
+        for account_id in (ANN, BEN, COY):
+            now.execute("INSERT INTO customers VALUES (?, ?, 'Ann')", (account_id, f"S{account_id}"))
+    apply(ledger, sale(1, 1200), sale(2, 300), reversal(2, 300), sale(3, 1, COY), reversal(4, 500), sale(4, 500))
+    ledger.open_history(NOW_MS)
+    apply(ledger, upload(5, 70, COY), upload(6, 80), reversal(5, 70, COY), upload(7, 90, COY))
+    path = tmp_path / "old.db"
+    as_schema_three(now, path)
+    head = now.head()
+    now.close()
+
+    store = SqliteStore(path, create=False)
+    assert store.execute("SELECT max(number) FROM migrations") == [(migrate.available()[-1].number,)]
+    assert store.head() == head
+    assert [check for check in verify(store) if not check.ok] == []
+    ledger = Ledger(store, NO_LIMITS)
+    eaten, debt = sale(1, 1200), sale(7, 90, COY)
+    said = apply(ledger, eaten, refund(8, eaten, 200), void(9, debt), reversal(6, 80), upload(5, 70, COY))
+    assert [outcome.decision.name for outcome in said] == [*["APPROVED"] * 4, "REVERSED_BEFORE"]
+    assert [check for check in verify(store) if not check.ok] == []
+    audit.check(store)
     store.close()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import permutations
 
 import pytest
 
 from server.ledger.model import (
     OFFLINE_DEBT_ACCOUNT,
+    POINTS_ACCOUNT_OFFSET,
     Command,
+    Completion,
     Decision,
     Kind,
+    PointsSale,
+    PreAuth,
+    Refund,
+    Sale,
     SaleLimits,
     Status,
+    TopUp,
     TransferState,
     Upload,
 )
+from server.ledger.sqlite import SqliteStore
 from tests.server.ledger.campus import (
     ANN,
     BEN,
@@ -31,18 +40,27 @@ from tests.server.ledger.campus import (
     TILL,
     adjustment,
     apply,
+    asked,
     balance,
+    completion,
     contents,
     decide,
+    held,
+    open_campus,
     query,
+    refund,
     reversal,
+    reversal_of,
     sale,
     set_card,
     set_merchant,
     set_terminal,
     spent,
     upload,
+    upload_of,
+    void,
 )
+from tests.server.ledger.every_key import TARIFF
 
 APPROVED, REVERSED, CONFLICT = Decision.APPROVED, Decision.REVERSED_BEFORE, Decision.ID_CONFLICT
 
@@ -155,8 +173,8 @@ def test_copies_and_queries_of_an_uploaded_sale_hear_that_it_is_approved(ledger)
     late = decide(ledger, sale(1, 400))
     assert (late.decision, late.replayed) == (APPROVED, True)
     assert (late.rrn, late.balance_fen, late.posted_at_ms) == (posted.rrn, posted.balance_fen, posted.posted_at_ms)
-    for asked in (query(1), query(1, 400)):
-        assert (decide(ledger, asked).state, decide(ledger, asked).rrn) == (TransferState.APPROVED, posted.rrn)
+    for question in (query(1), query(1, 400)):
+        assert (decide(ledger, question).state, decide(ledger, question).rrn) == (TransferState.APPROVED, posted.rrn)
     assert decide(ledger, query(1, 401)).decision == CONFLICT
     assert balance(ledger) == START_FEN - 400
 
@@ -299,3 +317,132 @@ def test_sale_reversal_and_upload_in_any_order_leave_nothing_charged(ledger, ord
         first = min(order.index("sale"), order.index("upload")) < order.index("reversal")
         assert by_name[name].decision == (APPROVED if before or (name == "sale" and first) else REVERSED)
     assert (balance(ledger), balance(ledger, MERCHANT), debt(ledger)) == (START_FEN, 0, 0)
+
+
+# --------------------------------------------------------------------------------------------- every kind
+
+
+KINDS: dict[type, Kind] = {
+    Sale: Kind.SALE,
+    PreAuth: Kind.PREAUTH,
+    Completion: Kind.COMPLETION,
+    TopUp: Kind.TOPUP,
+    PointsSale: Kind.POINTS_SALE,
+    Refund: Kind.REFUND,
+}
+
+
+def day_of_work():
+    """What a terminal has done at the host that is lost, in its order."""
+    meal, other, desk = asked(Sale, 20, 1000), asked(Sale, 21, 600), asked(PreAuth, 22, 500)
+    taken, paid_in = completion(23, desk, 400), asked(TopUp, 24, 2000, COY)
+    gone = asked(TopUp, 25, 100, COY)
+    return [
+        *(meal, other, desk, taken, paid_in, gone, asked(PointsSale, 26, 5), refund(27, meal, 300), void(28, other)),
+        *(void(29, gone, Kind.TOPUP_VOID), void(30, taken, Kind.COMPLETION_VOID), asked(PreAuth, 31, 50, BEN)),
+    ]
+
+
+def money(ledger):
+    accounts = ledger.store.execute("SELECT account_id, balance_fen FROM accounts WHERE balance_fen <> 0 ORDER BY 1")
+    return accounts, ledger.store.execute("SELECT account_id, amount_fen FROM holds ORDER BY 1, 2")
+
+
+@pytest.fixture
+def lost():
+    """The host that is lost, after that day."""
+    with contextlib.closing(SqliteStore(":memory:")) as store:
+        ledger = open_campus(store)
+        ledger.tariff = TARIFF
+        yield ledger
+
+
+def brought_back(lost, commands):
+    """The same as the terminal uploads it: with what it was answered."""
+    outcomes = apply(lost, *commands)
+    assert {outcome.decision for outcome in outcomes} == {Decision.APPROVED}
+    return [
+        upload_of(command, getattr(command, "kind", None) or KINDS[type(command)], outcome.charged_fen, outcome.points)
+        for command, outcome in zip(commands, outcomes, strict=True)
+    ]
+
+
+def test_every_kind_comes_back_as_it_was_though_the_tariff_has_changed(ledger, lost):
+    uploads = brought_back(lost, day_of_work())
+    assert [outcome.decision for outcome in apply(ledger, *uploads)] == [Decision.APPROVED] * len(uploads)
+    assert money(ledger) == money(lost)
+    assert spent(ledger) == spent(lost)
+    assert [decide(ledger, upload).replayed for upload in uploads] == [True] * len(uploads)
+    for command, again in zip(day_of_work(), apply(ledger, *day_of_work()), strict=True):
+        assert (again.decision, again.replayed, again.charged_fen) == (
+            Decision.APPROVED,
+            True,
+            decide(lost, command).charged_fen,
+        )
+
+
+def test_what_is_about_something_that_is_not_here_yet_waits_for_it(ledger, lost):
+    """Terminals connect in any order, and a refund may be another terminal's than its sale."""
+    uploads = brought_back(lost, day_of_work())
+    left, rounds = uploads[::-1], 0
+    while left and rounds < 9:
+        before = ledger.head_seq
+        outcomes = [(upload, decide(ledger, upload)) for upload in left]
+        assert {outcome.decision for _, outcome in outcomes} <= {Decision.APPROVED, Decision.ORIGINAL_UNKNOWN}
+        assert ledger.head_seq - before == sum(o.decision == Decision.APPROVED for _, o in outcomes)
+        left = [upload for upload, outcome in outcomes if outcome.decision == Decision.ORIGINAL_UNKNOWN]
+        rounds += 1
+    assert (left, rounds) == ([], 3)
+    assert sum(fen for number, fen in money(ledger)[0] if number < POINTS_ACCOUNT_OFFSET and number != 5) == 0
+
+
+def test_a_payer_without_money_is_helped_by_the_campus(ledger):
+    desk = asked(PreAuth, 1, 500, COY)
+    paid_in = asked(TopUp, 3, 300, COY)
+    uploads = [upload_of(desk, Kind.PREAUTH), upload_of(completion(2, desk, 400), Kind.COMPLETION)]
+    assert {outcome.decision for outcome in apply(ledger, *uploads)} == {Decision.APPROVED}
+    assert (balance(ledger, COY), balance(ledger, OFFLINE_DEBT_ACCOUNT), held(ledger, COY)) == (0, -400, 0)
+    gone = [
+        upload_of(paid_in, Kind.TOPUP),
+        sale(4, 300, COY),
+        upload_of(void(5, paid_in, Kind.TOPUP_VOID), Kind.TOPUP_VOID),
+    ]
+    assert {outcome.decision for outcome in apply(ledger, *gone)} == {Decision.APPROVED}
+    assert (balance(ledger, COY), balance(ledger, OFFLINE_DEBT_ACCOUNT)) == (0, -700)
+
+
+def test_what_gives_waits_for_a_card_that_is_known(ledger):
+    for command, kind in (
+        (asked(TopUp, 1, 500, token=STRANGER), Kind.TOPUP),
+        (asked(PointsSale, 2, 5, token=STRANGER), Kind.POINTS_SALE),
+    ):
+        before = ledger.head_seq
+        assert decide(ledger, upload_of(command, kind)).decision == Decision.CARD_UNKNOWN
+        assert ledger.head_seq == before
+
+
+def test_what_contradicts_the_journal_is_not_posted(ledger):
+    eaten, back = sale(1, 1000), sale(2, 1000)
+    apply(ledger, eaten, back, refund(3, eaten, 800), reversal(2, 1000))
+    before = ledger.head_seq
+    for command, kind in (
+        (refund(4, eaten, 201), Kind.REFUND),  # more than is left
+        (void(5, eaten), Kind.VOID),  # refunded in part
+        (refund(6, back, 1), Kind.REFUND),  # reversed
+        (completion(7, eaten, 5), Kind.COMPLETION),  # no hold
+        (refund(8, eaten, 1, token=CARDS[BEN]), Kind.REFUND),  # another payer
+        (refund(3, eaten, 799), Kind.REFUND),  # other content under an identity that is taken
+        (refund(3, eaten, 800), Kind.VOID),  # another kind
+    ):
+        assert decide(ledger, upload_of(command, kind)).decision == Decision.ID_CONFLICT
+    assert ledger.head_seq == before
+
+
+@pytest.mark.parametrize("first", ["reversal", "upload"])
+def test_a_reversal_and_the_upload_of_any_kind_end_the_same(ledger, first):
+    paid_in = asked(TopUp, 1, 500)
+    commands = [reversal_of(paid_in), upload_of(paid_in, Kind.TOPUP, 550)]
+    apply(ledger, *(commands if first == "reversal" else commands[::-1]))
+    said = decide(ledger, upload_of(paid_in, Kind.TOPUP, 550))
+    assert (said.decision, said.state) == (Decision.REVERSED_BEFORE, TransferState.REVERSED)
+    assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN, 0)

@@ -38,6 +38,7 @@ from server.operations.operators import OperatorDesk
 from server.operations.parameters import ParameterDesk
 from server.operations.points import Points
 from server.operations.products import Products
+from server.operations.quarantine import QuarantineDesk
 from server.operations.settlements import Settlements
 from server.operations.stop_list import StopListDesk
 from server.operations.terminals import Terminals
@@ -83,6 +84,7 @@ GROUPS: Final[dict[str, type[Group]]] = {
     "clearing": ClearingDesk,
     "history": History,
     "unresolved": UnresolvedDesk,
+    "quarantine": QuarantineDesk,
 }
 
 

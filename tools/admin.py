@@ -20,7 +20,7 @@ from tools.admin_keys import keys_app, rotate_terminals
 from tools.admin_ledger import ledger_app
 from tools.admin_operators import operator_app
 from tools.admin_products import product_app
-from tools.admin_reports import report_app, unresolved_app
+from tools.admin_reports import offline_app, report_app, unresolved_app
 from tools.admin_settlement import clearing_app, settlement_app
 from tools.listing import Column, moment, print_done, print_json, print_rows, yuan
 from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
@@ -50,6 +50,7 @@ for _app in (
     clearing_app,
     day_app,
     report_app,
+    offline_app,
     unresolved_app,
     ledger_app,
 ):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from server.ledger.store import Store
 
 report_app = App(name="report", help="Totals of a business day.", sort_key=9)
+offline_app = App(name="offline", help="Offline sales that were not posted.", sort_key=9)
 unresolved_app = App(name="unresolved", help="Money about which something is still to be done.", sort_key=9)
 
 HOUR_MS: Final = 3_600_000
@@ -188,6 +189,35 @@ def list_unresolved(*, kind: str = "", data: Data = None, json: AsJson = False) 
         if kind in ("", entry.kind)
     ]
     print_rows(rows, UNRESOLVED_COLUMNS, as_json=json, nothing="nothing is unresolved", zone=zone_of(data))
+
+
+QUARANTINE_COLUMNS: Final = (
+    Column("number", "number"),
+    Column("came", "at_ms", moment),
+    Column("reason", "reason"),
+    Column("terminal", "terminal"),
+    Column("batch", "batch"),
+    Column("voucher", "stan"),
+    Column("card", "card"),
+    Column("amount", "amount_fen", yuan),
+    Column("sold, it says", "claimed_at_ms", moment),
+    Column("resolved", "resolved"),
+)
+PAGE: Final = 500
+"""Rows per request: the most the host gives at once."""
+
+
+@offline_app.command(name="quarantine")
+def list_quarantine(*, data: Data = None, json: AsJson = False) -> None:
+    """Records that were not posted, as something is wrong with them: forged, in conflict, or of a revoked terminal."""
+    found: list[dict[str, Any]] = []
+    with admin_channel(data) as admin:
+        while True:
+            page = admin.call("quarantine.listing", after=found[-1]["number"] if found else 0, limit=PAGE)
+            found += page
+            if len(page) < PAGE:
+                break
+    print_rows(found, QUARANTINE_COLUMNS, as_json=json, nothing="nothing is in quarantine", zone=zone_of(data))
 
 
 @unresolved_app.command(name="resolve")

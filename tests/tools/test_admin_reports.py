@@ -78,6 +78,15 @@ def test_who_owes_the_campus(sold, folder):
     assert (owed["student_number"], owed["debt_fen"]) == ("S1", 250)
 
 
+def test_the_quarantine(sold, monkeypatch):
+    monkeypatch.setattr("tools.admin_reports.PAGE", 1)
+    [record] = sold.json("admin", "offline", "quarantine")
+    assert (record["reason"], record["card"], record["amount_fen"]) == ("tampered", CARD.hex().upper(), 500)
+    sold("admin", "unresolved", "resolve", "quarantine", record["number"], "假的")
+    assert sold("admin", "offline", "quarantine") == 0
+    assert "假的" in sold.out
+
+
 def test_unresolved_until_somebody_has_looked(sold):
     found = {row["kind"]: row for row in sold.json("admin", "unresolved", "list")}
     assert set(found) == {"reversal", "quarantine"}

@@ -104,6 +104,21 @@ ARGUMENTS = {
     "card.limit": {"uid": "04A1B2C3", "sale_limit_fen": 100, "day_limit_fen": 1000},
     "account.topup": {"who": "S1", "amount_fen": 100, "batch": 2, "line": 2},
     "account.show": {"who": "S1"},
+    "class.add": {"name": "students", "sale_limit_fen": 100},
+    "class.discount": {"class_id": 0, "meal_id": 0, "percent": 5},
+    "meal.set": {"meal_id": 2, "name": "lunch", "start_minute": 660, "end_minute": 780},
+    "bonus.set": {"threshold_fen": 10_000, "bonus_fen": 1_000, "merchant_id": 1},
+    "points.set": {"fen_per_point": 100},
+    "product.set": {"merchant_id": 1, "code": "001", "name": "rice", "price_fen": 100},
+    "operator.add": {"merchant_id": 1, "operator": 7, "name": "Ann"},
+    "operator.reset": {"merchant_id": 1, "operator": 0},
+    "parameter.set": {"name": "offline_sale_fen", "value": 100, "terminal": "3-58"},
+    "card_terms.bind": {"uid": "04A1B2C3", "merchant_id": 1},
+    "card_terms.set_pin": {"uid": "04A1B2C3", "pin": "4711"},
+    "device.find_listing": {"serial_number": "S"},
+    "history.listing": {"before": 9, "limit": 2, "what": "meal"},
+    "unresolved.resolve": {"kind": "reversal", "number": 1, "note": "seen"},
+    "quarantine.listing": {"after": 0, "limit": 2},
 }
 
 

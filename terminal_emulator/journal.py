@@ -50,7 +50,13 @@ class StopChanges(msgspec.Struct, frozen=True, gc=False, tag="stop_list"):
     allowed: tuple[bytes, ...] = ()
 
 
-Entry = Record | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
+class Archived(msgspec.Struct, frozen=True, gc=False, tag="archived"):
+    """A record of a batch that is settled: kept for a host that is restored from a backup."""
+
+    record: Record
+
+
+Entry = Record | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 

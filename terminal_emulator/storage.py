@@ -18,16 +18,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from protocol.messages.money import TransactionKind
 from protocol.messages.offline import NO_TAG
-from terminal_emulator.journal import (
-    ChainEnd,
-    Entry,
-    Epoch,
-    History,
-    StopChanges,
-    Used,
-    from_line,
-    to_line,
-)
+from terminal_emulator import archive
+from terminal_emulator.archive import ACKNOWLEDGED, Records
+from terminal_emulator.journal import Archived, ChainEnd, Entry, Epoch, History, StopChanges, Used, from_line, to_line
 from terminal_emulator.keepsakes import Kept
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
@@ -37,9 +30,6 @@ JOURNAL_NAME: Final = "journal"
 LOCK_NAME: Final = "lock"
 
 OPEN: Final = frozenset(state for state in RecordState if state.is_open)
-ACKNOWLEDGED: Final = frozenset({RecordState.APPROVED, RecordState.REVERSED})
-"""What the host has confirmed and may lose with its disk. A lost reversal would charge the payer again."""
-
 RECENT_SALES: Final = 3
 """How many sales back a cashier may look with one press of the keys."""
 
@@ -108,7 +98,7 @@ class Storage(Protocol):
         ...
 
     def acknowledged(self) -> list[Record]:
-        """Sales that the host has approved, or confirmed to be reversed, oldest first."""
+        """What the host has approved, or confirmed to be reversed; of the newest batches settled, too, oldest first."""
         ...
 
     def save(self, record: Record) -> None:
@@ -174,6 +164,7 @@ class MemoryStorage:
     __slots__ = (
         "_chain_identity",
         "_kept",
+        "archived",
         "chain",
         "epoch",
         "history",
@@ -191,7 +182,8 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._kept: dict[type, Any] = {}
         self.recent_sales: tuple[Record, ...] = ()
-        self.records: dict[tuple[int, int], Record] = {}
+        self.records: Records = {}
+        self.archived: Records = {}
         self.used = (1, 0)
         self.newest_approved = (0, 0)
         self.epoch = 0
@@ -215,7 +207,7 @@ class MemoryStorage:
 
     def acknowledged(self) -> list[Record]:
         """See Storage."""
-        return self._in_order(ACKNOWLEDGED)
+        return [*self.archived.values(), *self._in_order(ACKNOWLEDGED)]
 
     def offline_records(self) -> list[Record]:
         """See Storage."""
@@ -285,7 +277,7 @@ class MemoryStorage:
         self.used = max(self.used, (batch + 1, 0))
         if not settlement.is_open:
             self.last_settlement = settlement
-            self.records = {one: record for one, record in self.records.items() if not _is_cleared(record, batch)}
+            self.records, self.archived = archive.clear(self.records, self.archived, batch)
             # The host has closed the batch: one that knows nothing newer has lost that.
             self.newest_approved = max(self.newest_approved, (batch + 1, 0))
 
@@ -297,14 +289,6 @@ class MemoryStorage:
         """See Storage."""
         found: K | None = self._kept.get(kind)
         return kind() if found is None else found
-
-
-def _is_cleared(record: Record, batch: int) -> bool:
-    """Whether the record goes when this batch is settled: what the host has decided of it, and what came to nothing in
-    batches before it."""
-    if record.batch == batch:
-        return record.state.is_final
-    return record.batch < batch and record.state.is_final and record.state not in ACKNOWLEDGED
 
 
 class FileStorage(MemoryStorage):
@@ -443,6 +427,8 @@ class FileStorage(MemoryStorage):
     def _take(self, entry: Entry) -> None:
         if isinstance(entry, Record):
             self._keep(entry)
+        elif isinstance(entry, Archived):
+            self.archived[entry.record.identity] = entry.record
         elif isinstance(entry, Used):
             MemoryStorage.skip_to(self, entry.batch, entry.stan)
         elif isinstance(entry, Epoch):
@@ -474,7 +460,7 @@ class FileStorage(MemoryStorage):
             )
 
     def _compact_if_due(self) -> None:
-        needed = len(self.records) - len(self._without_money)
+        needed = len(self.records) - len(self._without_money) + len(self.archived)
         if self._lines > 2 * needed + COMPACT_AFTER:
             self._compact()
 
@@ -485,6 +471,7 @@ class FileStorage(MemoryStorage):
         entries: list[Entry] = [Used(*self.used), Epoch(self.epoch), History(*self.history), ChainEnd(*self.chain)]
         entries.append(StopChanges(self.stop_version, tuple(sorted(self.stopped))))
         # Before the records: what of a batch that is settled is still here is to stay.
+        entries += map(Archived, self.archived.values())
         entries += [kept for kept in (self.last_settlement, self.settlement) if kept is not None]
         entries += self._kept.values()
         entries += [record for _, record in sorted(self.records.items())]

@@ -5,7 +5,8 @@
     settlement = answered(settlement, answer, records)          to be stored before anything else is said
 
 Every step is a pure function of what is stored, so a terminal that is cut off anywhere says the same again. Whoever
-calls stores each new state; storing DONE is what clears the journal of the batch (清机).
+calls stores each new state; storing DONE is what clears the journal of the batch (清机). `records` are those that
+`Storage.acknowledged` gives: a host that was restored may want a batch settled again that this terminal has settled.
 """
 
 from __future__ import annotations
@@ -67,9 +68,14 @@ def rows_of(records: Iterable[Record], batch: int) -> list[RecordRow]:
     return sorted(found, key=lambda row: row.stan)
 
 
+def unsettled(storage: Storage) -> list[int]:
+    """The batches of which there are records to be settled, the oldest first."""
+    return sorted({record.batch for record in storage.records.values() if record.state in STANDINGS})
+
+
 def oldest_batch(storage: Storage) -> int:
     """The batch to be settled next: the oldest of which there are records, else the one in use."""
-    return min((record.batch for record in storage.acknowledged()), default=storage.used[0])
+    return next(iter(unsettled(storage)), storage.used[0])
 
 
 def begin(storage: Storage, operator: int, claimed_at_s: int) -> Settlement:

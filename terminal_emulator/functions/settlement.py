@@ -13,7 +13,7 @@ from protocol.messages.settlement import DifferenceRow, totals_of
 from terminal_emulator.dialog import Ask, Confirm, Dialog, Pages, Print, Prompt, Show, Stop
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows.echo import claimed_time_s
-from terminal_emulator.flows.settlement import accept, answered, begin, oldest_batch, request_of, rows_of
+from terminal_emulator.flows.settlement import accept, answered, begin, oldest_batch, request_of, rows_of, unsettled
 from terminal_emulator.functions.passwords import check_password
 from terminal_emulator.i18n import N_
 from terminal_emulator.settled import Settlement, Stage, report
@@ -40,7 +40,7 @@ def settlement(till: Till) -> Dialog:
             yield Show((_("Settlement"), _("Something is"), _("still open"), _("Try again soon")), BeepKind.ERROR)
             return
         batch = oldest_batch(storage)
-        rows = rows_of(storage.records.values(), batch)
+        rows = rows_of(storage.acknowledged(), batch)
         count = sum(row.count for row in totals_of(rows))
         yield Confirm((_("Settlement"), f"{_('Batch')} {batch:06d}", f"{_('Count')} {count}"))
     newest = storage.used[0] if state is None else state.batch
@@ -53,7 +53,7 @@ def settlement(till: Till) -> Dialog:
         next_batch = f"{_('Next')} {storage.used[0]:06d}"
         yield Show((_("Settlement"), f"{_('Batch')} {done.batch:06d}", word, next_batch), BeepKind.OK)
         state = None
-        if not storage.acknowledged() or oldest_batch(storage) > newest:
+        if not any(batch <= newest for batch in unsettled(storage)):
             return
 
 
@@ -61,7 +61,7 @@ def _settled(till: Till, state: Settlement) -> Generator[Prompt, Any, Settlement
     """Lead one settlement to its end; Stop where it cannot go on now."""
     storage = till.storage
     while state.is_open:
-        records = storage.records.values()
+        records = storage.acknowledged()
         request = request_of(state, records)
         if request is None:
             yield from _ask_supervisor(till, state)

@@ -105,10 +105,10 @@ class World:
     def step(self) -> bool:
         """One request, its answer, and what comes of it is stored. False: there is nothing to say."""
         state = self.till.settlement
-        request = None if state is None else request_of(state, self.till.records.values())
+        request = None if state is None else request_of(state, self.till.acknowledged())
         if request is None:
             return False
-        self.till.save_settlement(answered(state, self.ask(request), self.till.records.values()))
+        self.till.save_settlement(answered(state, self.ask(request), self.till.acknowledged()))
         return True
 
     def settle(self) -> Stage:

@@ -392,6 +392,23 @@ def test_what_waits_for_its_upload_stays_and_what_came_to_nothing_before_goes():
     assert [*storage.records] == [(1, 3), (2, 2), (3, 1)]
 
 
+@pytest.mark.parametrize("make", [MemoryStorage, None], ids=["memory", "file"])
+def test_the_newest_batches_settled_are_kept_for_a_host_that_is_restored(make, opened, monkeypatch):
+    monkeypatch.setattr(storage_module, "COMPACT_AFTER", 0)
+    storage = make() if make else opened()
+    for batch in range(1, 5):
+        storage.save(record(1, RecordState.APPROVED, batch=batch))
+        storage.save(record(2, RecordState.REVERSED, batch=batch))
+        storage.save(record(3, RecordState.DECLINED, batch=batch))
+        storage.save_settlement(msgspec.structs.replace(DONE, batch=batch))
+        storage.save_epoch(batch)
+    assert storage.records == {}
+    for _ in range(2):
+        assert [r.identity for r in storage.acknowledged()] == [(3, 1), (3, 2), (4, 1), (4, 2)]
+        assert not storage.is_full
+        storage = storage if make else opened()
+
+
 def test_the_host_is_expected_to_know_of_the_closed_batch():
     storage = MemoryStorage()
     storage.save_settlement(DONE)
@@ -407,9 +424,9 @@ def test_a_settlement_is_there_after_a_power_cut(opened, compacted, monkeypatch)
         storage.save(record(stan, RecordState.DECLINED if stan == 2 else RecordState.APPROVED))
     for state in (SETTLING, DONE, msgspec.structs.replace(SETTLING, batch=2, stage=Stage.UPLOAD, part=7)):
         storage.save_settlement(state)
-        before = (contents(storage), storage.settlement, storage.last_settlement)
+        before = (contents(storage), storage.settlement, storage.last_settlement, storage.archived)
         storage = opened()
-        assert (contents(storage), storage.settlement, storage.last_settlement) == before
+        assert (contents(storage), storage.settlement, storage.last_settlement, storage.archived) == before
         assert state in before
 
 

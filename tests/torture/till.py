@@ -38,7 +38,7 @@ def state_of(storage: FileStorage) -> str:
     dropped = set(sorted(storage._without_money)[: -storage_module.KEEP_FINISHED])
     records = sorted((identity, one) for identity, one in storage.records.items() if identity not in dropped)
     numbers = (storage.used, storage.epoch, storage.history, storage.newest_approved)
-    known = (records, numbers, storage.settlement, storage.last_settlement)
+    known = (records, storage.archived, numbers, storage.settlement, storage.last_settlement)
     return sha256(repr(known).encode()).hexdigest()[:16]
 
 

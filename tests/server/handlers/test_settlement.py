@@ -13,8 +13,12 @@ from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import ROWS_MAX, DifferenceKind, RecordStanding, SettlementResult, totals_of
 from server.handlers import CALLS
 from server.ledger import settlement as ledger_settlement
+from server.ledger.checks import SETTLEMENTS
+from server.ledger.copy import copy_ledger
+from server.ledger.ledger import Ledger
 from server.ledger.model import Decision, Identity, Status
 from server.ledger.settlement import State, Whose
+from server.ledger.sqlite import SqliteStore
 from server.ledger.tariff import BonusTier, CardClass, Tariff
 from server.ledger.verify import verify
 from server.stores import open_postgres
@@ -23,7 +27,19 @@ from terminal_emulator.record import RecordState
 from terminal_emulator.settled import Stage
 from terminal_emulator.storage import MemoryStorage
 from tests.postgres import shared_server
-from tests.server.ledger.campus import ANN, CARDS, DAY, NOW_MS, TILL, contents, decide, reversal, sale
+from tests.server.ledger.campus import (
+    ANN,
+    CARDS,
+    DAY,
+    NO_LIMITS,
+    NOW_MS,
+    TILL,
+    contents,
+    decide,
+    reversal,
+    sale,
+    upload,
+)
 from tests.server.settling import STEPS_MAX, World, forged
 
 
@@ -51,7 +67,7 @@ class TestBalanced:
 
     def test_a_copy_gets_the_same_bytes_for_ever(self, world):
         world.sell(1000)
-        request = request_of(begin(world.till, 3, 9), world.till.records.values())
+        request = request_of(begin(world.till, 3, 9), world.till.acknowledged())
         first = world.ask(request)
         world.settle()
         world.sell(700)
@@ -183,7 +199,7 @@ class TestDifferences:
         self.change_amount(world)
         world.settle()
         closing = accept(world.till.settlement)
-        request = request_of(closing, world.till.records.values())
+        request = request_of(closing, world.till.acknowledged())
         first = world.ask(request)
         world.restart_host()
         assert world.ask(request) == first
@@ -287,7 +303,7 @@ def cut_off_at(world: World, step: int, how: str) -> None:
             continue
         if number == step:
             if how != "request lost":
-                world.ask(request_of(state, world.till.records.values()))
+                world.ask(request_of(state, world.till.acknowledged()))
             if how == "host restarted":
                 world.restart_host()
         else:
@@ -324,7 +340,7 @@ class TestParts:
         assert world.till.settlement.stage is Stage.UPLOAD
 
     def part(self, world, number):
-        return request_of(replace(world.till.settlement, part=number), world.till.records.values())
+        return request_of(replace(world.till.settlement, part=number), world.till.acknowledged())
 
     def test_a_part_too_early_is_not_kept(self, world):
         answer = world.ask(self.part(world, 2))
@@ -347,12 +363,12 @@ class TestParts:
     def test_the_end_too_early_says_where_to_go_on(self, world):
         world.ask(self.part(world, 1))
         ending = replace(world.till.settlement, stage=Stage.END)
-        answer = world.ask(request_of(ending, world.till.records.values()))
+        answer = world.ask(request_of(ending, world.till.acknowledged()))
         assert (answer.response_code, answer.next_part) == ("79", 2)
 
     def test_differences_before_the_end_are_refused(self, world):
         listing = replace(world.till.settlement, stage=Stage.DIFFERENCES)
-        answer = world.ask(request_of(listing, world.till.records.values()))
+        answer = world.ask(request_of(listing, world.till.acknowledged()))
         assert (answer.response_code, answer.pages) == ("79", 0)
 
     def test_nothing_is_taken_for_a_batch_that_is_not_being_settled(self, world):
@@ -402,6 +418,32 @@ def test_every_kind_of_transaction_balances_with_its_discount_bonus_and_points(w
     assert [check.detail for check in verify(world.store) if not check.ok] == []
 
 
+def test_a_host_restored_from_before_the_settlement_gets_batch_and_settlement_back():
+    """Its disk is lost: the terminal uploads what it has settled, and settles it once more when the host asks."""
+    world = World()
+    world.sell(1000, 250)
+    before = SqliteStore(":memory:")
+    copy_ledger(world.store, before)
+    world.sell(70)
+    world.undo(2)
+    world.settle()
+    world.store, world.ledger = before, Ledger(before, NO_LIMITS)
+    world.ledger.open_history(world.now_ms)
+    for record in world.till.acknowledged():
+        if record.state is RecordState.REVERSED:
+            decide(world.ledger, reversal(record.stan, record.amount_fen, batch=1))
+        else:
+            decide(world.ledger, upload(record.stan, record.amount_fen, batch=1))
+    world.till.skip_to(2, 0)
+    world.sell(5)
+    assert world.settle() is Stage.DONE  # the older batch goes first
+    assert (world.till.last_settlement.batch, world.till.last_settlement.is_balanced) == (1, True)
+    assert world.settle() is Stage.DONE
+    assert (world.till.last_settlement.batch, world.till.last_settlement.is_balanced) == (2, True)
+    [check] = [check for check in verify(world.store) if check.name == SETTLEMENTS]
+    assert check.ok, check.detail
+
+
 def test_a_new_request_under_a_closed_number_is_declined():
     world = World()
     world.sell(100)
@@ -420,16 +462,16 @@ def test_a_revoked_terminal_settles_nothing():
         world.store.execute("UPDATE terminals SET status = ? WHERE terminal_id = ?", (int(Status.CLOSED), TILL))
     for stage in (Stage.TOTALS, Stage.UPLOAD, Stage.END, Stage.CLOSE):
         state = replace(state, stage=stage)
-        answer = world.ask(request_of(state, world.till.records.values()))
+        answer = world.ask(request_of(state, world.till.acknowledged()))
         assert answer.response_code == "58"
-        assert answered(state, answer, world.till.records.values()) is state
+        assert answered(state, answer, world.till.acknowledged()) is state
     assert world.store.execute("SELECT count(*) FROM settlements") == [(0,)]
 
 
 def test_the_log_says_once_what_came_of_it(logs):
     world = World()
     world.sell(100)
-    request = request_of(begin(world.till, 3, 9), world.till.records.values())
+    request = request_of(begin(world.till, 3, 9), world.till.acknowledged())
     world.settle()
     world.now_ms += 1
     world.ask(request)
@@ -461,12 +503,12 @@ def test_while_the_ledger_cannot_be_written_nothing_is_decided():
     state = begin(world.till, 3, 9)
     for stage in (Stage.TOTALS, Stage.UPLOAD, Stage.END, Stage.DIFFERENCES, Stage.CLOSE):
         state = replace(state, stage=stage)
-        request = request_of(state, world.till.records.values())
+        request = request_of(state, world.till.acknowledged())
         assert request is not None
         answer = CALLS[type(request)].undecided(request, "96")
         answer = answer.layout.decode(answer.layout.encode(answer))
         assert answer.response_code == "96"
-        assert answered(state, answer, world.till.records.values()) is state
+        assert answered(state, answer, world.till.acknowledged()) is state
 
 
 CHANGES = st.lists(
@@ -494,7 +536,7 @@ def test_random_batches_end_closed_and_every_total_is_the_sum_of_its_items(amoun
             world.till.save(replace(world.till.records[(1, stan)], amount_fen=777, charged_fen=777))
         else:
             world.undo(stan, here=change != "reverse there", there=change != "reverse here")
-    rows = rows_of(world.till.records.values(), 1)
+    rows = rows_of(world.till.acknowledged(), 1)
     stage = world.settle()
     if stage is Stage.ACCEPT:
         assert world.named()

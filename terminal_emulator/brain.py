@@ -41,6 +41,7 @@ from terminal_emulator.effects import (
 )
 from terminal_emulator.flows import APPROVED, NON_FINAL, Flow
 from terminal_emulator.flows.ask import AskJob
+from terminal_emulator.flows.background import Background
 from terminal_emulator.flows.echo import EchoFlow
 from terminal_emulator.flows.offline import OfflineFlow
 from terminal_emulator.flows.parameters import ParametersFlow
@@ -68,6 +69,7 @@ class Brain:
     __slots__ = (
         "_answer_due_s",
         "_asked",
+        "_background",
         "_desk",
         "_echo",
         "_host_rolled_back",
@@ -102,6 +104,7 @@ class Brain:
         self._offline = OfflineFlow(storage, jitter, lambda: self.till.offline_mode)
         self._stop_list = StopListFlow(storage, jitter, lambda: self.till.offline_limits.allow_any)
         self._echo = EchoFlow()
+        self._background = Background(self._parameters, self._upload, self._offline, self._stop_list, self._echo)
         self._asked: Flow | None = None  # whose request is outstanding
         self._answer_due_s = inf
         self.till.watch_work(lambda: self.unresolved + self._upload.is_running + self._offline.is_running)
@@ -223,13 +226,18 @@ class Brain:
 
     def key(self, key: Key, now: Now) -> list[Effect]:
         """A key was pressed."""
-        return self._did(self._desk.key(key), now) if self._may_act(now) else [ERROR_BEEP]
+        self.till.now = now
+        if self._sale is not None:
+            return [ERROR_BEEP]
+        effects = self._desk.key(key)
+        return self._did(effects, now) if self._desk.is_stirred else effects
 
     def tap(self, uid: bytes, now: Now) -> list[Effect]:
         """A card was held to the reader. A sale is stored, then sent."""
         if not 1 <= len(uid) <= PAYER_SIZE or not self._may_act(now):
             return [ERROR_BEEP]
-        return self._did(self._desk.read(Payer(uid)), now)
+        effects = self._desk.read(Payer(uid))
+        return self._did(effects, now) if self._desk.is_stirred else effects
 
     def scan(self, text: str, now: Now) -> list[Effect]:
         """A code was held to the scanner."""
@@ -249,18 +257,18 @@ class Brain:
         return self._sale is None
 
     def _did(self, effects: list[Effect], now: Now) -> list[Effect]:
-        """Somebody did something: put on the line what came of it; wake up for a combination that is not finished."""
+        """Somebody did something: put on the line what came of it, and set the clock."""
         desk = self._desk
-        if desk.order is not None or desk.job is not None or self._offline.is_running:  # it may go up from now on
-            return self._pump(now, effects)
-        if desk.armed_until_s < self.deadline_s:
-            self.deadline_s = desk.armed_until_s
-        return effects
+        desk.is_stirred = False
+        if desk.order is None or desk.runner is not None:
+            self._background.stir()
+        return self._pump(now, effects)
 
     def use_saf_key(self, key: bytes, other_keys: Collection[bytes], now: Now) -> None:
         """A session is about to open under a root key whose K_saf this is. What was sold offline under one of the
         others is sealed anew: the host knows one key of a terminal at a time."""
         self._offline.begin(key, other_keys, now.monotonic_s)
+        self._background.stir()
 
     def link_up(self, ready: Ready, now: Now, *, epoch: int = 0) -> list[Effect]:
         """A session is open. `epoch` is the host's, from its Challenge."""
@@ -270,6 +278,7 @@ class Brain:
         till.now, till.link, till.business_day = now, Link.ONLINE, ready.business_day
         till.merchant = Merchant(ready.merchant_number, ready.merchant_name)
         self._echo.touch(now.monotonic_s)
+        self._background.stir()
         self._parameters.named(ready.config_version, now.monotonic_s)
         newest, used = (ready.last_batch, ready.last_stan), self._storage.used
         if newest > used:
@@ -325,16 +334,21 @@ class Brain:
         elif isinstance(message, ReversalAnswer) and message.response_code not in NON_FINAL | {APPROVED}:
             effects.append(Note(NoteKind.REVERSAL_REFUSED, f"STAN {message.stan}: code {message.response_code}"))
         record = flow.answered(message, now.monotonic_s)
+        if type(flow) is not TransactionFlow:
+            self._look_around(flow, message, now, effects)
+        if record is not None:
+            self._take(record, flow, now, effects)
+        return self._pump(now, effects)
+
+    def _look_around(self, flow: Flow, message: Message, now: Now, effects: list[Effect]) -> None:
+        """An answer to something else than a transaction may concern others than the flow that asked."""
+        self._background.stir()
         effects += self._offline.take_notes()
         if flow is self._upload:
             self._note_upload(effects)
         elif isinstance(message, EchoAnswer | SignOnAnswer):
             self._parameters.named(message.config_version, now.monotonic_s)
-        if self._desk.job is not None:
-            self._look_at_job(effects)
-        if record is not None:
-            self._take(record, flow, now, effects)
-        return self._pump(now, effects)
+        self._look_at_job(effects)
 
     def tick(self, now: Now) -> list[Effect]:
         """The time has come that `deadline_s` named."""
@@ -370,15 +384,7 @@ class Brain:
             return sale, message
         if (job := self._desk.job) is not None and (message := job.next_request(now_s)) is not None:
             return job, message
-        for flow in self._background:
-            if (message := flow.next_request(now_s)) is not None:
-                return flow, message
-        return None
-
-    @property
-    def _background(self) -> tuple[Flow, ...]:
-        """What the line is for when nobody waits at the till."""
-        return self._parameters, self._upload, self._offline, self._stop_list, self._echo
+        return self._background.next_request(now_s)
 
     def _pump(self, now: Now, effects: list[Effect]) -> list[Effect]:
         """If the line is free, send what is due; then set `deadline_s`."""
@@ -414,6 +420,7 @@ class Brain:
         record = sealed(sold, Chain(*self._storage.chain), self._offline.key, self._storage.stop_version)
         self._storage.save(record)
         self._offline.add(record)
+        self._background.stir()
         effects += (OK_BEEP, PrintSlip(record, self.till.merchant))
         self._desk.decided(record, effects)
 
@@ -428,7 +435,7 @@ class Brain:
         if self._asked is not None:
             deadline_s = self._answer_due_s
         elif self.till.link is Link.ONLINE:
-            deadline_s = min([flow.deadline_s(now_s) for flow in (self._reversals, *self._background)])
+            deadline_s = min(self._background.deadline_s(now_s), self._reversals.deadline_s(now_s))
             if self._desk.job is not None:
                 deadline_s = min(deadline_s, self._desk.job.deadline_s(now_s))
         else:
@@ -443,6 +450,7 @@ class Brain:
         """The session is over: who was waiting for an answer gets none."""
         assert link is not Link.ONLINE
         self.till.link = link
+        self._background.stir()
         flow, self._asked = self._asked, None
         if flow is not None and (record := flow.unanswered(now.monotonic_s)) is not None:
             self._take(record, flow, now, effects)

@@ -20,11 +20,11 @@ from terminal_emulator.flows.ask import AskJob
 from terminal_emulator.functions import open_function
 from terminal_emulator.functions.pay import PIN_CODES, confirm_repeat, pay_with_pin
 from terminal_emulator.keypad import Keypad
-from terminal_emulator.keys import AT_REST, COMBINATION_S, COMBINATIONS, SEQUENCES
+from terminal_emulator.keys import AT_REST, COMBINATION_S, COMBINATIONS, FIRST_KEYS, SEQUENCES
 from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.till import Till
-from terminal_emulator.view import Lock, Screen, Shut
+from terminal_emulator.view import Link, Lock, Screen, Shut
 
 KEY_BEEP: Final = Beep(BeepKind.KEY)
 ERROR_BEEP: Final = Beep(BeepKind.ERROR)
@@ -49,6 +49,7 @@ class Desk:
     __slots__ = (
         "_armed",
         "armed_until_s",
+        "is_stirred",
         "job",
         "keypad",
         "last",
@@ -80,6 +81,8 @@ class Desk:
         self.armed_until_s = inf
         """When the wait for the second key of a combination ends; inf: there is none."""
         self._armed: tuple[Key, ...] = ()
+        self.is_stirred = False
+        """Whether the last input did more than key an amount: then the brain has to look."""
 
     @property
     def is_armed(self) -> bool:
@@ -119,6 +122,7 @@ class Desk:
 
     def _arm(self, *keys: Key) -> None:
         self._armed = keys
+        self.is_stirred = True
         self.armed_until_s = self.till.now.monotonic_s + COMBINATION_S
 
     def disarm(self) -> None:
@@ -144,7 +148,7 @@ class Desk:
         till = self.till
         if till.shut is not None:
             return self.open("unlock" if till.shut is Shut.LOCKED else "sign_on")
-        if any(sequence[0] is key for sequence in SEQUENCES):
+        if key in FIRST_KEYS:
             self.to_idle()
             self._arm(key)
             return [KEY_BEEP]
@@ -207,7 +211,7 @@ class Desk:
             self.screen = Screen.LOCKED
         elif self.till.sells_offline and (record is None or record.kind is TransactionKind.SALE):
             return record is None or self._may_sell_offline(record)
-        elif not self.till.online:
+        elif self.till.link is not Link.ONLINE:
             self.screen = Screen.NO_LINK
         else:
             return True
@@ -226,6 +230,7 @@ class Desk:
         till, screen = self.till, self.screen
         if screen is Screen.DIALOG:
             assert self.runner is not None
+            self.is_stirred = True
             effects: list[Effect] = [KEY_BEEP]
             if not self.runner.read(payer):
                 return [ERROR_BEEP]
@@ -254,6 +259,7 @@ class Desk:
         if self.till.is_repeat(payer, amount_fen):
             return [ERROR_BEEP, *self.begin(confirm_repeat(self.till, payer, amount_fen))]
         self.order = Transact(record)
+        self.is_stirred = True
         return [KEY_BEEP]
 
     # --- Dialogs
@@ -267,6 +273,7 @@ class Desk:
 
     def begin(self, dialog: Dialog) -> list[Effect]:
         """Open a dialog."""
+        self.is_stirred = True
         self.screen = Screen.DIALOG
         self.runner = Runner(dialog)
         effects: list[Effect] = []
@@ -275,6 +282,7 @@ class Desk:
 
     def _to_dialog(self, key: Key) -> list[Effect]:
         assert self.runner is not None
+        self.is_stirred = True
         if key is Key.CLEAR:
             self.go_home()
             return [KEY_BEEP]

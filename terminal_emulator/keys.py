@@ -31,6 +31,8 @@ SEQUENCES: Final[dict[tuple[Key, ...], str]] = {
 }
 """One key after the other, at rest, in both profiles."""
 
+FIRST_KEYS: Final = frozenset(keys[0] for keys in SEQUENCES)
+
 AT_REST: Final = {
     Profile.CANTEEN: {Key.F1: "menu"},
     Profile.MEMBER: {

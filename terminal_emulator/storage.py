@@ -243,12 +243,13 @@ class MemoryStorage:
             self.waiting.pop(identity, None)
 
     def _note_sale(self, record: Record) -> None:
+        recent = self.recent_sales
+        if not recent or record.identity > recent[0].identity:
+            self.recent_sales = (record, *recent[: RECENT_SALES - 1])
+            return
         others = [sale for sale in self.recent_sales if sale.identity != record.identity]
-        if not others or record.identity > others[0].identity:
-            others.insert(0, record)
-        else:  # found out later
-            others = sorted([*others, record], key=lambda sale: sale.identity, reverse=True)
-        self.recent_sales = tuple(others[:RECENT_SALES])
+        others.append(record)  # found out later
+        self.recent_sales = tuple(sorted(others, key=lambda sale: sale.identity, reverse=True)[:RECENT_SALES])
 
     def skip_to(self, batch: int, stan: int) -> None:
         """See Storage."""

@@ -42,6 +42,7 @@ class Till:
         "offline_limits",
         "offline_mode",
         "parameters",
+        "profile",
         "settings",
         "shut",
         "sign_on",
@@ -61,6 +62,8 @@ class Till:
         self.carried: Payer | None = None
         """A card that was swiped before a function was chosen: the function's first Card prompt takes it."""
         self.parameters = storage.kept(Parameters)
+        self.profile = self._profile()
+        """What the keys at rest mean."""
         self.sign_on = storage.kept(SignOn)
         self.ahead_s = storage.kept(Clock).ahead_s
         """What sign-on has set the clock by."""
@@ -88,9 +91,8 @@ class Till:
         """Whether nothing is open: no undecided transaction, no reversal, no upload, nothing that was sold offline."""
         return not self._work()
 
-    @property
-    def profile(self) -> Profile:
-        """What the keys at rest mean: as the key file says, else as the host says."""
+    def _profile(self) -> Profile:
+        """As the key file says, else as the host says."""
         named = PROFILES.get(self.settings.profile)
         return self.parameters.profile if named is None else named
 
@@ -108,6 +110,7 @@ class Till:
     def refresh(self) -> None:
         """Take over what the memory holds."""
         self.parameters = self.storage.kept(Parameters)
+        self.profile = self._profile()
         self.offline_limits = limits_of(self.parameters)
         self.offline_mode = self.storage.kept(OfflineMode).is_on
         self.fixed_fen = self.storage.kept(FixedAmount).amount_fen

@@ -146,6 +146,12 @@ class Machine(Terminal):
         for watcher in self._watchers:
             watcher.changed()
 
+    def forget(self, stan: int) -> bool:
+        """A fault of the memory, for settlements: its newest record with this number is gone until the next start."""
+        till = self.brain.till
+        record = till.find(stan)
+        return record is not None and till.storage.records.pop(record.identity, None) is not None
+
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` from now on."""
         self._watchers.append(watcher)

@@ -106,6 +106,10 @@ class Outlet:
         self._printer = state
         self.machine.set_printer(state)
 
+    def forget(self, stan: int) -> bool:
+        """See Machine."""
+        return self.machine.forget(stan)
+
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` from now on, of this machine and of those after it."""
         self._watchers.append(watcher)

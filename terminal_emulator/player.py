@@ -15,6 +15,7 @@ from terminal_emulator.machine import Watcher
 from terminal_emulator.printer import PrinterState
 from terminal_emulator.script import (
     Expect,
+    Forget,
     MoveCable,
     Pause,
     Press,
@@ -64,6 +65,7 @@ class Operated(Protocol):
     async def plug(self) -> None: ...
     async def restart(self) -> None: ...
     def set_printer(self, state: PrinterState) -> None: ...
+    def forget(self, stan: int) -> bool: ...
     def watch(self, watcher: Watcher) -> None: ...
 
 
@@ -169,6 +171,9 @@ class Player(Watcher):
                 await self._machine.restart()
                 if len(self._screens) > 1:
                     self._screens.popleft()  # what the old one showed last
+            case Forget(stan):
+                if not self._machine.forget(stan):
+                    self._fail(step, "a record with this voucher number", "none")
             case Within(seconds):
                 self._timeout_s = seconds
             case Pause(seconds):

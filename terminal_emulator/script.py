@@ -12,6 +12,7 @@ One step a line; `#` starts a comment, at the beginning of a line or after a spa
     cut / plug             pull the network cable out / put it back
     printer out            no paper any more; also: open (the cover), in (paper is in, the cover closed)
     restart                kill the terminal and start it again from what it has stored
+    forget 3               a fault: the memory loses its newest record with this voucher number, until a restart
     wait-for online        also: offline; idle (no transaction being decided); settled (none without a final state);
                            uploaded (the host has every offline sale, and what it lost before a restore)
     expect lcd TEXT        TEXT is on one line of the LCD; parts separated by " / " may be on different lines
@@ -105,6 +106,12 @@ class Restart(msgspec.Struct, frozen=True):
     """`restart`"""
 
 
+class Forget(msgspec.Struct, frozen=True):
+    """`forget`"""
+
+    stan: int
+
+
 class WaitFor(msgspec.Struct, frozen=True):
     """`wait-for`"""
 
@@ -135,7 +142,7 @@ class Pause(msgspec.Struct, frozen=True):
     seconds: float
 
 
-Action = Press | TapCards | ScanCode | MoveCable | SetPrinter | Restart | WaitFor | Expect | Within | Pause
+Action = Press | TapCards | ScanCode | MoveCable | SetPrinter | Restart | Forget | WaitFor | Expect | Within | Pause
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -274,6 +281,12 @@ def _read_printer(rest: str, _names: Names) -> Action:
     return SetPrinter(PRINTER_WORDS[rest])
 
 
+def _read_forget(rest: str, _names: Names) -> Action:
+    if not re.fullmatch(r"[0-9]{1,6}", rest):
+        raise ValueError(f"expected a voucher number after forget, got {rest!r}")
+    return Forget(int(rest))
+
+
 def _read_wait(rest: str, _names: Names) -> Action:
     if rest not in STATES:
         raise ValueError(f"expected one of {', '.join(STATES)} after wait-for, got {rest!r}")
@@ -317,6 +330,7 @@ VERBS: Final[dict[str, Read]] = {
     "plug": _nothing_more(MoveCable(plug=True)),
     "printer": _read_printer,
     "restart": _nothing_more(Restart()),
+    "forget": _read_forget,
     "wait-for": _read_wait,
     "expect": _read_expect,
     "within": _read_seconds(Within),

@@ -11,6 +11,7 @@ from terminal_emulator.columns import spread
 from terminal_emulator.dialog import Dialog, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import FIRMWARE
 from terminal_emulator.texts import KIND_TEXT, date_time, masked, whole_day_text, yuan
@@ -125,7 +126,8 @@ def date_and_time(till: Till) -> Dialog:
     """The terminal's clock, and the host's business day."""
     _ = till.translate
     now = date_time(till.clock_s, till.parameters.zone)
-    yield Show((_("Date and time"), now[:10], now[11:], f"{_('Day')} {whole_day_text(till.business_day)}"))
+    day = spread(_("Day"), whole_day_text(till.business_day), PANEL_COLUMNS)
+    yield Show((_("Date and time"), now[:10], now[11:], day))
 
 
 def terminal_version(till: Till) -> Dialog:

@@ -205,6 +205,14 @@ async def test_a_killed_terminal_starts_from_what_it_stored(bench, autojump_cloc
     assert bench.toy.sales_posted == 1
 
 
+async def test_a_memory_that_loses_a_record(bench, autojump_clock):
+    await bench.play(f"{SALE}forget 1")
+    assert bench.storage.records == {}
+    with pytest.raises(ScriptFailure) as caught:
+        await bench.play("forget 1")
+    assert caught.value.expected == "a record with this voucher number"
+
+
 async def test_several_cards_and_a_code_held_to_the_machine(bench, autojump_clock):
     await bench.play(
         f"""

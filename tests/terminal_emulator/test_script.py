@@ -6,6 +6,7 @@ from terminal_emulator.effects import Key
 from terminal_emulator.printer import PrinterState
 from terminal_emulator.script import (
     Expect,
+    Forget,
     MoveCable,
     Names,
     Pause,
@@ -44,6 +45,7 @@ def test_every_step_of_the_language():
         printer open
         printer in
         restart
+        forget 3
         wait-for online
         expect lcd 余额 １２．５ / 请充值
         expect lcd line 2 请刷卡
@@ -64,6 +66,7 @@ def test_every_step_of_the_language():
         SetPrinter(PrinterState.COVER_OPEN),
         SetPrinter(PrinterState.READY),
         Restart(),
+        Forget(3),
         WaitFor("online"),
         Expect("lcd", ("余额 12.5", "请充值")),
         Expect("lcd", ("请刷卡",), line=2),
@@ -100,7 +103,7 @@ def test_codes_have_names_or_stand_there_or_are_read_from_a_picture():
     [
         (
             "press 1",
-            "expected one of card, code, key, tap, scan, cut, plug, printer, restart, wait-for",
+            "expected one of card, code, key, tap, scan, cut, plug, printer, restart, forget, wait-for",
         ),
         ("key", "expected at least one key after `key`, got none"),
         ("key 1 RETURN", "expected keys such as .* got 'RETURN'"),
@@ -112,6 +115,7 @@ def test_codes_have_names_or_stand_there_or_are_read_from_a_picture():
         ("scan @a.png", "expected the text of a code, got a picture, which nothing here can read: '@a.png'"),
         ("tap 04 ff, x", r"expected a UID in hex digits or the name of a card \(none yet\), got 'x'"),
         ("printer off", "expected one of out, open, in after printer, got 'off'"),
+        ("forget it", "expected a voucher number after forget, got 'it'"),
         ("restart now", "expected nothing more on the line, got 'now'"),
         ("cut it", "expected nothing more on the line, got 'it'"),
         ("wait-for lunch", "expected one of online, offline, idle, settled, uploaded after wait-for, got 'lunch'"),

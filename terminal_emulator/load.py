@@ -26,6 +26,7 @@ from hdrh.histogram import HdrHistogram
 
 from terminal_emulator.brain import Brain
 from terminal_emulator.effects import Effect, Key, Outcome
+from terminal_emulator.load_mix import Mix
 from terminal_emulator.load_result import FinalSale, LoadProgress, LoadResult
 from terminal_emulator.outage import Outage, OutageFigures
 from terminal_emulator.record import Record, RecordState
@@ -83,6 +84,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     amounts_fen: tuple[int, int] = (300, 2_500)
     """Smallest and largest amount."""
     seed: int = 1
+    mixed: bool = False
+    """Three of ten want something else than to pay (`terminal_emulator.load_mix`)."""
     uploaders: tuple[Settings, ...] = ()
     """Terminals that sell nothing now, and come back from an outage halfway (`terminal_emulator.outage`)."""
     records: int = 0
@@ -150,10 +153,22 @@ class LoadTerminal(Terminal):
         self._intended_s: float | None = None  # when the customer being served came
         self._state: RecordState | None = None  # what he was told
         self._was_online = False
+        self._mix = Mix(rng, self._tell) if plan.mixed else None
+
+    def _tell(self, state: RecordState | None) -> None:
+        """A question has its answer, or none."""
+        self._state = state
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody is being served."""
+        return self.brain.busy or (self._mix is not None and self._mix.is_asking)
 
     def _notice(self, effect: Effect) -> None:
         if isinstance(effect, Outcome):
             self.finals.append(effect.record)
+            if self._mix is not None:
+                self._mix.remember(effect.record)
             if effect.record.state is not RecordState.REVERSED:
                 self._state = effect.record.state
 
@@ -164,7 +179,7 @@ class LoadTerminal(Terminal):
             return []
         self.line.append(intended_s)
         self._tally.waiting += 1
-        return [] if self.brain.busy else self._serve()
+        return [] if self.is_busy else self._serve()
 
     def after(self, effects: list[Effect]) -> list[Write]:
         """See Terminal: and if the customer has been told, the next one."""
@@ -173,7 +188,7 @@ class LoadTerminal(Terminal):
         if brain.online is not self._was_online:
             self._was_online = brain.online
             self._tally.online += 1 if brain.online else -1
-        if brain.busy:
+        if self.is_busy:
             return writes
         if self._intended_s is not None:
             self._tally.told(self._state, self._intended_s, trio.current_time())
@@ -197,7 +212,9 @@ class LoadTerminal(Terminal):
         random = self._rng.random
         low, high = self._plan.amounts_fen
         cards = self._plan.cards
-        return self.sell_once(cards[int(random() * len(cards))], low + int(random() * (high - low + 1)))
+        card, amount_fen = cards[int(random() * len(cards))], low + int(random() * (high - low + 1))
+        dialog = None if self._mix is None else self._mix.next(brain.till, card, amount_fen)
+        return self.sell_once(card, amount_fen) if dialog is None else super().after(brain.begin(dialog, now))
 
     def sell_once(self, card: bytes, amount_fen: int) -> list[Write]:
         """Key an amount and tap a card."""
@@ -321,7 +338,7 @@ class _Load:
         """Let the lines empty, then wait until every sale is resolved; returns how many are not."""
         self.phase = "draining"
         await _until(
-            DRAIN_TIMEOUT_S, lambda: not (self.tally.waiting or any(terminal.brain.busy for terminal in self.sellers))
+            DRAIN_TIMEOUT_S, lambda: not (self.tally.waiting or any(terminal.is_busy for terminal in self.sellers))
         )
         now_s = trio.current_time()
         for terminal in self.sellers:

@@ -53,6 +53,7 @@ def load(
     saturate: Switch = False,
     cards: int = 5000,
     offline_upload: str | None = None,
+    mixed: Switch = False,
     seed: int = 1,
     json: Path | None = None,
     html: Path | None = None,
@@ -85,6 +86,8 @@ def load(
     offline_upload
         T,N: after `seconds`, T more terminals come back from an outage with N sales each; customers keep coming until
         all of those are uploaded, and what they wait is compared with before.
+    mixed
+        Three of ten want something else than to pay: voids, refunds, holds, top-ups, points, balances, look-ups.
     seed
         Of the customers' coming, cards and amounts.
     json
@@ -109,6 +112,7 @@ def load(
                 connected=connected,
                 uploading=uploading,
                 records=records,
+                mixed=mixed,
                 cards=cards,
                 seconds=seconds,
                 warm_up_s=warm_up,
@@ -137,6 +141,7 @@ def rush(
     connected: int,
     uploading: int = 0,
     records: int = 0,
+    mixed: bool = False,
     cards: int,
     seconds: float,
     rate_per_s: float | None,
@@ -163,6 +168,7 @@ def rush(
         terminals=settings[:connected],
         uploaders=settings[connected:],
         records=records,
+        mixed=mixed,
         selling=selling,
         cards=tuple(provisioned.cards),
         seconds=seconds,

@@ -1,4 +1,4 @@
-"""Measures everything in one run and writes bench.json and docs/benchmarks.md. About six minutes on two cores.
+"""Measures everything in one run and writes bench.json and docs/benchmarks.md. About eight minutes on two cores.
 
 Rates of the same round are measured one after the other, so that a machine that drifts drifts for all of them; what is
 quoted are medians and ratios.
@@ -27,6 +27,8 @@ from tools.provision import Provisioned, provision
 
 ROUNDS: Final = 3
 GROWTH_ROUNDS: Final = 3
+MIXED_ROUNDS: Final = 3
+FEN_PER_POINT: Final = 100
 TERMINALS: Final = 1000
 CONNECTED: Final = 5000
 IDLE_TERMINALS: Final = 2000
@@ -59,12 +61,15 @@ def fresh_folder(base: Path, name: str, terminals: int = TERMINALS) -> Iterator[
         shutil.rmtree(folder.path)
 
 
-def load(folder: DataFolder, *, rate: float | None, seconds: float, connected: int = TERMINALS) -> dict[str, Any]:
+def load(
+    folder: DataFolder, *, rate: float | None, seconds: float, connected: int = TERMINALS, mixed: bool = False
+) -> dict[str, Any]:
     """Run `fanka load` in a process of its own against a host in another; its JSON. Fails if the audit does."""
     result = folder.path / "load.json"
     words = ["--terminals", str(TERMINALS), "--connected", str(connected), "--cards", str(CARDS)]
     words += ["--seconds", str(seconds), "--warm-up", str(WARM_UP_S), "--json", str(result), "--quiet"]
     words += ["--saturate"] if rate is None else ["--rate", f"{rate:.1f}"]
+    words += ["--mixed"] if mixed else []
     with serving(folder):
         done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-m", "tools.main", "load", str(folder.path), *words], check=False
@@ -114,6 +119,24 @@ def measure_rounds(base: Path, found: dict[str, Any]) -> None:
         median(sale / tps for sale, tps in zip(sales, transactions, strict=True)) if transactions else None
     )
     found["pgbench_skipped"] = measure_pgbench if isinstance(measure_pgbench, str) else None
+
+
+def measure_mixed(base: Path, found: dict[str, Any]) -> None:
+    """Sales alone and all functions together, saturated, in turn. In both, sales earn points."""
+    alone: list[float] = []
+    mixed: list[float] = []
+    for number in range(1, MIXED_ROUNDS + 1):
+        for is_mixed, speeds in ((False, alone), (True, mixed)):
+            with fresh_folder(base, "mixed") as (folder, _):
+                with open_admin(folder) as channel:
+                    channel.call("points.set", fen_per_point=FEN_PER_POINT)
+                speeds.append(load(folder, rate=None, seconds=SECONDS, mixed=is_mixed)["throughput_per_s"])
+        say(f"round {number}: sales alone {alone[-1]:,.0f}/s, all functions {mixed[-1]:,.0f}/s")
+    found["mixed"] = {
+        "sales_per_s": alone,
+        "mixed_per_s": mixed,
+        "ratio": median(all_kinds / sales for all_kinds, sales in zip(mixed, alone, strict=True)),
+    }
 
 
 def measure_latency(base: Path, found: dict[str, Any]) -> None:
@@ -172,6 +195,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fanka-bench-") as temporary:
         base = Path(temporary)
         measure_rounds(base, found)
+        measure_mixed(base, found)
         measure_latency(base, found)
         measure_memory(base, found)
         measure_growth(base, found)

@@ -6,6 +6,7 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from server.ledger.sqlite import sqlite_version
@@ -62,6 +63,7 @@ def page(found: dict[str, Any]) -> str:
         lines[-1] += f" and **{found['ratio_to_pgbench']:.1f} times** pgbench (medians of the rounds' ratios)."
     else:
         lines[-1] += f" (median of the rounds' ratios). pgbench was skipped: {found['pgbench_skipped']}."
+    lines += ["", "## All functions", "", *_mixed_lines(found["mixed"])]
     lines += ["", "## Latency in ms, from the intended arrival of the customer", "", _latency_head()]
     lines += [
         _latency_row(f"{name.removeprefix('at_').removesuffix('_percent')} % of saturation", row["offered_per_s"], row)
@@ -84,6 +86,20 @@ def page(found: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _mixed_lines(mixed: dict[str, Any]) -> list[str]:
+    return [
+        "Seven of ten are sales; the rest are voids, refunds, holds, completions and their voids, top-ups, points",
+        "sales, balance inquiries and look-ups. Every sale earns points.",
+        "",
+        "| measured | each round, approved per second | median |",
+        "|---|---|---|",
+        f"| sales alone | {_list(mixed['sales_per_s'])} | {median(mixed['sales_per_s']):,.0f} |",
+        f"| all functions | {_list(mixed['mixed_per_s'])} | {median(mixed['mixed_per_s']):,.0f} |",
+        "",
+        f"All functions together reach **{mixed['ratio']:.2f}** of sales alone (median of the rounds' ratios).",
+    ]
 
 
 def _growth_line(growth: dict[str, Any]) -> str:

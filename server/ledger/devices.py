@@ -73,9 +73,11 @@ class Devices:
             "INSERT INTO terminal_events (terminal_id, number, at_ms, kind, detail) VALUES (?, ?, ?, ?, ?)",
             (terminal_id, newest + 1, at_ms, int(kind), detail[:DETAIL_MAX]),
         )
-        self._store.execute(
-            "DELETE FROM terminal_events WHERE terminal_id = ? AND number <= ?", (terminal_id, newest + 1 - EVENTS_MAX)
-        )
+        if newest >= EVENTS_MAX:
+            self._store.execute(
+                "DELETE FROM terminal_events WHERE terminal_id = ? AND number <= ?",
+                (terminal_id, newest + 1 - EVENTS_MAX),
+            )
 
     def events(self, terminal_id: int, *, before: int, limit: int) -> list[EventRecord]:
         """Up to `limit` events with numbers below `before`, newest first."""

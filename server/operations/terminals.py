@@ -62,7 +62,7 @@ class Terminals:
         known = self._desk.registry.find_terminal(terminal_id)
         merchant_id = self._open_merchant(terminal, merchant_id or (known.merchant_id if known is not None else 0))
         if with_code:
-            return self._offer_code(terminal_id, merchant_id, serial_number)
+            return self._offer_code(terminal_id, merchant_id, serial_number, known)
         with self._desk.transaction():
             enrolled = self._give_key(terminal_id, merchant_id, serial_number, known)
         if known is not None:
@@ -99,6 +99,7 @@ class Terminals:
         root_key = self._desk.random_bytes(ROOT_KEY_SIZE)
         key_version = _next_version(terminal_id, known)
         self._event(terminal_id, EventKind.ENROLLED, f"key version {key_version} for merchant {merchant_id}")
+        self._note_merchant(known, merchant_id)
         self._desk.registry.set_key(
             terminal_id,
             merchant_id,
@@ -109,11 +110,14 @@ class Terminals:
         )
         return {"terminal": show_terminal(terminal_id), "key_version": key_version, "root_key": root_key.hex()}
 
-    def _offer_code(self, terminal_id: int, merchant_id: int, serial_number: str) -> Fields:
+    def _offer_code(
+        self, terminal_id: int, merchant_id: int, serial_number: str, known: TerminalRecord | None
+    ) -> Fields:
         code = self._desk.random_bytes(ENROL_CODE_SIZE)
         expires_at_ms = self._desk.now_ms() + CODE_LIFETIME_MS
         with self._desk.transaction():
             self._event(terminal_id, EventKind.CODE_ISSUED, f"for merchant {merchant_id}")
+            self._note_merchant(known, merchant_id)
             self._desk.registry.set_code(
                 terminal_id,
                 merchant_id,
@@ -283,6 +287,12 @@ class Terminals:
 
     def _event(self, terminal_id: int, kind: EventKind, detail: str = "") -> None:
         self._desk.devices.note(terminal_id, self._desk.now_ms(), kind, detail)
+
+    def _note_merchant(self, known: TerminalRecord | None, merchant_id: int) -> None:
+        """A terminal that changes hands has to fetch its parameters anew: they may be its merchant's."""
+        if known is not None:
+            what = f"terminal {show_terminal(known.terminal_id)}"
+            self._desk.note(what, f"merchant {known.merchant_id}", f"merchant {merchant_id}")
 
     def _known(self, terminal: str) -> TerminalRecord:
         found = self._desk.registry.find_terminal(parse_terminal(terminal))

@@ -36,6 +36,18 @@ def test_a_new_key_leaves_the_serial_number(hall):
     assert hall.call("device.find_listing", serial_number="SN-1") == []
 
 
+@pytest.mark.parametrize("with_code", [False, True])
+def test_one_that_changes_hands_has_new_parameters_to_fetch(hall, with_code):
+    hall.call("merchant.add", name="hall 2")
+    before = hall.admin.config_version()
+    hall.call("terminal.enrol", terminal="3-58", with_code=with_code)
+    assert hall.admin.config_version() == before
+    hall.call("terminal.enrol", terminal="3-58", merchant_id=2, with_code=with_code)
+    assert hall.admin.config_version() == before + 1
+    newest = hall.call("history.listing", limit=1)[0]
+    assert (newest["what"], newest["old"], newest["new"]) == ("terminal 3-58", "merchant 1", "merchant 2")
+
+
 def test_what_was_seen_of_it(hall):
     with hall.store.transaction():
         hall.admin.desk.devices.note_seen([StateRecord(parse_terminal("3-58"), hall.now_ms, "emulator 1.2")])

@@ -75,7 +75,7 @@ class _Wants:
 
     def add(self, command: Command) -> None:
         """Whatever this command may ask for; sales are the many, and come first."""
-        if isinstance(command, Asked | Upload):
+        if isinstance(command, (Asked, Upload)):
             self.identities.add(command.identity)
             self.tokens.add(command.token)
             self.terminals.add(command.identity.terminal_id)

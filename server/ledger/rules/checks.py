@@ -102,22 +102,18 @@ def spent_on(payer: Account, today: int) -> int:
 
 
 def who(batch: Batch, asked: Asked, asker: Asker) -> Decision:
-    """Everything but limits, PIN and balance."""
+    """Everything but limits, PIN and balance. Status ACTIVE is 0."""
     terminal, card, payer = asker
-    decision = terminal_refusal(terminal)
-    if decision:
-        return decision
-    assert terminal is not None  # refused before
+    if terminal is None or terminal.status or terminal.merchant_status:
+        return terminal_refusal(terminal)
     if asked.identity.batch <= terminal.closed_batch:
         return Decision.BATCH_CLOSED
     if asked.code_step:
         decision = code_refusal(batch, asked, asker)
         if decision:
             return decision
-    decision = card_refusal(card, payer)
-    if decision:
-        return decision
-    assert card is not None
+    if card is None or payer is None or card.status:
+        return card_refusal(card, payer)
     if card.is_bound and (card.token, terminal.merchant_id) not in batch.bindings:
         return Decision.NOT_BOUND
     return Decision.APPROVED

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from server.ledger.checks import REFERENCES
 from server.ledger.ledger import MAX_DAY_STEP, PROBE_BYTES, DayRefused, Ledger
 from server.ledger.model import (
     FUNDING_ACCOUNT,
     OFFLINE_DEBT_ACCOUNT,
+    Asked,
     Command,
     Decision,
+    Kind,
+    PointsSale,
+    PreAuth,
+    Query,
     Sale,
     SaleLimits,
     Status,
+    TopUp,
     Upload,
 )
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store, StoreConflict, StoreFull
+from server.ledger.verify import verify
 from tests.server.ledger import audit
 from tests.server.ledger.campus import (
     ANN,
@@ -40,19 +50,25 @@ from tests.server.ledger.campus import (
     STRANGER,
     TILL,
     adjustment,
+    asked,
+    completion,
     contents,
     decide,
     open_campus,
     people,
     query,
+    refund,
     reversal,
+    reversal_of,
     sale,
     set_card,
     set_merchant,
     set_terminal,
     upload,
+    void,
 )
-from tests.server.ledger.reference import Reference, Said
+from tests.server.ledger.every_key import TARIFF
+from tests.server.ledger.reference import VOIDED, Reference, Said, Terms
 
 LIMITS = SaleLimits(6_000, 9_000)
 CARD_STATES = {
@@ -93,12 +109,33 @@ commands = st.one_of(
         *(stans, st.one_of(st.just(0), amounts), tokens, tills, batches),
     ),
     st.builds(
+        lambda command, stan, fen, token, till, batch: asked(
+            command, stan, fen, token=token, terminal_id=till, batch=batch
+        ),
+        *(st.sampled_from([PreAuth, TopUp, PointsSale]), stans, amounts, tokens, tills, batches),
+    ),
+    st.builds(
         adjustment,
         st.integers(3, 6),
         st.sampled_from([-6_000, -1, 0, 250, 5_000]),
         st.sampled_from([ANN, BEN, COY, MERCHANT, FUNDING_ACCOUNT, 99]),
     ),
 )
+
+
+def a_reference() -> Reference:
+    """The model of `open_campus` with LIMITS and TARIFF."""
+    reference = Reference(
+        LIMITS,
+        dict.fromkeys((OFFLINE_DEBT_ACCOUNT, MERCHANT, OTHER_MERCHANT, COY), 0)
+        | {FUNDING_ACCOUNT: -2 * START_FEN, ANN: START_FEN, BEN: START_FEN},
+        {token: account_id for account_id, token in CARDS.items()},
+        {TILL: MERCHANT, OTHER_TILL: OTHER_MERCHANT},
+        rrn=2,
+        terms=Terms(discount_percent=10, bonus_from_fen=100, bonus_fen=10, fen_per_point=10),
+    )
+    reference.day = DAY
+    return reference
 
 
 def said(outcome) -> Said:
@@ -154,22 +191,17 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.ledger = open_campus(self.open_store(), LIMITS)
-        self.reference = Reference(
-            LIMITS,
-            dict.fromkeys((OFFLINE_DEBT_ACCOUNT, MERCHANT, OTHER_MERCHANT, COY), 0)
-            | {FUNDING_ACCOUNT: -2 * START_FEN, ANN: START_FEN, BEN: START_FEN},
-            {token: account_id for account_id, token in CARDS.items()},
-            {TILL: MERCHANT, OTHER_TILL: OTHER_MERCHANT},
-            rrn=2,
-        )
-        self.reference.day = DAY
+        self.ledger.tariff = TARIFF
+        self.follow_up_stan = 1_000
+        self.reference = a_reference()
 
     def compare(self, wanted: list[Command]) -> None:
         self.now_ms += 7
         outcomes = self.ledger.apply(wanted, self.now_ms)
-        assert [said(outcome) for outcome in outcomes] == [
-            self.reference.said(command, self.now_ms) for command in wanted
-        ]
+        for command, outcome in zip(wanted, outcomes, strict=True):
+            assert said(outcome) == self.reference.said(command, self.now_ms), command
+            if not isinstance(command, Query):
+                assert (outcome.charged_fen, outcome.points) == self.reference.extras.get(outcome.rrn, (0, 0)), command
         self.sent += wanted
 
     @rule(wanted=st.lists(commands, min_size=1, max_size=12))
@@ -182,11 +214,40 @@ class LedgerMachine(RuleBasedStateMachine):
         """Any requests of the past again, in any order, as after a night without power."""
         self.compare(data.draw(st.lists(st.sampled_from(self.sent), min_size=1, max_size=8)))
 
-    @precondition(lambda self: any(isinstance(command, Sale | Upload) for command in self.sent))
+    @precondition(lambda self: any(isinstance(command, Asked) for command in self.sent))
+    @rule(data=st.data())
+    def follow_ups(self, data: st.DataObject) -> None:
+        """Voids, refunds and completions of what was asked in the past, fitting and not."""
+        past = st.sampled_from([command for command in self.sent if isinstance(command, Asked)])
+        wanted: list[Command] = []
+        for original in data.draw(st.lists(past, min_size=1, max_size=4)):
+            self.follow_up_stan += 1
+            stan = self.follow_up_stan
+            part = data.draw(st.sampled_from([1, original.amount_fen // 2 or 1, original.amount_fen]))
+            changes = data.draw(
+                st.sampled_from([{}, {}, {}, {"batch": 2}, {"terminal_id": OTHER_TILL}, {"token": CARDS[BEN]}])
+            )
+            fitting = [kind for kind, made in VOIDED.items() if isinstance(original, made)]
+            kind = data.draw(st.sampled_from([*fitting, *fitting, *VOIDED]))
+            wanted.append(
+                data.draw(
+                    st.sampled_from(
+                        [
+                            void(stan, original, kind, **changes),
+                            refund(stan, original, part, **changes),
+                            completion(stan, original, part, **changes),
+                            refund(stan, original, part, **changes),
+                        ]
+                    )
+                )
+            )
+        self.compare(wanted)
+
+    @precondition(lambda self: any(isinstance(command, Asked | Upload) for command in self.sent))
     @rule(data=st.data())
     def reversals(self, data: st.DataObject) -> None:
         """Of sales of the past, approved or not: drawn apart, a reversal hardly ever meets the content of its sale."""
-        sales = [command for command in self.sent if isinstance(command, Sale | Upload)]
+        sales = [command for command in self.sent if isinstance(command, Asked | Upload)]
         chosen = data.draw(st.lists(st.sampled_from(sales), min_size=1, max_size=4))
         self.compare(
             [
@@ -224,7 +285,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.ledger.store.close()
-        self.ledger = Ledger(self.open_store(), LIMITS)
+        self.ledger = Ledger(self.open_store(), LIMITS, TARIFF)
         assert self.ledger.business_day == self.reference.day
 
     @rule(owner=st.sampled_from([ANN, BEN, COY]), status=st.sampled_from(Status))
@@ -286,6 +347,86 @@ class LedgerMachine(RuleBasedStateMachine):
 
 LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestLedgerMachine = pytest.mark.slow(LedgerMachine.TestCase)
+
+
+# ------------------------------------------------------------------------------- long days, from one seed
+
+
+class LongDays:
+    """Random days of a campus with few people, so that everything meets everything: most of what is asked is about
+    something that was done."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.stan = 10
+        self.done: list[Asked] = []
+
+    def new(self) -> Asked:
+        """Something that begins."""
+        kind = self.random.choice([Sale, Sale, PreAuth, TopUp, PointsSale])
+        fen = self.random.choice([1, 7, 30] if kind is PointsSale else [1, 99, 250, 1_000, 3_000])
+        till = self.random.choice([TILL, TILL, TILL, OTHER_TILL])
+        return asked(kind, self.stan, fen, self.random.choice([ANN, ANN, BEN, COY]), terminal_id=till)
+
+    def about(self, original: Asked) -> Command:
+        """Something about what was done, mostly what fits."""
+        fen = self.random.choice([1, max(1, original.amount_fen // 3), original.amount_fen])
+        fitting = [kind for kind, made in VOIDED.items() if isinstance(original, made)] or [Kind.VOID]
+        choices: list[Any] = [
+            void(self.stan, original, fitting[0]),
+            void(self.stan, original, self.random.choice([*VOIDED])),
+            refund(self.stan, original, fen),
+            refund(self.stan, original, fen, batch=2),
+            completion(self.stan, original, fen),
+            reversal_of(original),
+            original,
+        ]
+        chosen: Command = self.random.choice(choices)
+        return chosen
+
+    def command(self) -> Command:
+        self.stan += 1
+        if not self.done or self.random.random() < 0.4:
+            command: Any = self.new()
+        else:
+            command = self.about(self.random.choice(self.done[-12:]))
+        chosen: Command = command
+        if isinstance(command, Asked):
+            self.done.append(command)
+            if self.random.random() < 0.05:
+                chosen = reversal_of(command)  # which comes before it
+        return chosen
+
+
+@pytest.mark.slow
+def test_long_days_are_what_the_model_says():
+    seen: set[tuple[str, Decision]] = set()
+    for seed in range(60):
+        days = LongDays(seed)
+        ledger = open_campus(SqliteStore(":memory:"), LIMITS)
+        ledger.tariff = TARIFF
+        reference = a_reference()
+        for step in range(25):
+            wanted = [days.command() for _ in range(days.random.choice([1, 1, 3, 8]))]
+            for command, outcome in zip(wanted, ledger.apply(wanted, NOW_MS + step), strict=True):
+                where = f"seed {seed}, step {step}: {command}"
+                assert said(outcome) == reference.said(command, NOW_MS + step), where
+                assert (outcome.charged_fen, outcome.points) == reference.extras.get(outcome.rrn, (0, 0)), where
+                seen.add((type(command).__name__, outcome.decision))
+            if days.random.random() < 0.05:
+                ledger.open_day(DAY + 1, NOW_MS)
+                reference.day = DAY + 1
+        balances = dict(ledger.store.execute("SELECT account_id, balance_fen FROM accounts"))
+        assert balances == reference.balances, seed
+        audit.check(ledger.store)
+        assert [check for check in verify(ledger.store) if not check.ok and check.name != REFERENCES] == [], seed
+        ledger.store.close()
+    kinds = {"Sale", "PreAuth", "TopUp", "PointsSale", "Void", "Refund", "Completion", "Reversal"}
+    assert {kind for kind, decision in seen if decision == Decision.APPROVED} == kinds
+    assert {decision for _, decision in seen} >= {
+        *(Decision.ORIGINAL_UNKNOWN, Decision.WRONG_KIND, Decision.WRONG_DAY, Decision.ALREADY_UNDONE),
+        *(Decision.OVER_REMAINDER, Decision.INSUFFICIENT_FUNDS, Decision.OVER_DAY_LIMIT, Decision.REVERSED_BEFORE),
+    }
 
 
 # ------------------------------------------------------------------------------------------- business days

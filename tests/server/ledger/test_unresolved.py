@@ -8,6 +8,7 @@ import pytest
 
 from server.ledger import unresolved
 from server.ledger.model import Decision, Identity, Kind, PreAuth, Void
+from server.ledger.sqlite import SqliteStore
 from server.ledger.unresolved import BATCH, BATCH_BITS, HOLD, QUARANTINE, REVERSAL, REVERSAL_PATIENCE_MS, SETTLEMENT
 from tests.server.ledger.campus import ANN, CARDS, DAY, NOW_MS, OTHER_TILL, TILL, apply, open_campus, reversal, sale
 from tests.server.ledger.records import Recorder
@@ -121,3 +122,27 @@ def test_a_reason_of_a_later_program_is_shown_by_number(store):
     with store.transaction():
         store.execute("UPDATE quarantine SET reason = 99")
     assert listed(store)[0].detail == "batch 1, voucher 1: 99"
+
+
+def test_no_table_that_grows_with_the_business_is_read_through():
+    """The host asks every minute, in the thread that books: what was settled years ago must cost nothing.
+
+    Of the embedded store: the other's plans depend on how much is in it.
+    """
+    plans = []
+    store = SqliteStore(":memory:")
+
+    class Explained:
+        def execute(self, sql, values=()):
+            plans.extend(row[-1] for row in store.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+            return store.execute(sql, values)
+
+    unresolved.unresolved(Explained(), LATER_MS, DAY, with_amounts=False)
+    store.close()
+    assert [plan for plan in plans if plan.startswith("SCAN")] == [
+        "SCAN h",  # what is held now
+        "SCAN t USING INDEX transfers_tombstones",
+        "SCAN k",  # terminals
+        "SCAN s USING INDEX settlements_differing",
+        "SCAN q",  # the quarantine
+    ]

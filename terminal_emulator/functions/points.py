@@ -24,7 +24,7 @@ def points_sale(till: Till) -> Dialog:
     if not points:
         yield Show((title, _("Invalid amount"), _("Key it in again")), BeepKind.ERROR)
         return
-    payer = yield Card(f"{title} {sum_text(TransactionKind.POINTS_SALE, points, _)}", may_scan=True)
+    payer = yield Card(sum_text(TransactionKind.POINTS_SALE, points, _), may_scan=True)
     yield from pay(till, TransactionKind.POINTS_SALE, points, payer)
 
 

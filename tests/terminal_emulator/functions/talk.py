@@ -16,10 +16,12 @@ from protocol.messages import (
     TransactionState,
 )
 from protocol.messages.money import TransactionKind
+from terminal_emulator.columns import columns
 from terminal_emulator.dialog import Ask, Card, Digits, Payer, Print, Show, Stop, Transact
 from terminal_emulator.effects import Now
 from terminal_emulator.functions.passwords import PURPOSE_TEXT
 from terminal_emulator.i18n import translator
+from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.till import Till
@@ -70,6 +72,14 @@ def record_of(stan=7, kind=TransactionKind.SALE, **changes) -> Record:
     return replace(record, **changes)
 
 
+def texts_of(prompt: Any) -> list[str]:
+    """Every line that a prompt shows whole: a line that does not fit would be cut."""
+    lines = [getattr(prompt, name, "") for name in ("title", "label", "waiting_text")]
+    lines += getattr(prompt, "lines", ())
+    lines += [f"{key}.{label}" for key, label in getattr(prompt, "rows", ())]
+    return lines + [line for page in getattr(prompt, "pages", ()) for line in page]
+
+
 class Talk:
     """`replies` answer the questions in their order; cards are Alice's, the host approves but for `decide`.
 
@@ -92,6 +102,7 @@ class Talk:
             prompt = next(generator)
             while True:
                 self.prompts.append(prompt)
+                assert [text for text in texts_of(prompt) if columns(text) > PANEL_COLUMNS] == [], prompt
                 prompt = generator.send(self._reply(prompt, left))
         except (StopIteration, Stop):
             pass

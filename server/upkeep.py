@@ -43,14 +43,15 @@ async def expire_due_holds(gate: Gate) -> int:
 
 
 COUNT_EVERY_S: Final = 60.0
+"""Also from the start to the first count: until then terminals come back, and there is no such metric yet."""
 
 
 async def watch_unresolved(gate: Gate, ledger: Ledger, metrics: Metrics, now_ms: Callable[[], int]) -> None:
     """For ever: keep the metrics of unresolved money."""
     while True:
+        await trio.sleep(COUNT_EVERY_S)
         with suppress(StorePaused):  # said in the log by the gate
             await count_unresolved(gate, ledger, metrics, now_ms())
-        await trio.sleep(COUNT_EVERY_S)
 
 
 async def count_unresolved(gate: Gate, ledger: Ledger, metrics: Metrics, now_ms: int) -> None:

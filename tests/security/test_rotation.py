@@ -13,8 +13,9 @@ from terminal_emulator.effects import Note, NoteKind
 from terminal_emulator.rotation import ASKS_MAX
 from tests.security.key_world import Fault, World, running
 
-FRAMES = 12
-"""Frames of an undisturbed change: two handshakes of four, and request, answer, sign-off, its answer between."""
+FRAMES = 14
+"""Frames of an undisturbed change: two handshakes of four, and request, answer, sign-off, its answer between, and the
+parameters asked for and told at first."""
 WHO = ("line", "terminal", "host")
 
 

@@ -21,12 +21,13 @@ from server.ledger.model import OFFLINE_DEBT_ACCOUNT
 from server.ledger.sqlite import SqliteStore
 from server.ledger.verify import verify
 from terminal_emulator.brain import Brain
+from terminal_emulator.desk import HOMES
 from terminal_emulator.effects import Effect, Key, Note, Outcome, Tap
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import FileStorage
 from terminal_emulator.terminal import Terminal, Ticker, Write
-from terminal_emulator.view import Link
+from terminal_emulator.view import Link, Screen
 from tests.server.host import CARD, OTHER_CARD, START_FEN, START_MS, STRANGER, HostRig, open_host
 from tests.server.ledger import audit
 from tests.server.ledger.campus import NO_LIMITS
@@ -126,9 +127,13 @@ class Pos:
         self.storage.close()
 
     async def begin_sale(self, amount: str, card: bytes) -> None:
-        for key in (Key.CLEAR, *map(Key, amount), Key.ENTER):
+        if self.brain.view.screen not in HOMES:  # there, Clear would be the first key of a combination
+            await self.terminal.feed(Key.CLEAR)
+        for key in (*map(Key, amount), Key.ENTER):
             await self.terminal.feed(key)
         await self.terminal.feed(Tap(card))
+        if self.brain.view.screen is Screen.DIALOG:  # the same again?
+            await self.terminal.feed(Key.ENTER)
         assert self.brain.busy
 
     async def sell(self, amount: str, card: bytes = CARD) -> Record:

@@ -70,7 +70,7 @@ WRITTEN_DOWN = {
     *("reversal", "offline sale", "settlement"),
     *("password change", "tellers"),  # wrong passwords, which are counted
 }
-"""Requests that leave something behind when they are whole, be it a refusal: so it shows if one was taken that was not."""
+"""Requests that leave something behind when they are whole, be it a refusal: it shows if an altered one was taken."""
 
 
 @pytest.mark.slow

@@ -11,11 +11,13 @@ from trio.testing import memory_stream_pair
 
 from protocol import TerminalNumber
 from terminal_emulator.brain import Brain
+from terminal_emulator.desk import HOMES
 from terminal_emulator.effects import Effect, Key, Outcome, Tap
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import run_terminal
+from terminal_emulator.view import Screen
 from tests.server.host import HostRig
 from tools.proxy.proxy import Proxy
 
@@ -77,11 +79,19 @@ class Counter:
         while self._sales == before:
             await self.online()
             text = f"{amount_fen // 100}.{amount_fen % 100:02d}"
-            for what in (Key.CLEAR, *map(Key, text), Key.ENTER, Tap(self._card)):
-                self._send.send_nowait(what)
-            await self.until(lambda: not self._send.statistics().current_buffer_used)
-            await trio.sleep(POLL_S)  # the last one has been taken out, and now it has been dealt with
+            # At rest, Clear would be the first key of a combination.
+            clear = () if self.brain.view.screen in HOMES else (Key.CLEAR,)
+            await self._do(*clear, *map(Key, text), Key.ENTER, Tap(self._card))
+            if self.brain.view.screen is Screen.DIALOG:  # the same again?
+                await self._do(Key.ENTER)
         await self.until(lambda: not self.brain.busy)
+
+    async def _do(self, *inputs: Key | Tap) -> None:
+        """Keys and taps, until the terminal has dealt with them."""
+        for what in inputs:
+            self._send.send_nowait(what)
+        await self.until(lambda: not self._send.statistics().current_buffer_used)
+        await trio.sleep(POLL_S)  # the last one has been taken out, and now it has been dealt with
 
     @property
     def _sales(self) -> int:

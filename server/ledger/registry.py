@@ -368,20 +368,24 @@ class Registry:
         return [DayRecord(*row) for row in rows]
 
     def day_totals(self, day: int) -> list[tuple[int, str, int, int, int, int]]:
-        """Per merchant: number, name, sales (count, fen) and reversals (count, fen) posted on a business day.
+        """Per merchant: number, name, what it took (count, fen) and what it gave back (count, fen) on a business day.
 
-        Uploaded sales are sales of the day they were uploaded.
+        Taken: sales, completions and what was restored of them, less discounts. Given back: reversals, voids and
+        refunds of these. Uploaded sales are sales of the day they were uploaded. Top-ups are no sales.
 
         Reads every transfer of the day: for a connection of its own, never for the ledger's thread while it serves.
         """
         rows = self._rows(
-            "SELECT m.merchant_id, m.name, sum(CASE WHEN t.kind = 2 THEN 0 ELSE 1 END),"
-            " sum(CASE WHEN t.kind = 2 THEN 0 ELSE t.amount_fen END), sum(CASE WHEN t.kind = 2 THEN 1 ELSE 0 END),"
-            " sum(CASE WHEN t.kind = 2 THEN t.amount_fen ELSE 0 END)"
+            "SELECT m.merchant_id, m.name, sum(CASE WHEN e.amount_fen > 0 THEN 1 ELSE 0 END),"
+            " sum(CASE WHEN e.amount_fen > 0 THEN e.amount_fen ELSE 0 END),"
+            " sum(CASE WHEN e.amount_fen < 0 THEN 1 ELSE 0 END),"
+            " sum(CASE WHEN e.amount_fen < 0 THEN -e.amount_fen ELSE 0 END)"
             " FROM transfers AS t JOIN merchants AS m ON m.account_id = t.merchant_account_id"
+            " JOIN entries AS e ON e.seq = t.seq AND e.account_id = m.account_id"
+            " LEFT JOIN transfers AS o ON o.seq = t.original_seq AND t.kind = 2"
             " WHERE t.seq >= (SELECT first_seq FROM business_days WHERE day = ?1)"
             " AND t.seq < coalesce((SELECT min(first_seq) FROM business_days WHERE day > ?1), ?2)"
-            " AND t.business_day = ?1 AND t.decision = 0 AND t.kind IN (1, 2, 4) AND t.amount_fen > 0"
+            " AND t.business_day = ?1 AND t.kind IN (1, 2, 4, 5, 6, 9, 10, 15) AND coalesce(o.kind, 1) NOT IN (11, 12)"
             " GROUP BY m.merchant_id, m.name ORDER BY m.merchant_id",
             (day, 1 << 62),
         )

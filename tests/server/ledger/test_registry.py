@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from server.ledger.model import FIRST_CUSTOMER_ACCOUNT, FIRST_MERCHANT_ACCOUNT, AccountKind, Kind
+from server.ledger.model import FIRST_CUSTOMER_ACCOUNT, FIRST_MERCHANT_ACCOUNT, AccountKind, Kind, PreAuth, TopUp
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
 from server.stores import open_postgres
 from tests.postgres import shared_server
-from tests.server.ledger.campus import ANN, DAY, NOW_MS, OTHER_TILL, apply, open_campus, reversal, sale
+from tests.server.ledger.campus import (
+    ANN,
+    DAY,
+    NOW_MS,
+    OTHER_TILL,
+    apply,
+    asked,
+    completion,
+    open_campus,
+    refund,
+    reversal,
+    reversal_of,
+    sale,
+    void,
+)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -92,3 +106,12 @@ def test_day_totals_by_merchant(registry, store):
     assert registry.day_totals(DAY) == [(1, "hall 1", 2, 150, 1, 100), (2, "hall 2", 1, 20, 0, 0)]
     assert registry.day_totals(DAY + 1) == [(1, "hall 1", 1, 7, 1, 50)]
     assert registry.day_totals(DAY + 2) == []
+
+
+def test_top_ups_are_no_sales_and_voids_and_refunds_are_given_back(registry, store):
+    ledger = open_campus(store)
+    eaten, undone, paid_in, desk = sale(1, 100), sale(2, 50), asked(TopUp, 3, 900), asked(PreAuth, 4, 80)
+    taken = completion(5, desk, 60)
+    apply(ledger, eaten, undone, paid_in, desk, taken, void(6, undone), refund(7, eaten, 30), reversal_of(paid_in))
+    apply(ledger, reversal_of(void(6, undone)))
+    assert registry.day_totals(DAY) == [(1, "hall 1", 4, 100 + 50 + 60 + 50, 2, 50 + 30)]

@@ -62,6 +62,8 @@ def change(desk: Desk, terminal_id: int, message: PasswordChangeRequest) -> Pass
             record.merchant_id, operator, message.old_password, message.new_password
         )
         note_check(desk, terminal_id, operator, code)
+        if code == Verdict.RIGHT:
+            desk.note_operator(terminal_id, record.merchant_id, operator, "a password", "another password")
     return PasswordChangeAnswer(response_code=code)
 
 

@@ -24,10 +24,16 @@ def run(desk: Desk, terminal_id: int, message: TellerRequest) -> TellerAnswer:
         if verdict is not Verdict.RIGHT:
             return TellerAnswer(response_code=verdict)
         if message.action is TellerAction.ADD:
-            return _add(passwords, record.merchant_id, message)
-        if message.action is TellerAction.DELETE:
-            return _delete(passwords, record.merchant_id, message.operator)
-        return _next(passwords, record.merchant_id, message.operator)
+            answer = _add(passwords, record.merchant_id, message)
+            change = "", f"teller {answer.name}".rstrip()
+        elif message.action is TellerAction.DELETE:
+            answer = _delete(passwords, record.merchant_id, message.operator)
+            change = f"teller {answer.name}".rstrip(), ""
+        else:
+            return _next(passwords, record.merchant_id, message.operator)
+        if answer.response_code == APPROVED:
+            desk.note_operator(terminal_id, record.merchant_id, message.operator, *change)
+        return answer
 
 
 def _add(passwords: Passwords, merchant_id: int, message: TellerRequest) -> TellerAnswer:

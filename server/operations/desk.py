@@ -22,7 +22,7 @@ from server.ledger.changes import Changes
 from server.ledger.devices import Devices
 from server.ledger.ledger import NO_DAY, Ledger
 from server.ledger.model import CONSOLE, Adjustment, Decision, Identity, Outcome, Status
-from server.ledger.operators import Operators
+from server.ledger.operators import RECHARGE, Operators
 from server.ledger.parameters import ParameterTable
 from server.ledger.registry import CustomerRecord, MerchantRecord, Registry
 
@@ -118,6 +118,11 @@ class Desk(msgspec.Struct, frozen=True):
         if for_terminals:
             self.changes.raise_config_version()
             self.trail.config_version = self.changes.config_version(self.ledger.history)
+
+    def note_operator(self, terminal_id: int, merchant_id: int, operator: int, old: str, new: str) -> None:
+        """The same of an operator or a password that somebody has changed at a terminal."""
+        self.trail.begin(f"terminal {show_terminal(terminal_id)}", "terminal")
+        self.note(f"operator {show_operator(operator)} of merchant {merchant_id}", old, new, for_terminals=False)
 
     def customer(self, who: str) -> CustomerRecord:
         """By student number, or by account number written `#1000001`."""
@@ -298,6 +303,11 @@ def check_number(field: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise AdminError(f"{field}: expected {low} to {high}, got {value}")
     return value
+
+
+def show_operator(operator: int) -> str:
+    """An operator's number as a cashier keys it."""
+    return "recharge" if operator == RECHARGE else f"{operator:02d}"
 
 
 def status_word(status: int) -> str:

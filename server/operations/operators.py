@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from server.ledger.operators import FIRST_TELLER, RECHARGE, TELLER_MAX, OperatorRecord, Role
-from server.operations.desk import AdminError, Desk, Fields, check_number, check_text
+from server.ledger.operators import FIRST_TELLER, TELLER_MAX, OperatorRecord, Role
+from server.operations.desk import AdminError, Desk, Fields, check_number, check_text, show_operator
 
 NAME_BYTES_MAX: Final = 24
 """Sign-on carries the name in a field of this size."""
@@ -99,11 +99,6 @@ class OperatorDesk:
         """Terminals keep no operators: nothing for them to ask for."""
         what = f"operator {show_operator(operator)} of merchant {merchant_id}"
         self._desk.note(what, old, new, for_terminals=False)
-
-
-def show_operator(operator: int) -> str:
-    """An operator's number as a cashier keys it."""
-    return "recharge" if operator == RECHARGE else f"{operator:02d}"
 
 
 def operator_fields(record: OperatorRecord) -> Fields:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from protocol.messages import SignOnRequest, TellerAction, TellerAnswer, TellerRequest
+from protocol.messages import (
+    PasswordChangeRequest,
+    PasswordPurpose,
+    SignOnRequest,
+    TellerAction,
+    TellerAnswer,
+    TellerRequest,
+)
 from server.ledger.operators import WRONG_TRIES_MAX
 from tests.server.host import open_host
 
@@ -21,6 +28,25 @@ async def test_a_teller_is_added_signs_on_and_is_deleted():
         assert (await line.ask(request_of(TellerAction.DELETE, 2))).response_code == "00"
         assert (await line.ask(SignOnRequest(operator=2, password="4711"))).response_code == "55"
         assert (await line.ask(request_of(TellerAction.DELETE, 2))).response_code == "25"
+
+
+async def test_who_came_and_went_is_in_the_history():
+    async with open_host() as rig:
+        line = await rig.sign_on(rig.enrol())
+        await line.ask(request_of(TellerAction.ADD, 2, name="张三", new_password="4711"))
+        await line.ask(request_of(TellerAction.ADD, 2))
+        await line.ask(request_of(TellerAction.NEXT))
+        await line.ask(request_of(TellerAction.DELETE, 2))
+        for old in ("123456", "111111"):  # the wrong one changes nothing
+            await line.ask(
+                PasswordChangeRequest(purpose=PasswordPurpose.RECHARGE, old_password=old, new_password="271828")
+            )
+        found = rig.host.admin.perform("history.listing", {"what": "operator"})
+        assert [(row["who"], row["what"], row["old"], row["new"]) for row in found] == [
+            ("terminal 3-1", "operator recharge of merchant 1", "a password", "another password"),
+            ("terminal 3-1", "operator 02 of merchant 1", "teller 张三", ""),
+            ("terminal 3-1", "operator 02 of merchant 1", "", "teller 张三"),
+        ]
 
 
 async def test_without_a_password_a_new_teller_has_the_factory_one():

@@ -35,6 +35,11 @@ BACKGROUND_PER_COMMIT: Final = 16
 """How many commands that nobody at a till waits for go along with one commit, when others want it too. A thousand
 terminals that come back from an outage bring a day's sales at once: all of them in a commit would make it ten times as
 long, and every sale of the moment would wait for it."""
+BACKGROUND_PAUSE_SHARE: Final = 4
+"""After a commit that carried some of it, none is taken for so many times as long as that took: a fifth of the time at
+most, on any machine."""
+BACKGROUND_PAUSE_MAX_S: Final = 0.5
+"""So that it goes on, however slow the disk is: whoever waits gives up after three seconds."""
 PROBE_EVERY_S: Final = 5.0
 """How often an unhealthy ledger is tried, and how long nothing may have been committed before a healthy one is asked
 whether its database is there."""
@@ -131,9 +136,10 @@ class Gate:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._gather_s = gather_s
-        self._next_commit_s = self._next_fault_line_s = self._committed_s = 0.0
+        self._next_commit_s = self._next_fault_line_s = self._committed_s = self._background_from_s = 0.0
         self._commands: deque[_Waiting] = deque()
         self._background: deque[_Waiting] = deque()
+        self._has_background = False  # whether the batch in hand carries some
         self._calls: deque[_Waiting] = deque()
         self._wanted = trio.Event()
         self.healthy = True
@@ -171,9 +177,18 @@ class Gate:
             while self._commands or self._background or self._calls:
                 if self._calls:
                     await self._run_calls()
+                elif not self._commands:
+                    await self._wait_for_background()
                 if self._commands or self._background:
                     await self._gather()
                     await self._run_batch()
+
+    async def _wait_for_background(self) -> None:
+        """Only what can wait is there: wait for its turn, or for something else."""
+        with trio.move_on_at(self._background_from_s):
+            while not (self._commands or self._calls):
+                await self._wanted.wait()
+                self._wanted = trio.Event()
 
     async def probe(self) -> None:
         """Perhaps nobody sells: while unhealthy, try now and then whether the ledger can be written again; otherwise
@@ -212,8 +227,12 @@ class Gate:
         except StoreError as error:
             self._note_fault(error)
             outcomes = [FAULT] * len(batch)
+        ended_s = trio.current_time()
+        if self._has_background:
+            pause_s = min(BACKGROUND_PAUSE_SHARE * (ended_s - started_s), BACKGROUND_PAUSE_MAX_S)
+            self._background_from_s = ended_s + pause_s
         self._metrics.batch_size.observe(len(batch))
-        self._metrics.commit_seconds.observe(trio.current_time() - started_s)
+        self._metrics.commit_seconds.observe(ended_s - started_s)
         for waiting, result in zip(batch, outcomes, strict=True):
             waiting.finish(outcome.Value(result))
 
@@ -230,7 +249,10 @@ class Gate:
         is about to ask again."""
         batch: list[_Waiting] = []
         self._take(self._commands, batch, self._batch_max, now_s)
-        self._take(self._background, batch, min(len(batch) + BACKGROUND_PER_COMMIT, self._batch_max), now_s)
+        live = len(batch)
+        if now_s >= self._background_from_s:
+            self._take(self._background, batch, min(live + BACKGROUND_PER_COMMIT, self._batch_max), now_s)
+        self._has_background = len(batch) > live
         return batch
 
     def _take(self, queue: deque[_Waiting], batch: list[_Waiting], size_max: int, now_s: float) -> None:

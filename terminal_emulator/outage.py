@@ -71,7 +71,6 @@ class Outage:
         self._rng = rng
         self._began_s = self._ended_s = 0.0
         for terminal in terminals:
-            terminal.brain.till.keep(WIDE)
             terminal.brain.till.keep(OfflineMode(True))
 
     @property
@@ -87,6 +86,7 @@ class Outage:
     async def sell(self, cards: Sequence[bytes], amounts_fen: tuple[int, int]) -> None:
         """Make the records; others get their turn after each terminal."""
         for terminal in self._terminals:
+            terminal.brain.till.keep(WIDE)  # now: the host may have told it its own limits since it is connected
             for _ in range(self._records):
                 terminal.sell_once(self._rng.choice(cards), self._rng.randint(*amounts_fen))
             await trio.lowlevel.checkpoint()

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 from trio.testing import wait_all_tasks_blocked
 
 from server.gate import (
+    BACKGROUND_PAUSE_MAX_S,
+    BACKGROUND_PAUSE_SHARE,
     BACKGROUND_PER_COMMIT,
     BUSY,
     FAULT,
@@ -608,5 +610,42 @@ async def test_commits_begin_some_time_apart_unless_a_whole_batch_waits(nursery,
             sellers.start_soon(rig.gate.submit, sale(stan, 1))
     assert trio.current_time() - began_s == pytest.approx(0.5)
     assert rig.batches() == (3, 6)
+    nursery.cancel_scope.cancel()
+    rig.store.close()
+
+
+async def test_between_commits_with_what_can_wait_there_is_time_for_those_who_cannot(nursery, autojump_clock):
+    """However slow the commits are, a fifth of the time at most goes to those who can wait; and they do get it."""
+    executor = SlowLedger(0.1)
+    rig = GateRig(executor)
+    nursery.start_soon(rig.gate.run)
+    done_s = []
+
+    async def bring(stan):
+        await rig.gate.submit(sale(stan, 1), in_background=True)
+        done_s.append(trio.current_time() - began_s)
+
+    began_s = trio.current_time()
+    async with trio.open_nursery() as bringers:
+        for stan in range(1, 2 * BACKGROUND_PER_COMMIT + 2):
+            bringers.start_soon(bring, stan)
+        await trio.sleep(0.2)  # in the first pause
+        await rig.gate.submit(sale(900, 1))
+        assert trio.current_time() - began_s == pytest.approx(0.3), "it finds the ledger free"
+    turns = sorted({round(at_s, 3) for at_s in done_s})
+    pause_s = BACKGROUND_PAUSE_SHARE * 0.1
+    assert turns == [pytest.approx(0.1 + number * (0.1 + pause_s)) for number in range(3)]
+    nursery.cancel_scope.cancel()
+    rig.store.close()
+
+
+async def test_a_slow_disk_keeps_nobody_waiting_for_ever(nursery, autojump_clock):
+    executor = SlowLedger(1.0)
+    rig = GateRig(executor)
+    nursery.start_soon(rig.gate.run)
+    await rig.gate.submit(sale(1, 1), in_background=True)
+    began_s = trio.current_time()
+    await rig.gate.submit(sale(2, 1), in_background=True)
+    assert trio.current_time() - began_s == pytest.approx(BACKGROUND_PAUSE_MAX_S + 1.0)
     nursery.cancel_scope.cancel()
     rig.store.close()

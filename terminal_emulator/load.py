@@ -219,9 +219,10 @@ class LoadTerminal(Terminal):
     def sell_once(self, card: bytes, amount_fen: int) -> list[Write]:
         """Key an amount and tap a card."""
         brain, now = self.brain, self.now()
+        effects: list[Effect] = []
         for key in keys_for(amount_fen):
-            brain.key(key, now)
-        effects = brain.tap(card, now)
+            effects += brain.key(key, now)
+        effects += brain.tap(card, now)
         if not brain.busy:
             effects += brain.key(Key.ENTER, now)  # the same card and amount as before: it is meant
         return super().after(effects)

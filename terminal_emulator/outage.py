@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from terminal_emulator.keepsakes import OfflineMode
 from terminal_emulator.parameters import Parameters
@@ -86,9 +87,12 @@ class Outage:
     async def sell(self, cards: Sequence[bytes], amounts_fen: tuple[int, int]) -> None:
         """Make the records; others get their turn after each terminal."""
         for terminal in self._terminals:
-            terminal.brain.till.keep(WIDE)  # now: the host may have told it its own limits since it is connected
+            till = terminal.brain.till
+            # Now: the host may have told it its own limits. Under their version, so that it does not ask again.
+            till.keep(replace(WIDE, config_version=till.parameters.config_version))
             for _ in range(self._records):
-                terminal.sell_once(self._rng.choice(cards), self._rng.randint(*amounts_fen))
+                writes = terminal.sell_once(self._rng.choice(cards), self._rng.randint(*amounts_fen))
+                await terminal.perform(writes)
             await trio.lowlevel.checkpoint()
 
     async def release(self) -> None:

@@ -7,6 +7,7 @@ has to know for one stands in its comments:
     # virtual: 王五                has 100.00 yuan too, and a virtual card, which the script scans by this name
     # needs: points.set fen_per_point=100 merchant_id=MERCHANT
                                   an administrative operation with its arguments; MERCHANT is the script's own
+    # alone                       it changes rules of the whole campus: no other script runs on its host
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ REQUEST_BATCH: Final = 2
 MERCHANT_WORD: Final = "MERCHANT"
 MERCHANT: Final = "一食堂"
 TERMINAL: Final = "3-58"
+ALONE: Final = "# alone"
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -162,5 +164,5 @@ def _arguments(words: str, merchant_id: int, terminal: str) -> dict[str, Any]:
         elif value == "TERMINAL":
             found[key] = terminal
         else:
-            found[key] = int(value) if value.isdecimal() and key not in ("code", "name", "uid") else value
+            found[key] = int(value) if value.isdecimal() and key not in ("code", "name", "uid", "pin") else value
     return found

@@ -62,7 +62,7 @@ def discount(till: Till) -> Dialog:
         return
     off_fen = yield from _off(till, title, full_fen, is_percent=key == "1")
     if not 0 < off_fen < full_fen:
-        yield Show((title, _("Invalid amount"), _("Key it in again")), BeepKind.ERROR)
+        yield Show((title, _("Invalid amount"), _("Key it again")), BeepKind.ERROR)
         return
     if off_fen * 100 > full_fen * till.parameters.discount_limit_percent:
         yield from check_password(till)

@@ -54,7 +54,7 @@ def change_password(till: Till, purpose: PasswordPurpose, operator: int, old: st
         new: str = yield password_prompt(till, purpose, _("New password"))
         again = yield password_prompt(till, purpose, _("Once more"))
         if new != again:
-            yield Show((_("Not the same"), _("Key it in again")), BeepKind.ERROR)
+            yield Show((_("Not the same"), _("Key it again")), BeepKind.ERROR)
             continue
         request = PasswordChangeRequest(purpose=purpose, operator=operator, old_password=old, new_password=new)
         answer = yield Ask(request, _("Changing..."))
@@ -87,7 +87,7 @@ def refused(till: Till, response_code: str, *, goes_on: bool = False) -> Generat
     """Say why the host refuses, and stop unless it may be tried again."""
     _ = till.translate
     if response_code == WRONG and goes_on:
-        reason, action = _("Wrong password"), _("Key it in again")
+        reason, action = _("Wrong password"), _("Key it again")
     else:
         reason, action = map(_, advice(response_code))
     yield Show((f"{_('Declined')} {response_code}", reason, action), BeepKind.ERROR)

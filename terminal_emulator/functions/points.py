@@ -22,7 +22,7 @@ def points_sale(till: Till) -> Dialog:
     title = _(KIND_TEXT[TransactionKind.POINTS_SALE])
     points = int((yield Digits(title, _("Points"), 1, POINTS_DIGITS)))
     if not points:
-        yield Show((title, _("Invalid amount"), _("Key it in again")), BeepKind.ERROR)
+        yield Show((title, _("Invalid amount"), _("Key it again")), BeepKind.ERROR)
         return
     payer = yield Card(sum_text(TransactionKind.POINTS_SALE, points, _), may_scan=True)
     yield from pay(till, TransactionKind.POINTS_SALE, points, payer)

@@ -107,6 +107,6 @@ def unlock(till: Till) -> Dialog:
             till.keep(replace(till.sign_on, is_locked=False, tries=0))
             return
         till.keep(replace(till.sign_on, tries=till.sign_on.tries + 1))
-        yield Show((_("Wrong password"), _("Key it in again")), BeepKind.ERROR)
+        yield Show((_("Wrong password"), _("Key it again")), BeepKind.ERROR)
     yield Show((_("Too many tries"), _("Sign on again")), BeepKind.ERROR)
     yield Open("sign_on")

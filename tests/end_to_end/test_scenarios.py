@@ -6,6 +6,8 @@ memory. `fanka scenario NAME` shows any of them key by key.
 
 import random
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -13,26 +15,30 @@ from server.folder import DataFolder
 from server.ledger.verify import verify
 from server.stores import open_ledger
 from tools.host_process import HostProcess, serving
-from tools.scenario import bundled, play, prepare
+from tools.scenario import ALONE, bundled, play, prepare
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
-    path = tmp_path_factory.mktemp("scenarios") / "data"
-    changes = {("listen", "port"): 0, ("http", "port"): 0}
-    folder = DataFolder.create(path, random.Random(11).randbytes, changes)
-    with serving(folder) as host:
+    with serving(folder_at(tmp_path_factory.mktemp("scenarios"))) as host:
         yield host
+
+
+def folder_at(path: Path) -> DataFolder:
+    changes = {("listen", "port"): 0, ("http", "port"): 0}
+    return DataFolder.create(path / "data", random.Random(11).randbytes, changes)
 
 
 @pytest.mark.parametrize("path", bundled(), ids=lambda path: path.stem)
 def test_a_scenario(host, tmp_path, path):
-    number = 1 + bundled().index(path)
     script = path.read_text(encoding="utf-8")
-    scene = prepare(host.folder, script, f"7-{number}", host.running.terminals[1], f"第{number}食堂")
-    play(scene, script, path.name, tmp_path)
+    number = 1 + bundled().index(path)
+    with serving(folder_at(tmp_path)) if ALONE in script else nullcontext(host) as its_host:
+        port = its_host.running.terminals[1]
+        scene = prepare(its_host.folder, script, f"7-{number}", port, f"第{number}食堂")
+        play(scene, script, path.name, tmp_path)
 
 
 def test_the_ledger_holds_after_all_of_them(host):

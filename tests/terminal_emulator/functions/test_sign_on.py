@@ -55,7 +55,7 @@ def test_a_batch_never_goes_back(till, host):
 
 def test_a_wrong_password_and_then_the_right_one(till, host):
     till.do("5 1 enter 1111 enter", host)
-    assert till.panel == ["Declined 55", "Wrong password", "Key it in again"]
+    assert till.panel == ["Declined 55", "Wrong password", "Key it again"]
     till.do("enter", host)
     assert till.panel[1] == "Operator no."
     till.do(f"{SIGN_ON} enter", host)

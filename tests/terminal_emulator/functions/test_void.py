@@ -68,7 +68,7 @@ def test_what_cannot_be_voided_is_said_before_the_card_is_asked_for(till, host, 
 
 def test_a_wrong_password_may_be_keyed_again(till, host):
     assert "beep error" in till.do(f"{TO_VOID} 999999 enter", host)
-    assert till.panel == ["Declined 55", "Wrong password", "Key it in again"]
+    assert till.panel == ["Declined 55", "Wrong password", "Key it again"]
     till.do("enter 123456 enter", host)
     assert till.panel[1] == "Voucher no."
 
@@ -89,7 +89,7 @@ def test_a_factory_password_is_changed_on_the_spot(till, host):
     till.do(f"{TO_VOID} 123456 enter", host)
     assert till.panel == ["First use", "Password must", "be changed"]
     till.do("enter 7777 enter 7778 enter", host)
-    assert till.panel == ["Not the same", "Key it in again"]
+    assert till.panel == ["Not the same", "Key it again"]
     till.do("enter 7777 enter 7777 enter", host)
     assert till.panel == ["Superv. password", "is changed"]
     till.do("enter", host)

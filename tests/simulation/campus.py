@@ -12,12 +12,14 @@ from protocol.messages import Message, Ready
 from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
 from terminal_emulator.brain import Brain
 from terminal_emulator.desk import HOMES
-from terminal_emulator.dialog import Dialog, Transact
+from terminal_emulator.dialog import Ask, Confirm, Dialog, Pages, Print, Show, Stop, Transact
 from terminal_emulator.effects import Effect, Key, Now, Outcome, Send
 from terminal_emulator.flows.echo import claimed_time_s
+from terminal_emulator.functions.settlement import settlement
 from terminal_emulator.load import keys_for
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
+from terminal_emulator.settled import Settlement
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import Terminal, Ticker, Write
 from terminal_emulator.view import Screen
@@ -26,7 +28,7 @@ from tests.simulation.network import Line
 from tests.simulation.oracle import Oracle
 from tests.simulation.world import World, describe
 
-READERS: Final = frozenset({"open_records", "kept"})
+READERS: Final = frozenset({"open_records", "kept", "acknowledged"})
 """Methods of a storage that change nothing."""
 
 
@@ -49,6 +51,11 @@ class Flash:
     def save(self, record: Record) -> None:
         """See `Storage`."""
         self.change(self._image.save, record)
+
+    def save_settlement(self, settlement: Settlement) -> None:
+        """See `Storage`."""
+        self._device.oracle.settling(self._device.name, self._device.terminal_id, settlement)
+        self.change(self._image.save_settlement, settlement)
 
     def change(self, change: Callable[..., Any], *args: Any) -> Any:
         """Do it, durably."""
@@ -104,6 +111,27 @@ class SimBrain(Brain):
             yield Transact(record)
 
         return self.begin(dialog(), now)
+
+    def settle(self, now: Now) -> list[Effect]:
+        """The cashier chooses settlement and presses Enter whenever there is something to read. Where a supervisor is
+        needed it is left alone: honest terminals never need one."""
+        return self.begin(without_hands(settlement(self.till)), now)
+
+
+def without_hands(dialog: Dialog) -> Dialog:
+    """A dialog in which every question is answered with Enter; it ends where that is no answer."""
+    reply: Any = None
+    while True:
+        try:
+            prompt = dialog.send(reply)
+        except (StopIteration, Stop):
+            return
+        if isinstance(prompt, Confirm | Show | Pages):
+            reply = True if isinstance(prompt, Confirm) else None
+        elif isinstance(prompt, Ask | Print):
+            reply = yield prompt
+        else:
+            return
 
 
 class SimTerminal(Terminal):
@@ -300,6 +328,19 @@ class Device:
         except PowerCut:
             return False
         return brain.busy
+
+    def settle(self) -> bool:
+        """Settle what there is, or go on with it; whether that began."""
+        terminal = self.terminal
+        if terminal is None or not self.is_free:
+            return False
+        brain, now = terminal.brain, terminal.now()
+        assert isinstance(brain, SimBrain)
+        try:
+            self.perform(terminal.after(brain.settle(now)))
+        except PowerCut:
+            return False
+        return True
 
     def perform(self, writes: list[Write]) -> None:
         """Send what a terminal wants sent."""

@@ -38,6 +38,7 @@ from protocol.messages import (
 )
 from protocol.messages.money import TransactionKind
 from terminal_emulator.record import Record, RecordState
+from terminal_emulator.settled import Settlement, Stage
 from tests.simulation.world import World
 
 UNDECIDED: Final = ("09", "96")
@@ -238,12 +239,22 @@ class Oracle:
         """A terminal is about to send a request: what it asks for must stand in its memory already (T1)."""
         if not isinstance(request, MoneyRequest | ReversalRequest):
             return
-        kept = image.records.get((request.batch, request.stan))
+        kept = {**image.archived, **image.records}.get((request.batch, request.stan))
         # A restored host is told of what was reversed before, too; a refund is repeated.
         wanted = SENDABLE if isinstance(request, MoneyRequest) else UNDONE
         if kept is None or kept.amount_fen != request.amount_fen or kept.state not in wanted:
             identity = (terminal_id, request.batch, request.stan)
             self._wrong("T1", who, identity, f"sends what its memory does not hold as {[*wanted]}: {kept}")
+
+    def settling(self, who: str, terminal_id: int, state: Settlement) -> None:
+        """A terminal is about to store how far it has come with a settlement (I14)."""
+        self.world.note(f"{who} settles batch {state.batch}: {state.stage.value}")
+        self.world.counts[f"settlements {state.stage.value}"] += 1
+        if state.stage not in (Stage.ACCEPT, Stage.ELSEWHERE) or terminal_id in self.tainted:
+            return
+        if not any(case.lost for identity, case in self.cases.items() if identity[:2] == (terminal_id, state.batch)):
+            named = [(row.stan, row.difference.name) for row in state.differences]
+            self._wrong("I14", who, None, f"batch {state.batch} of an honest terminal does not balance: {named}")
 
     def told(self, who: str, terminal_id: int, record: Record) -> None:
         """A customer has seen a final word."""

@@ -212,6 +212,7 @@ class Simulation:
         async with trio.open_nursery() as people:
             people.start_soon(self.workload.serve, self.seconds)
             people.start_soon(self.workload.administer, self.seconds)
+            people.start_soon(self.workload.close_batches, self.seconds)
             await time_.sleep(self.seconds)
             self.chaos.heal()
             world.note("healed")
@@ -221,9 +222,22 @@ class Simulation:
         if not healed:
             late = [device.name for device in self.devices if not self._is_done(device)]
             world.violate("I21", f"not online, or something open, {RECOVERY_S:g} s after the last fault: {late}")
+        await self._settle()
         # An hour or two later, in half of all runs: holds whose time is over by then have to be free again.
         self.host.clock_offset_ms += self.world.rng("late").choice((0, 2 * 3_600_000))
         await time_.sleep(EXPIRY_S)
+
+    async def _settle(self) -> None:
+        """The end of the day: every honest terminal settles, and what was cut off is gone on with."""
+        honest = [device for device in self.devices if device.terminal_id not in self.oracle.tainted]
+        for device in honest:
+            device.settle()
+        settled = await self.world.time.until(
+            lambda: all(device.image.settlement is None and device.is_free for device in honest), RECOVERY_S
+        )
+        if not settled:
+            late = [(device.name, device.image.settlement) for device in honest if device.image.settlement is not None]
+            self.world.violate("I21", f"not settled {RECOVERY_S:g} s after the last fault: {late}")
 
     def _is_done(self, device: Device) -> bool:
         if device.terminal_id in self.oracle.tainted:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from server.session import Session
-from terminal_emulator.record import RecordState
+from terminal_emulator.record import Record, RecordState
+from terminal_emulator.settled import Settlement, Stage
 from tests.simulation import invariants
 from tests.simulation.campus import Device
 from tests.simulation.determinism import START_S
 from tests.simulation.faults import Fault
 from tests.simulation.invariants import CHECKED, LATER, Nonces, check_balances, check_books, check_memories
 from tests.simulation.model import Model
+from tests.simulation.oracle import Oracle
 from tests.simulation.simulator import Options, Simulation, run_to_end
 from tests.simulation.world import World
 
@@ -50,6 +51,52 @@ def test_every_invariant_is_checked_or_left_for_later_with_a_reason():
     assert not CHECKED.keys() & LATER.keys()
 
 
+def test_a_day_ends_with_every_batch_settled(judged):
+    simulation, _ = judged
+    assert [device.image.records for device in simulation.devices] == [{}] * len(simulation.devices)
+    assert all(device.image.last_settlement.is_balanced for device in simulation.devices)
+    assert simulation.world.counts["settlements done"] >= len(simulation.devices)
+
+
+def test_a_record_that_is_not_the_journals_keeps_a_batch_from_balancing():
+    def forge(simulation: Simulation) -> None:
+        image = simulation.devices[0].image
+        batch, stan = image.used
+        image.save(
+            Record(
+                batch=batch,
+                stan=stan + 500,
+                amount_fen=77,
+                payer=b"nobody",
+                claimed_at_s=1,
+                state=RecordState.APPROVED,
+            )
+        )
+
+    assert {"I14", "I21"} <= run(at_10_s=forge)
+
+
+@pytest.mark.parametrize(
+    ("stage", "tainted", "lost", "expected"),
+    [
+        (Stage.ACCEPT, False, False, {"I14"}),
+        (Stage.ELSEWHERE, False, False, {"I14"}),
+        (Stage.ACCEPT, True, False, set()),
+        (Stage.ACCEPT, False, True, set()),
+        (Stage.DONE, False, False, set()),
+        (Stage.UPLOAD, False, False, set()),
+    ],
+)
+def test_who_may_need_a_supervisor(stage, tainted, lost, expected):
+    world = World(1)
+    oracle = Oracle(world)
+    oracle.case((3, 1, 5)).lost = lost
+    if tainted:
+        oracle.taint(3)
+    oracle.settling("T3", 3, Settlement(batch=1, operator=0, claimed_at_s=1, stage=stage))
+    assert {violation.invariant for violation in world.violations} == expected
+
+
 def test_balances_and_books(judged):
     simulation, model = judged
     earned = dict(model.earned)
@@ -83,9 +130,12 @@ def test_the_houses_own_accounts(judged):
 )
 def test_a_terminal_that_remembers_what_was_not(judged, before, after, invariant):
     simulation, model = judged
-    images = [device.image for device in simulation.devices]
-    image, record = next((i, r) for i in images for r in i.records.values() if r.state is before)
-    image.save(msgspec.structs.replace(record, state=after))
+    code = "00" if before is RecordState.APPROVED else "51"
+    cases = simulation.oracle.cases.items()
+    (terminal_id, batch, stan), case = next(item for item in cases if item[1].said and item[1].said.code == code)
+    device = next(device for device in simulation.devices if device.terminal_id == terminal_id)
+    amount_fen = case.content.amount_fen
+    device.image.save(Record(batch=batch, stan=stan, amount_fen=amount_fen, payer=b"card", claimed_at_s=1, state=after))
     check_memories(simulation, model)
     assert broken(simulation) == {invariant}
 

@@ -5,6 +5,7 @@ new capability adds a line.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -15,6 +16,7 @@ import msgspec
 from protocol.messages.money import TransactionKind
 from server.app import Host
 from server.operations.desk import AdminError, Fields
+from terminal_emulator.archive import KEPT_BATCHES
 from terminal_emulator.record import Record, RecordState
 from tests.simulation.campus import Device
 from tests.simulation.host import HostDown
@@ -24,6 +26,8 @@ from tests.simulation.world import describe
 if TYPE_CHECKING:
     from tests.simulation.simulator import Simulation
 
+SETTLE_EVERY_S: Final = 200.0
+"""How often a terminal is settled, about: not twenty hours apart, as at a canteen's."""
 RETRY_S: Final = 2.0
 """The office tries an operation again when the host was down, until it knows that it is done."""
 
@@ -190,6 +194,20 @@ class Workload:
         """Points in place of money."""
         amount = rng.choice((1, 5, 20, 100, 1_000))
         self._follow_up(self._till(rng), TransactionKind.POINTS_SALE, amount, rng.choice(self.customers).card)
+
+    async def close_batches(self, seconds: float) -> None:
+        """Now and then a cashier settles, in the middle of it all; one that was cut off is gone on with."""
+        rng, time = self.world.rng("settlements"), self.world.time
+        settled: Counter[str] = Counter()
+        end_s = time.now + seconds
+        while time.now < end_s:
+            await time.sleep(rng.expovariate(len(self.simulation.devices) / SETTLE_EVERY_S))
+            device = rng.choice(self.simulation.devices)
+            # A host may come back from a backup made long before: then the terminal has no more than its archive.
+            if settled[device.name] < KEPT_BATCHES or device.image.settlement is not None:
+                is_new = device.image.settlement is None
+                settled[device.name] += device.settle() and is_new
+                self.world.counts["settlements wanted"] += 1
 
     # --- The office
 

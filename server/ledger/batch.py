@@ -79,6 +79,7 @@ class Batch:
         "head_seq",
         "held",
         "holds",
+        "is_plain",
         "is_recovery_open",
         "limits",
         "looked_for",
@@ -123,6 +124,8 @@ class Batch:
         """(token, merchant) of the cards that are bound."""
         self.family = Family()
         """The transactions that commands are about, with all that came of them, and what this batch adds."""
+        self.is_plain = False
+        """Nothing but sales, queries and adjustments: nobody asks for a family."""
         self.held: dict[int, int] = {}
         """What is held of the accounts somebody inquires about."""
         self.due: list[Hold] = []
@@ -223,7 +226,8 @@ class Batch:
         self.transfers[(identity, side)] = transfer
         self.new_transfers.append(transfer)
         self.new_entries += entries
-        self.family.add(transfer, entries)
+        if not self.is_plain:
+            self.family.add(transfer, entries)
         return transfer
 
     def replay(self, identity: Identity, side: Side, kind: Kind, request_hash: bytes) -> Outcome | None:

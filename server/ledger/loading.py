@@ -50,6 +50,7 @@ class _Wants:
     __slots__ = (
         "accounts",
         "due",
+        "has_follow_ups",
         "has_points",
         "identities",
         "inquired",
@@ -72,6 +73,7 @@ class _Wants:
         self.accounts: set[int] = set()
         self.due = 0
         self.has_points = False
+        self.has_follow_ups = False
 
     def add(self, command: Command) -> None:
         """Whatever this command may ask for; sales are the many, and come first."""
@@ -85,6 +87,7 @@ class _Wants:
             self.identities.add(command.identity)
             self.originals.add(command.identity)
             self.accounts.update(NAMED)
+            self.has_follow_ups = True
         elif isinstance(command, Query):
             self.identities.add(command.identity)
         elif isinstance(command, Adjustment | Clearing):
@@ -96,16 +99,19 @@ class _Wants:
             self.terminals.add(command.terminal_id)
             self.has_points = True
         elif isinstance(command, Lookup):
+            self.has_follow_ups = True
             self.terminals.add(command.terminal_id)
             if command.original is not None:
                 self.originals.add(command.original)
             else:
                 self.rrns.add(command.rrn)
         elif isinstance(command, ExpireHolds):
+            self.has_follow_ups = True
             self.due += command.limit
             self.accounts.update(NAMED)
 
     def _add_asker(self, command: Command) -> None:
+        self.has_follow_ups = True  # or what others of this batch may follow
         self.accounts.update(NAMED)
         if isinstance(command, Void | Refund | Completion | Upload) and command.original is not None:
             self.originals.add(command.original)
@@ -123,6 +129,7 @@ def load(store: Store, batch: Batch, commands: Sequence[Command]) -> None:
     for command in commands:
         wants.add(command)
     account_ids = wants.accounts
+    batch.is_plain = not wants.has_follow_ups
     if wants.identities or wants.originals:
         batch.transfers = store.load_transfers(wants.identities | wants.originals)
     if wants.due:

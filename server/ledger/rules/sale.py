@@ -34,7 +34,8 @@ def apply(batch: Batch, sale: Sale) -> Outcome:
         else:
             spend(batch, payer, charged_fen)
             movement, points = _moves(batch, payer, terminal, charged_fen)
-            checks.use_code(batch, sale, payer)
+            if sale.code_step:
+                checks.use_code(batch, sale, payer)
     transfer = batch.record(
         sale.identity,
         Side.ORIGINAL,

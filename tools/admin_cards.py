@@ -17,7 +17,7 @@ from tools.options import AsJson, Data, Yuan, admin_channel, to_fen, zone_of
 PAGE: Final = 500
 """Rows per request: the most the host gives at once."""
 
-card_app = App(name="card", help="Cards: issue, freeze, report lost, replace.", sort_key=2)
+card_app = App(name="card", help="Cards: issue, freeze, report lost, replace; class, PIN, merchants.", sort_key=2)
 account_app = App(name="account", help="Accounts: balance, history, top-up, correction.", sort_key=3)
 
 CARD_COLUMNS: Final = (

@@ -22,7 +22,10 @@ COMMANDS: Final = {
     "demo": ("tools.demo:demo", "See a terminal take a payment and a lunch rush add up, in a minute."),
     "init": ("tools.serve:init", "Create a data folder."),
     "serve": ("tools.serve:serve", "Run the host on a data folder."),
-    "admin": ("tools.admin:admin_app", "Merchants, terminals, cards, balances; also while the host runs."),
+    "admin": (
+        "tools.admin:admin_app",
+        "Merchants, terminals, cards, prices, people, reports; also while the host runs.",
+    ),
     "card": ("tools.card:card_app", "The payment code of a virtual card, as a telephone shows it."),
     "scenario": ("tools.scenario:scenario", "A cashier's work, played key by key on a host of its own."),
     "terminal": ("tools.terminal:terminal", "A terminal on your screen, or driven by a script."),

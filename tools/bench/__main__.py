@@ -38,6 +38,10 @@ SECONDS: Final = 8.0
 LATENCY_SECONDS: Final = 15.0
 PGBENCH_CLIENTS: Final = 8
 PGBENCH_SECONDS: Final = 8
+UPLOADING: Final = 1000
+OFFLINE_SALES: Final = 200
+UPLOAD_SHARE: Final = 30
+"""Percent of saturation at which customers come while terminals upload what they sold offline: at lunch's end."""
 LARGE_LEDGER_SALES: Final = 1_000_000
 SHARES: Final = (30, 60, 90)
 """Percent of saturation at which latency is measured."""
@@ -62,7 +66,13 @@ def fresh_folder(base: Path, name: str, terminals: int = TERMINALS) -> Iterator[
 
 
 def load(
-    folder: DataFolder, *, rate: float | None, seconds: float, connected: int = TERMINALS, mixed: bool = False
+    folder: DataFolder,
+    *,
+    rate: float | None,
+    seconds: float,
+    connected: int = TERMINALS,
+    mixed: bool = False,
+    offline_upload: str = "",
 ) -> dict[str, Any]:
     """Run `fanka load` in a process of its own against a host in another; its JSON. Fails if the audit does."""
     result = folder.path / "load.json"
@@ -70,6 +80,7 @@ def load(
     words += ["--seconds", str(seconds), "--warm-up", str(WARM_UP_S), "--json", str(result), "--quiet"]
     words += ["--saturate"] if rate is None else ["--rate", f"{rate:.1f}"]
     words += ["--mixed"] if mixed else []
+    words += ["--offline-upload", offline_upload] if offline_upload else []
     with serving(folder):
         done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-m", "tools.main", "load", str(folder.path), *words], check=False
@@ -160,6 +171,15 @@ def measure_latency(base: Path, found: dict[str, Any]) -> None:
     say(f"{CONNECTED} connected, {TERMINALS} selling: {run['latency_ms']}, failed {run['failed']}")
 
 
+def measure_upload(base: Path, found: dict[str, Any]) -> None:
+    """Terminals back from an outage bring a day's offline sales beside customers: how fast, and at whose cost."""
+    rate = found["authorizations_per_s"] * UPLOAD_SHARE / 100
+    with fresh_folder(base, "upload", TERMINALS + UPLOADING) as (folder, _):
+        run = load(folder, rate=rate, seconds=LATENCY_SECONDS, offline_upload=f"{UPLOADING},{OFFLINE_SALES}")
+    found["offline_upload"] = run["offline_upload"] | {"offered_per_s": run["offered_per_s"]}
+    say(f"offline upload: {found['offline_upload']}")
+
+
 def measure_memory(base: Path, found: dict[str, Any]) -> None:
     """Host memory per idle connected terminal."""
     with fresh_folder(base, "idle", IDLE_TERMINALS) as (folder, provisioned), serving(folder) as host:
@@ -197,6 +217,7 @@ def main() -> None:
         measure_rounds(base, found)
         measure_mixed(base, found)
         measure_latency(base, found)
+        measure_upload(base, found)
         measure_memory(base, found)
         measure_growth(base, found)
     Path("bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")

@@ -79,6 +79,7 @@ def page(found: dict[str, Any]) -> str:
         "",
         f"With {many['connected']:,} connected, {many['failed']} sales failed.",
         "",
+        *_upload_lines(found["offline_upload"]),
         "## Memory and growth",
         "",
         f"- {found['idle_kib_per_terminal']:.1f} KiB of host memory per idle connected terminal.",
@@ -99,6 +100,19 @@ def _mixed_lines(mixed: dict[str, Any]) -> list[str]:
         f"| all functions | {_list(mixed['mixed_per_s'])} | {median(mixed['mixed_per_s']):,.0f} |",
         "",
         f"All functions together reach **{mixed['ratio']:.2f}** of sales alone (median of the rounds' ratios).",
+    ]
+
+
+def _upload_lines(upload: dict[str, Any]) -> list[str]:
+    return [
+        "## Offline sales, beside customers",
+        "",
+        f"{upload['terminals']:,} terminals come back from an outage with {upload['records']:,} sales each, while",
+        f"{upload['offered_per_s']:,.0f} customers/s stand at others: {upload['rate_per_s']:,.0f} uploads/s,",
+        f"all in {upload['seconds']:,.0f} s.",
+        f"Customers' p99 was {upload['p99_alone_ms']:.1f} ms before and {upload['p99_beside_ms']:.1f} ms beside it:",
+        f"**{upload['p99_ratio']:.2f}** of what it was.",
+        "",
     ]
 
 

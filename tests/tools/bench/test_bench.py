@@ -92,6 +92,16 @@ FOUND: dict[str, Any] = {
     },
     "idle_kib_per_terminal": 27.5,
     "mixed": {"sales_per_s": [7_000.0, 8_000.0], "mixed_per_s": [6_300.0, 7_200.0], "ratio": 0.9},
+    "offline_upload": {
+        "terminals": 1000,
+        "records": 200,
+        "rate_per_s": 800.0,
+        "seconds": 250.0,
+        "offered_per_s": 2400.0,
+        "p99_alone_ms": 20.0,
+        "p99_beside_ms": 23.0,
+        "p99_ratio": 1.15,
+    },
     "growth": {"sales": 1_000_000, "size_mb": 200.0, "empty_per_s": 8000.0, "large_per_s": 7200.0, "ratio": 0.9},
 }
 
@@ -100,6 +110,8 @@ def test_the_page_says_what_was_measured() -> None:
     page = report.page(FOUND)
     for said in ("**8,100**", "**0.39** of the echo", "pgbench was skipped: no PostgreSQL", "27.5 KiB", "**0.90**"):
         assert said in page
+    assert "800 uploads/s,\nall in 250 s." in page
+    assert "**1.15** of what it was" in page
     assert "| all functions | 6,300 / 7,200 | 6,750 |" in page
     assert "| 60 % of saturation | 4,860 | 5.0 | 9.0 | 20.0 | 40.0 | 55.5 |" in page
 

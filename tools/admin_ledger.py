@@ -64,6 +64,7 @@ def _brought_back(data: Path | None, first_seq: int) -> dict[str, Any]:
         "uploaded_fen": found.amount_fen,
         "uploaded_debt_fen": found.debt_fen,
         "uploaded_declined": found.declined,
+        "uploaded_others": found.others,
     }
 
 
@@ -83,7 +84,7 @@ def _print(found: dict[str, Any], data: Path | None, *, as_json: bool) -> None:
         show(
             f"brought back:    {found['uploaded_sales']} sales, {yuan(found['uploaded_fen'])}, of which"
             f" {yuan(found['uploaded_debt_fen'])} their payers could not cover; {found['uploaded_declined']} had been"
-            " reversed"
+            f" reversed; {found['uploaded_others']} transactions of other kinds"
         )
     show(f"offline debt:    {yuan(found['offline_debt_fen'])}")
     if (seen := found["rollback"]) is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Decision, Kind
+from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Kind
 from server.ledger.store import Store
 
 FIRST_HISTORY: Final = 1
@@ -46,12 +46,13 @@ class Recovery(msgspec.Struct, frozen=True):
 
 class Restored(msgspec.Struct, frozen=True):
     """What terminals have brought back since a restore: sales, fen, and what of it the payers' balances did not cover.
-    `declined` were reversed already."""
+    `declined` were reversed already, `others` are of other kinds: refunds, top-ups, holds."""
 
     sales: int
     amount_fen: int
     debt_fen: int
     declined: int
+    others: int = 0
 
 
 def recoveries(store: Store) -> list[Recovery]:
@@ -90,12 +91,18 @@ def restored(store: Store, first_seq: int) -> Restored:
 
     Reads every transfer from there: for a connection of its own, never for the ledger's thread while it serves.
     """
-    [(sales, amount_fen, declined)] = store.execute(
-        "SELECT sum(CASE WHEN decision = ? THEN 1 ELSE 0 END), sum(CASE WHEN decision = ? THEN amount_fen ELSE 0 END),"
-        " sum(CASE WHEN decision <> ? THEN 1 ELSE 0 END) FROM transfers WHERE seq >= ? AND kind = ?",
-        (*[int(Decision.APPROVED)] * 3, first_seq, int(Kind.UPLOAD)),
+    [(sales, amount_fen, others, declined)] = store.execute(
+        "SELECT sum(CASE WHEN decision = 0 AND kind = ?1 THEN 1 ELSE 0 END),"
+        " sum(CASE WHEN decision = 0 AND kind = ?1 THEN amount_fen + adjust_fen ELSE 0 END),"
+        " sum(CASE WHEN decision = 0 AND kind <> ?1 THEN 1 ELSE 0 END),"
+        " sum(CASE WHEN decision <> 0 THEN 1 ELSE 0 END)"
+        " FROM transfers WHERE seq >= ?2 AND (kind = ?1 OR lost_rrn <> 0)",
+        (int(Kind.UPLOAD), first_seq),
     )
     [(debt_fen,)] = store.execute(
-        "SELECT -sum(amount_fen) FROM entries WHERE seq >= ? AND account_id = ?", (first_seq, OFFLINE_DEBT_ACCOUNT)
+        "SELECT -sum(e.amount_fen) FROM transfers AS t JOIN entries AS e ON e.seq = t.seq AND e.account_id = ?1"
+        " LEFT JOIN transfers AS o ON o.seq = t.original_seq AND t.kind <> ?2"
+        " WHERE t.seq >= ?3 AND (t.kind = ?2 OR t.lost_rrn <> 0 OR o.kind = ?2 OR o.lost_rrn <> 0)",
+        (OFFLINE_DEBT_ACCOUNT, int(Kind.UPLOAD), first_seq),
     )
-    return Restored(int(sales or 0), int(amount_fen or 0), int(debt_fen or 0), int(declined or 0))
+    return Restored(int(sales or 0), int(amount_fen or 0), int(debt_fen or 0), int(declined or 0), int(others or 0))

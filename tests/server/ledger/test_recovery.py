@@ -6,7 +6,7 @@ import pytest
 
 from server.ledger import recovery
 from server.ledger.ledger import Ledger
-from server.ledger.model import OFFLINE_DEBT_ACCOUNT
+from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Decision, Identity, Kind, OfflineSale, PreAuth, TopUp
 from server.ledger.recovery import EPOCH_JUMP, EPOCH_TIME_MAX_S, RECOVERY_WINDOW_MS, Recovery, Restored
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import StoreConflict
@@ -14,17 +14,22 @@ from server.ledger.verify import verify
 from tests.server.ledger.campus import (
     ANN,
     BEN,
+    CARDS,
     COY,
     NO_LIMITS,
     NOW_MS,
     STRANGER,
+    TILL,
     apply,
+    asked,
     balance,
     contents,
     open_campus,
     reversal,
+    reversal_of,
     sale,
     upload,
+    upload_of,
 )
 
 
@@ -170,3 +175,27 @@ def test_what_has_come_back_can_be_told(ledger):
     assert recovery.restored(ledger.store, 4).debt_fen == 7
     assert balance(ledger, OFFLINE_DEBT_ACCOUNT) == -7
     assert balance(ledger, ANN) == 10_000 - 100 - 300 - 9
+
+
+def test_what_came_back_of_other_kinds_is_counted_apart_and_debt_of_live_offline_sales_not_at_all(ledger):
+    first_seq = ledger.head_seq + 1
+    ledger.open_history(NOW_MS)
+    desk = asked(PreAuth, 31, 40, COY)
+    apply(ledger, upload_of(desk, Kind.PREAUTH), upload_of(asked(TopUp, 32, 500), Kind.TOPUP, 510))
+    offline = OfflineSale(
+        Identity(TILL, 1, 33),
+        b"h",
+        CARDS[COY],
+        600,
+        7,
+        0,
+        saf_sequence=1,
+        previous_tag=bytes(16),
+        tag=b"t" * 16,
+        stop_list_version=0,
+        is_authentic=True,
+    )
+    assert apply(ledger, offline)[0].decision == Decision.APPROVED
+    assert recovery.restored(ledger.store, first_seq) == Restored(0, 0, 40, 0, 2)
+    apply(ledger, reversal_of(desk))
+    assert recovery.restored(ledger.store, first_seq).debt_fen == 0

@@ -123,7 +123,7 @@ ORIGINAL = {"original_batch": 1, "original_stan": 88}
             [
                 "充值金额              RMB 100.00",
                 "赠送                   RMB 10.00",
-                "实充                  RMB 110.00",
+                "到账                  RMB 110.00",
             ],
         ),
         (

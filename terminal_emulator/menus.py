@@ -112,7 +112,7 @@ MENUS: Final = {
             Row("2", N_("Order totals"), "order_statistics"),
             Row("3", N_("Transactions"), "transactions"),
             Row("4", N_("Print"), "prints"),
-            Row("5", N_("Terminal setup"), "terminal"),
+            Row("5", N_("Set-up"), "terminal"),
             Row("6", N_("Last one?"), "query_last"),
             Row("7", N_("At the till"), "at_the_till"),
         ),
@@ -127,7 +127,7 @@ MENUS: Final = {
         ),
     ),
     "terminal": MenuRows(
-        N_("Terminal setup"),
+        N_("Set-up"),
         (
             Row("1", N_("Version"), "terminal_version"),
             Row("2", N_("Upgrade"), "upgrade"),

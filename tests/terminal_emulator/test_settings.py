@@ -5,7 +5,15 @@ import json
 import pytest
 
 from protocol import TerminalNumber
-from terminal_emulator.settings import Settings, SettingsError, read_settings, settings_from_json, write_settings
+from terminal_emulator.settings import (
+    Settings,
+    SettingsError,
+    read_settings,
+    settings_from_json,
+    settings_to_json,
+    write_settings,
+)
+from tests.terminal_emulator.till import settings_of
 
 KEY_FILE = {"terminal": "3-58", "key_version": 1, "root_key": "ab" * 32, "host": "10.0.0.1", "port": 4105}
 
@@ -92,3 +100,18 @@ def test_what_is_missing_is_named(field):
 def test_what_is_no_key_file_is_refused(text):
     with pytest.raises(SettingsError, match="here"):
         settings_from_json(text, "here")
+
+
+@pytest.mark.parametrize(("profile", "sign_on"), [("member", None), ("canteen", True), ("", False)])
+def test_profile_and_sign_on_stand_in_the_key_file_if_they_are_set(profile, sign_on):
+    settings = settings_of(profile=profile, sign_on_required=sign_on)
+    text = settings_to_json(settings)
+    assert settings_from_json(text, "till.key") == settings
+    assert ("profile" in text) is bool(profile)
+    assert ("sign_on_required" in text) is (sign_on is not None)
+
+
+@pytest.mark.parametrize("wrong", [{"profile": "shop"}, {"sign_on_required": "yes"}])
+def test_a_profile_or_sign_on_that_is_none_is_refused(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        settings_of(**wrong)

@@ -25,6 +25,7 @@ from server.ledger.model import (
     Entry,
     Hold,
     Identity,
+    Kind,
     Side,
     Terminal,
     Transfer,
@@ -51,19 +52,12 @@ _LOAD_TRANSFERS: Final = " ".join(
         "JOIN transfers AS t USING (terminal_id, batch, stan)",
     ]
 )
-_LOAD_FAMILY: Final = " ".join(
-    [
-        "WITH RECURSIVE up (seq, about) AS (",
-        "SELECT seq, CASE WHEN kind = 4 THEN 0 ELSE original_seq END FROM transfers WHERE seq = ANY($1::bigint[])",
-        "UNION SELECT t.seq, CASE WHEN t.kind = 4 THEN 0 ELSE t.original_seq END",
-        "FROM up JOIN transfers AS t ON t.seq = up.about),",
-        "family (seq) AS (SELECT seq FROM up",
-        "UNION SELECT t.seq FROM family JOIN transfers AS t ON t.original_seq = family.seq",
-        "WHERE t.original_seq > 0 AND t.kind <> 4)",
-        "SELECT",
-        ", ".join(f"t.{name}" for name in _COLUMNS),
-        "FROM family JOIN transfers AS t USING (seq) ORDER BY t.seq",
-    ]
+# A family is fetched generation by generation: planned as one recursive statement, its size is anybody's guess, and
+# with young statistics the guess is so wrong that the whole journal is read.
+_LOAD_ROWS: Final = f"SELECT {', '.join(_COLUMNS)} FROM transfers WHERE seq = ANY($1::bigint[])"  # noqa: S608
+_LOAD_FOLLOWERS: Final = (
+    f"SELECT {', '.join(_COLUMNS)} FROM transfers WHERE original_seq = ANY($1::bigint[])"  # noqa: S608
+    " AND original_seq > 0 AND kind <> 4"
 )
 _LOAD_ENTRIES: Final = (
     f"SELECT {', '.join(Entry._fields)} FROM entries WHERE seq = ANY($1::bigint[]) ORDER BY seq, account_id"  # noqa: S608
@@ -161,7 +155,18 @@ def load_transfers(db: Connection[Any], identities: Collection[Identity]) -> dic
 
 def load_family(db: Connection[Any], seqs: Collection[int]) -> list[Transfer]:
     """These rows, all they are about, and all that is about any of these, by number."""
-    return [Transfer(*row) for row in db.execute(_LOAD_FAMILY, [Numbers(sorted(seqs))])]
+    found: dict[int, Transfer] = {}
+    wanted = set(seqs)
+    while wanted:
+        rows = [Transfer(*row) for row in db.execute(_LOAD_ROWS, [Numbers(sorted(wanted))])]
+        found.update((row.seq, row) for row in rows)
+        wanted = {row.original_seq for row in rows if row.kind != Kind.UPLOAD and row.original_seq} - found.keys()
+    wanted = set(found)
+    while wanted:
+        rows = [Transfer(*row) for row in db.execute(_LOAD_FOLLOWERS, [Numbers(sorted(wanted))])]
+        wanted = {row.seq for row in rows} - found.keys()
+        found.update((row.seq, row) for row in rows)
+    return [found[seq] for seq in sorted(found)]
 
 
 def load_entries(db: Connection[Any], seqs: Collection[int]) -> list[Entry]:

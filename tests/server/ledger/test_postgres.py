@@ -17,6 +17,7 @@ from server.ledger import verify as ledger_verify
 from server.ledger.ledger import Ledger
 from server.ledger.model import Account, AccountKind, Decision
 from server.ledger.postgres import PostgresStore, translated
+from server.ledger.postgres_arrays import Numbers
 from server.ledger.postgres_link import Address, explain
 from server.ledger.store import StoreAway, StoreBroken, StoreConflict, StoreFull, StoreRefused
 from server.ledger.verify import verify
@@ -556,6 +557,30 @@ def test_the_identity_index_is_used_however_young_the_statistics(dsn, store):
     )
     assert "Seq Scan on transfers" not in plan, plan
     assert "transfers_identity" in plan, plan
+
+
+@pytest.mark.parametrize("share", [0, 50])
+def test_families_are_found_by_index_however_young_the_statistics(dsn, store, share):
+    """With no follow-ups at all, and with every second row about another."""
+    open_campus(store)
+    columns = (
+        "seq, terminal_id, batch, stan, side, kind, request_hash, decision, amount_fen, account_id,"
+        " merchant_account_id, balance_fen, operator, business_day, claimed_at_s, posted_at_ms, original_seq,"
+        " token_hash, digest"
+    )
+    as_superuser(
+        dsn,
+        f"INSERT INTO transfers ({columns}) SELECT n, 9, 1, n, 0, 1, 'h', 0, 1, 1, 1, 1, 1, 1, 1, 1,"
+        f" CASE WHEN n % 100 < {share} THEN n - 1 ELSE 0 END, 't', 'd' FROM generate_series(1000, 60000) AS n",
+    )
+    for table, sql in (
+        ("transfers", postgres_sets._LOAD_ROWS),
+        ("transfers", postgres_sets._LOAD_FOLLOWERS),
+        ("entries", postgres_sets._LOAD_ENTRIES),
+    ):
+        rows = store._db.execute("EXPLAIN " + sql, [Numbers(range(2_000, 2_010))])
+        plan = "\n".join(line for (line,) in rows)
+        assert f"Seq Scan on {table}" not in plan, plan
 
 
 @pytest.mark.parametrize("sql", [sql for _, sql in ledger_verify._BROKEN_REFERENCES])

@@ -152,6 +152,11 @@ class Brain:
         return self._storage.epoch
 
     @property
+    def last_saf_sequence(self) -> int:
+        """The number of the newest record ever made offline, for Hello."""
+        return self._storage.chain[0]
+
+    @property
     def view(self) -> View:
         """The screen now; made when asked for."""
         screen, record, attempt = self._on_screen()

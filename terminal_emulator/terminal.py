@@ -119,11 +119,8 @@ async def _receive(stream: trio.abc.Stream, connection: Connection) -> Message:
         return event
 
 
-async def _shake_hands(
-    stream: trio.abc.Stream, connection: Connection, key_version: int, last_epoch: int, challenge: bytes
-) -> tuple[Challenge, Ready]:
+async def _shake_hands(stream: trio.abc.Stream, connection: Connection, hello: Hello) -> tuple[Challenge, Ready]:
     """HELLO to READY; LinkError if the host will not."""
-    hello = Hello(key_version=key_version, terminal_challenge=challenge, last_epoch=last_epoch, firmware=FIRMWARE)
     try:
         await stream.send_all(connection.send(hello))
         challenged = await _receive(stream, connection)
@@ -356,9 +353,14 @@ class Terminal:
         rotation = self.rotation
         connection = Connection(Role.TERMINAL, terminal=self.brain.settings.terminal, root_key=rotation.root_key)
         try:
-            challenge, ready = await _shake_hands(
-                stream, connection, rotation.key_version, self.brain.last_epoch, self._random_bytes(CHALLENGE_SIZE)
+            hello = Hello(
+                key_version=rotation.key_version,
+                terminal_challenge=self._random_bytes(CHALLENGE_SIZE),
+                last_epoch=self.brain.last_epoch,
+                last_saf_sequence=self.brain.last_saf_sequence,
+                firmware=FIRMWARE,
             )
+            challenge, ready = await _shake_hands(stream, connection, hello)
         except LinkError as error:
             if error.wrong_key:
                 rotation.refused()
@@ -467,7 +469,8 @@ async def enrol(
     answer: Message | None = None
     try:
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-            await _shake_hands(stream, connection, 0, 0, random_bytes(CHALLENGE_SIZE))
+            hello = Hello(key_version=0, terminal_challenge=random_bytes(CHALLENGE_SIZE), firmware=FIRMWARE)
+            await _shake_hands(stream, connection, hello)
             await stream.send_all(connection.send(EnrolRequest(serial_number=serial_number)))
             answer = await _receive(stream, connection)
     except (LinkError, trio.BrokenResourceError) as error:

@@ -84,7 +84,7 @@ LAYOUTS: Final = (
             unsigned(
                 "last_epoch", 4, "host epoch seen last, 0 at first; a lower one from the host means a rolled-back host"
             ),
-            unsigned("last_saf_sequence", 4, "reserved for offline records; 0"),
+            unsigned("last_saf_sequence", 4, "number of the newest record the terminal has made offline, 0 = none"),
             text("firmware", 16, "name and version of the terminal program, for the host's records"),
         ],
         kind=Kind.HELLO,

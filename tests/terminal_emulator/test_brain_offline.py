@@ -99,6 +99,7 @@ def test_without_a_line_a_card_pays_and_the_record_is_there_before_anybody_is_to
     assert next(effect.record for effect in till.effects if isinstance(effect, PrintSlip)) == record
     assert till.outcomes == [], "the host has not spoken yet"
     assert till.brain.unresolved == 0, "nobody waits for anything"
+    assert till.brain.last_saf_sequence == 1
     till.keys("clear")
     assert (till.screen, till.brain.view.offline_waiting) == ("idle", 1)
 

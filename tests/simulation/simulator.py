@@ -46,6 +46,8 @@ EXACT_SHARE: Final = 0.1
 """Seeds whose ledger lies on the exact disk, sector by sector."""
 EXPIRY_S: Final = 130.0
 """I7: holds are looked through every minute."""
+SETTLE_AGAIN_S: Final = 5.0
+"""A cashier who is told that a settlement is not done presses the key again: longer than an answer may take."""
 WATCH_EVERY_S: Final = 5.0
 FOREVER_S: Final = 30 * 86_400.0
 GROUP: Final = 3
@@ -232,12 +234,16 @@ class Simulation:
         honest = [device for device in self.devices if device.terminal_id not in self.oracle.tainted]
         for device in honest:
             device.settle()
-        settled = await self.world.time.until(
-            lambda: all(device.image.settlement is None and device.is_free for device in honest), RECOVERY_S
-        )
-        if not settled:
-            late = [(device.name, device.image.settlement) for device in honest if device.image.settlement is not None]
-            self.world.violate("I21", f"not settled {RECOVERY_S:g} s after the last fault: {late}")
+        end_s = self.world.time.now + RECOVERY_S
+        while self.world.time.now < end_s:
+            await self.world.time.sleep(SETTLE_AGAIN_S)
+            late = [device for device in honest if device.image.settlement is not None]
+            if not late and all(device.is_free for device in honest):
+                return
+            for device in late:
+                device.settle()
+        states = [(device.name, device.image.settlement) for device in honest]
+        self.world.violate("I21", f"not settled {RECOVERY_S:g} s after the last fault: {states}")
 
     def _is_done(self, device: Device) -> bool:
         if device.terminal_id in self.oracle.tainted:

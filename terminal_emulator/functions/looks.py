@@ -139,6 +139,6 @@ def terminal_version(till: Till) -> Dialog:
             spread(_("Terminal no."), str(settings.terminal), LCD_COLUMNS),
             FIRMWARE,
             settings.serial_number,
-            spread(_("Parameters"), str(till.parameters.config_version), LCD_COLUMNS),
+            spread(_("Params"), str(till.parameters.config_version), LCD_COLUMNS),
         )
     )

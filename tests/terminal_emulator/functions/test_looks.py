@@ -112,7 +112,7 @@ def test_the_journal_page_by_page(till):
 def test_the_clock_and_the_version(till):
     assert look(till, "0") == ["Date and time", "2025-10-09", "16:55:00", "Day   2025-11-20"]
     till.keys("clear")
-    assert look(till, "8") == ["Terminal no 3-58", "fanka-term 1", "Parameters     0"]
+    assert look(till, "8") == ["Terminal no 3-58", "fanka-term 1", "Params         0"]
 
 
 def test_a_combination_begins_at_rest_only(till):

@@ -11,3 +11,11 @@ def test_the_list_says_what_each_is_about(fanka):
 
 def test_one_that_does_not_exist(fanka):
     assert "expected one of" in fanka.error("scenario", "lunch")
+
+
+def test_no_card_is_in_two_scenarios():
+    """They share a host in the tests."""
+    cards = [
+        line.split()[-1] for path in bundled() for line in path.read_text("utf-8").splitlines() if line[:5] == "card "
+    ]
+    assert len(set(cards)) == len(cards)

@@ -145,7 +145,10 @@ class Masher(RuleBasedStateMachine):
     @rule(amount=st.sampled_from(["5", "12.5", "70"]))
     def sell(self, amount):
         self.connect()
-        self.press(f"clear {'3' if self.till.brain.till.profile is Profile.MEMBER else ''} {amount} enter")
+        self.press("clear")
+        if self.till.brain.view.is_armed:  # else the amount would begin with a combination
+            self.press("clear")
+        self.press(f"{'3' if self.till.brain.till.profile is Profile.MEMBER else ''} {amount} enter")
         self.till.tap()
 
     @precondition(lambda self: self.waits)

@@ -82,7 +82,9 @@ class Flash:
 def copy_of(image: MemoryStorage) -> MemoryStorage:
     """The same content, independent from now on."""
     copied = copy.copy(image)
-    copied.records = dict(image.records)
+    for name in MemoryStorage.__slots__:
+        if isinstance(value := getattr(image, name), dict | set | list):
+            setattr(copied, name, copy.copy(value))
     return copied
 
 
@@ -173,6 +175,7 @@ class Device:
         self.off_s = 2.0
         self.powered = True
         self.lives = 0
+        self.allow_offline = True
         self.rotating = False
         """A new key was made for it: from now on a double of it would take the key away."""
         self._rng = world.rng("device", name)
@@ -269,14 +272,17 @@ class Device:
     def is_done(self) -> bool:
         """Whether it is online, and every sale has its final state."""
         terminal = self.terminal
-        return terminal is not None and terminal.brain.online and not terminal.brain.unresolved
+        if terminal is None or not terminal.brain.online or terminal.brain.unresolved:
+            return False
+        return not terminal.brain.offline_waiting
 
     def sell(self, card: bytes, amount_fen: int, *, taps: int = 1) -> bool:
         """Key an amount, hold a card to the reader; whether a sale began."""
         terminal = self.terminal
-        if terminal is None or not self.is_free:
+        if terminal is None or not (self.is_free or self.sells_offline):
             return False
         brain, now = terminal.brain, terminal.now()
+        made = len(self.image.waiting)
         try:
             self._go_home(brain, now)
             for key in keys_for(amount_fen):
@@ -287,7 +293,18 @@ class Device:
                 self.perform(terminal.after(brain.key(Key.ENTER, now)))
         except PowerCut:
             return False
+        if len(self.image.waiting) > made:
+            self.world.counts["sales offline"] += 1
+            return True
         return brain.busy
+
+    @property
+    def sells_offline(self) -> bool:
+        """Whether it takes cards though it has no host: its limits allow it, and its cashier does."""
+        terminal = self.terminal
+        if terminal is None or terminal.brain.busy or not self.allow_offline:
+            return False
+        return not terminal.brain.online and terminal.brain.till.sells_offline
 
     def _go_home(self, brain: Brain, now: Now) -> None:
         """At rest, Clear would be the first key of a combination."""

@@ -143,7 +143,8 @@ class FinalReads:
             await self._ask(probe, device, reversal_of(identity, content))
         if case.said is not None or case.reversed:
             for content in [*case.asked]:
-                await self._ask(probe, device, request_of(identity, content))
+                if content.kind in REQUESTS:
+                    await self._ask(probe, device, request_of(identity, content))
         if case.said is not None and case.said.code not in ("00", "68") and self._rng.random() < REVERSED_SHARE:
             # No honest terminal does this: there is nothing to give back.
             await self._ask(probe, device, reversal_of(identity, case.content or next(iter(case.asked))))
@@ -160,7 +161,11 @@ class FinalReads:
 
     async def _say_otherwise(self, probe: Probe, device: Device, cases: list[tuple[Identity, Case]]) -> None:
         """T3: a number that stands for a sale comes with another amount."""
-        decided = [(identity, case) for identity, case in cases if case.said is not None]
+        decided = [
+            (identity, case)
+            for identity, case in cases
+            if case.said is not None and case.content is not None and case.content.kind in REQUESTS
+        ]
         if not decided:
             return
         identity, case = self._rng.choice(decided)

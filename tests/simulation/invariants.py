@@ -239,6 +239,8 @@ def check_memories(simulation: Simulation, model: Model) -> None:
             where = f"{device.name} batch {record.batch} STAN {record.stan}"
             if record.state.is_open:
                 world.violate("I7", f"{where}: still {record.state}")
+            elif record.state is RecordState.OFFLINE:
+                world.violate("I11", f"{where}: sold offline, and never judged")
             elif record.state is RecordState.APPROVED:
                 moved = record.moved_fen
                 world.check(charged == moved, "I6", f"{where}: {record.kind.name} of {moved}, but charged {charged}")

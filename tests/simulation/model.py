@@ -38,6 +38,8 @@ VOIDS: Final = {
 REFUNDABLE: Final = ("sale", "offline_sale", "completion")
 SPENDING: Final = ("sale", "offline_sale", "preauth")
 """What counts for the day's limit, less what came back of it."""
+OFFLINE_SALE_FEN: Final = 3_000
+"""The largest sale without a host, where nobody has said otherwise."""
 IN_POINTS: Final = ("points_sale", "points_void")
 
 
@@ -141,6 +143,8 @@ class Model:
         self._undone: set[Identity] = set()
         self._changes = sorted(office.changes, key=lambda change: change.head)
         self._day = 0
+        self._stopped = False
+        """Whether the card of the offline sale in hand was on its terminal's list."""
 
     @property
     def balances(self) -> dict[str, int]:
@@ -211,6 +215,9 @@ class Model:
         customer = self._customer(content)
         deal = self._deal(step, content.kind)
         self.books.deals[step.identity] = deal
+        # Which version of the stop list the terminal had, it alone knows; but the card has to be stopped now.
+        stopped = self._cards.get(content.payer, "active") != "active"
+        self._stopped = step.said.code == "41" and stopped
         if step.identity in self._undone:
             code, moves, original = "68", {}, None
         else:
@@ -381,6 +388,20 @@ class Model:
         if content.amount_fen > self.books.balances[points]:
             return "51", {}, None
         return code, {points: -content.amount_fen, ISSUED: content.amount_fen}, None
+
+    def _offline_sale(self, identity: Identity, content: Content) -> Ruled:
+        """The meal is eaten: nothing is asked but whose card it is, and what the terminal could have known."""
+        customer = self._customer(content)
+        if customer is None:
+            return "14", {}, None
+        if self._stopped:
+            return "41", {}, None
+        amount_fen = content.amount_fen
+        if amount_fen > OFFLINE_SALE_FEN:
+            return "61", {}, None
+        moves = {self._earned(identity[0]): amount_fen, customer: -amount_fen}
+        self._bear(moves, customer)
+        return "00", moves, None
 
     def _about(self, terminal_id: int, content: Content, kinds: tuple[str, ...]) -> tuple[str, Deal | None]:
         """Whether there is such an original, of this merchant, of the right kind, and this payer's."""
@@ -597,6 +618,7 @@ RULES: Final[dict[str, Callable[[Model, Identity, Content], Ruled]]] = {
     "points_sale": Model._points_sale,
     "refund": Model._refund,
     "completion": Model._completion,
+    "offline_sale": Model._offline_sale,
     **dict.fromkeys(VOIDS, Model._void),
 }
 

@@ -16,6 +16,9 @@ from protocol.messages import (
     Message,
     MoneyAnswer,
     MoneyRequest,
+    OfflineSaleAnswer,
+    OfflineSaleRequest,
+    OfflineVerdict,
     PointsSaleRequest,
     PointsVoidRequest,
     PreAuthRequest,
@@ -60,9 +63,11 @@ KINDS: Final[dict[type[Message], str]] = {
     TopUpVoidRequest: "topup_void",
     PointsSaleRequest: "points_sale",
     PointsVoidRequest: "points_void",
+    OfflineSaleRequest: "offline_sale",
 }
 """What people ask for, by request; the words are those of the record in a terminal's memory."""
-REQUESTS: Final = {kind: request for request, kind in KINDS.items()}
+REQUESTS: Final = {kind: request for request, kind in KINDS.items() if issubclass(request, MoneyRequest)}
+"""Those that are asked once, and answered at once."""
 
 STEPS: Final = {
     RecordState.PENDING: (
@@ -73,8 +78,14 @@ STEPS: Final = {
     ),
     RecordState.REVERSING: (RecordState.REVERSED,),
     RecordState.REPEATING: (RecordState.APPROVED, RecordState.DECLINED),
+    RecordState.OFFLINE: (RecordState.OFFLINE, RecordState.APPROVED, RecordState.REFUSED),
 }
 """What may become of a sale in a terminal's memory; every other state is final."""
+JUDGED_AGAIN: Final = (RecordState.APPROVED, RecordState.REFUSED)
+"""What was sold offline goes up again after a restore, and may be judged otherwise."""
+BEGINNINGS: Final = (RecordState.PENDING, RecordState.OFFLINE)
+CHAINED: Final = (RecordState.OFFLINE, *JUDGED_AGAIN)
+"""What may go up as an offline record."""
 
 SENDABLE: Final = (RecordState.PENDING, RecordState.REPEATING)
 UNDONE: Final = (RecordState.REVERSING, RecordState.REVERSED)
@@ -196,6 +207,8 @@ class Oracle:
         self._named: dict[str, tuple[int, int]] = {}
         """The newest number each device's READY has named."""
         self._days: dict[str, int] = {}
+        self._saf: dict[int, tuple[int, int, int]] = {}
+        """RRN, batch and STAN of the newest offline record that was judged, by terminal."""
 
     def case(self, identity: Identity) -> Case:
         """What is known under an identity."""
@@ -221,13 +234,16 @@ class Oracle:
         before, state = case.states.get(who), record.state
         case.states[who] = state
         self.world.note(f"{who} {record.stan} {state.value} {record.response_code} {record.rrn}")
-        if state is RecordState.PENDING:
+        again = record.kind is TransactionKind.OFFLINE_SALE and self.world.counts["restores"] > 0
+        if state in BEGINNINGS and before is None:
             if case.asked and terminal_id not in self.tainted:
                 self._wrong("I4", who, identity, "a number is used a second time")
             if identity[1:] <= self._named.get(who, (0, 0)):
                 self._wrong("I4", who, identity, f"READY had named {self._named[who]} as the newest number in use")
             case.asked[content_of(record, terminal_id)] = None
             self.world.counts[f"{record.kind.name.lower()}s begun"] += 1
+        elif again and before in JUDGED_AGAIN and state in JUDGED_AGAIN:
+            pass
         elif terminal_id not in self.tainted and (before is None or state not in STEPS.get(before, ())):
             self._wrong("I5", who, identity, f"from {before} to {state}")
         if state is RecordState.REVERSING:
@@ -237,11 +253,13 @@ class Oracle:
 
     def sent(self, who: str, terminal_id: int, image: Any, request: Message) -> None:
         """A terminal is about to send a request: what it asks for must stand in its memory already (T1)."""
-        if not isinstance(request, MoneyRequest | ReversalRequest):
+        if not isinstance(request, MoneyRequest | ReversalRequest | OfflineSaleRequest):
             return
         kept = {**image.archived, **image.records}.get((request.batch, request.stan))
         # A restored host is told of what was reversed before, too; a refund is repeated.
-        wanted = SENDABLE if isinstance(request, MoneyRequest) else UNDONE
+        wanted: tuple[RecordState, ...] = SENDABLE if isinstance(request, MoneyRequest) else UNDONE
+        if isinstance(request, OfflineSaleRequest):
+            wanted = CHAINED
         if kept is None or kept.amount_fen != request.amount_fen or kept.state not in wanted:
             identity = (terminal_id, request.batch, request.stan)
             self._wrong("T1", who, identity, f"sends what its memory does not hold as {[*wanted]}: {kept}")
@@ -263,7 +281,8 @@ class Oracle:
         case.told.append(record.state)
         if record.state is RecordState.APPROVED and (case.said is None or case.said.code != "00"):
             self._wrong("I10", who, identity, "shows approved, and no answer said so")
-        if case.told.count(record.state) > 1 and terminal_id not in self.tainted:
+        again = record.kind is TransactionKind.OFFLINE_SALE and self.world.counts["restores"] > 0
+        if case.told.count(record.state) > 1 and terminal_id not in self.tainted and not again:
             self._wrong("I5", who, identity, f"the customer was told {record.state} twice")
 
     def forgot(self, who: str) -> None:
@@ -300,6 +319,8 @@ class Oracle:
             self._day(who, message.business_day)
         elif isinstance(message, MoneyAnswer) and isinstance(asked, MoneyRequest):
             self._money(who, (terminal_id, asked.batch, asked.stan), asked, message)
+        elif isinstance(message, OfflineSaleAnswer) and isinstance(asked, OfflineSaleRequest):
+            self._offline(who, (terminal_id, asked.batch, asked.stan), asked, message)
         elif isinstance(message, QueryAnswer) and isinstance(asked, QueryRequest):
             self._query(who, (terminal_id, asked.batch, asked.stan), asked, message)
         elif isinstance(message, ReversalAnswer) and isinstance(asked, ReversalRequest):
@@ -323,6 +344,27 @@ class Oracle:
             self._conflict(who, identity, case, content)
         else:
             self._decided(who, identity, case, content, said_in(answer))
+
+    def _offline(self, who: str, identity: Identity, asked: OfflineSaleRequest, answer: OfflineSaleAnswer) -> None:
+        """The verdict on a sale that was made without a host. GAP and UNDECIDED decide nothing."""
+        verdict, case, content = answer.verdict, self.case(identity), content_of(asked, identity[0])
+        self.world.note(f"{who} hears {verdict.name} {answer.rrn} for {asked.stan}, number {asked.saf_sequence}")
+        self.world.counts[f"offline {verdict.name.lower()}"] += 1
+        if verdict in (OfflineVerdict.GAP, OfflineVerdict.UNDECIDED):
+            return
+        if verdict is OfflineVerdict.TAMPERED:
+            self._wrong("I17", who, identity, "an honest record is taken for a forged one")
+        if not answer.rrn:
+            case.lost = True  # kept apart: a revoked terminal's, or a number that was used otherwise
+            return
+        is_new = case.said is None
+        said = Said(answer.response_code, answer.amount_fen, answer.rrn, None, None, answer.charged_fen, 0)
+        self._decided(who, identity, case, content, said)
+        if is_new and identity[0] not in self.tainted:
+            newest = self._saf.get(identity[0], (0, 0, 0))
+            if newest > (answer.rrn, *identity[1:]) or newest[1:] > identity[1:]:
+                self._wrong("I11", who, identity, f"posted as {answer.rrn} after {newest}, which was sold later")
+            self._saf[identity[0]] = (answer.rrn, *identity[1:])
 
     def _conflict(self, who: str, identity: Identity, case: Case, content: Content) -> None:
         self.world.counts["conflicts"] += 1
@@ -398,6 +440,7 @@ class Oracle:
         self._days.clear()
         self.decided.clear()
         self.newest_rrn = head
+        self._saf.clear()
         for identity, case in self.cases.items():
             if case.said is not None and case.said.rrn > head:
                 case.said, case.content, case.uploaded = None, None, False

@@ -32,6 +32,9 @@ RETRY_S: Final = 2.0
 """The office tries an operation again when the host was down, until it knows that it is done."""
 
 
+REFUNDABLE: Final = (TransactionKind.SALE, TransactionKind.OFFLINE_SALE, TransactionKind.COMPLETION)
+
+
 class Customer(msgspec.Struct, frozen=True):
     """Somebody with a card and an account."""
 
@@ -160,7 +163,7 @@ class Workload:
             others = [d for d in self.sellers_of(merchants[till.terminal_id]) if d.terminal_id != till.terminal_id]
             if others:
                 seller = of = rng.choice(others)
-        record = self._pick(rng, self._approved(seller, TransactionKind.SALE, TransactionKind.COMPLETION))
+        record = self._pick(rng, self._approved(seller, *REFUNDABLE))
         if record is None:
             return
         share = rng.choice((1, 1, 2, 3, 7))
@@ -432,7 +435,7 @@ SALES: Final[dict[str, tuple[int, Callable[[Workload, Random], None]]]] = {
     "same_card": (3, Workload.same_card),
     "favourite": (5, Workload.favourite),
     "stranger": (2, Workload.stranger),
-    "void": (8, lambda work, rng: work.undo(rng, TransactionKind.VOID, TransactionKind.SALE)),
+    "void": (8, lambda work, rng: work.undo(rng, TransactionKind.VOID, *REFUNDABLE[:2])),
     "refund": (8, Workload.refund),
     "hold": (6, Workload.hold),
     "complete": (5, Workload.complete),

@@ -175,7 +175,6 @@ class Device:
         self.off_s = 2.0
         self.powered = True
         self.lives = 0
-        self.allow_offline = True
         self.rotating = False
         """A new key was made for it: from now on a double of it would take the key away."""
         self._rng = world.rng("device", name)
@@ -233,6 +232,7 @@ class Device:
     def enrol_anew(self, settings: Settings) -> None:
         """Somebody brings another key file; its memory stays."""
         self.cut_power("enrolled anew")
+        self.oracle.enrolled_anew(self.terminal_id, self.image)
         self.settings = settings
 
     def wall_s(self) -> float:
@@ -302,7 +302,7 @@ class Device:
     def sells_offline(self) -> bool:
         """Whether it takes cards though it has no host: its limits allow it, and its cashier does."""
         terminal = self.terminal
-        if terminal is None or terminal.brain.busy or not self.allow_offline:
+        if terminal is None or terminal.brain.busy:
             return False
         return not terminal.brain.online and terminal.brain.till.sells_offline
 

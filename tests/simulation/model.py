@@ -40,6 +40,21 @@ SPENDING: Final = ("sale", "offline_sale", "preauth")
 """What counts for the day's limit, less what came back of it."""
 OFFLINE_SALE_FEN: Final = 3_000
 """The largest sale without a host, where nobody has said otherwise."""
+KIND_NUMBERS: Final = {
+    "sale": 1,
+    "void": 5,
+    "refund": 6,
+    "preauth": 7,
+    "preauth_void": 8,
+    "completion": 9,
+    "completion_void": 10,
+    "topup": 11,
+    "topup_void": 12,
+    "points_sale": 13,
+    "points_void": 14,
+    "offline_sale": 15,
+}
+"""As docs/protocol.md numbers them in totals."""
 IN_POINTS: Final = ("points_sale", "points_void")
 
 
@@ -66,6 +81,19 @@ class Change(NamedTuple):
     """card, terminal, merchant, sale_limit or day_limit."""
     key: bytes | int
     value: str | int
+
+
+class Settled(NamedTuple):
+    """A batch that the host has closed after its transfer `through`."""
+
+    terminal_id: int
+    batch: int
+    through: int
+    is_balanced: bool
+    theirs: dict[int, tuple[int, int, int]]
+    """What the terminal said: kind -> count, amount, charged."""
+    ours: dict[int, tuple[int, int, int]]
+    """What the host says."""
 
 
 class Prices:
@@ -98,6 +126,8 @@ class Office:
         """How often the host came back from a backup."""
         self.days: list[tuple[int, int]] = []
         """(first RRN, business day), oldest first."""
+        self.settlements: list[Settled] = []
+        """What was settled."""
         self.expiries: list[tuple[int, int, int, int]] = []
         """(RRN, RRN of the pre-authorization, fen, posted at) of holds that were freed because their time was over."""
 
@@ -141,8 +171,14 @@ class Model:
         self._shut: dict[int, str] = {}
         self._limits: dict[tuple[str, bytes], int] = {}
         self._undone: set[Identity] = set()
-        self._changes = sorted(office.changes, key=lambda change: change.head)
+        closed = [Change(found.through, "batch", found.terminal_id, found.batch) for found in office.settlements]
+        self._changes = sorted([*office.changes, *closed], key=lambda change: change.head)
         self._day = 0
+        self._estranged = False
+        self._batch = 0
+        """Of the request in hand."""
+        self._settled: dict[int, int] = {}
+        """Terminal -> the newest batch that is closed."""
         self._stopped = False
         """Whether the card of the offline sale in hand was on its terminal's list."""
 
@@ -202,6 +238,9 @@ class Model:
         elif change.what == "merchant":
             assert isinstance(key, int)
             self._shut[key] = str(value)
+        elif change.what == "batch":
+            assert isinstance(key, int)
+            self._settled[key] = max(int(value), self._settled.get(key, 0))
         else:
             assert isinstance(key, bytes)
             self._limits[change.what, key] = int(value)
@@ -218,6 +257,8 @@ class Model:
         # Which version of the stop list the terminal had, it alone knows; but the card has to be stopped now.
         stopped = self._cards.get(content.payer, "active") != "active"
         self._stopped = step.said.code == "41" and stopped
+        self._batch = step.identity[1]
+        self._estranged = step.said.code == "A0" and step.identity in self._oracle.estranged
         if step.identity in self._undone:
             code, moves, original = "68", {}, None
         else:
@@ -263,6 +304,28 @@ class Model:
                 self._spent[customer] = self._day, spent_fen + (before_fen if day == self._day else 0)
         elif original.root.kind in SPENDING and day == original.root.day:
             self._spent[customer] = day, before_fen + spent_fen
+
+    def totals(self, settled: Settled) -> dict[int, tuple[int, int, int]]:
+        """What a batch comes to, by kind, up to the moment it was closed."""
+        found: dict[int, tuple[int, int, int]] = {}
+        for identity, deal in self.books.deals.items():
+            if identity[:2] != (settled.terminal_id, settled.batch) or not deal.ok or deal.content is None:
+                continue
+            undone = any(follower.kind == "reversal" and follower.rrn <= settled.through for follower in deal.came)
+            if deal.rrn <= settled.through and not undone:
+                kind = KIND_NUMBERS[deal.kind]
+                count, amount_fen, charged_fen = found.get(kind, (0, 0, 0))
+                found[kind] = count + 1, amount_fen + deal.content.amount_fen, charged_fen + deal.charged_fen
+        return found
+
+    def late(self, settled: Settled) -> list[Identity]:
+        """What was approved in a batch after it was closed."""
+        return [
+            identity
+            for identity, deal in self.books.deals.items()
+            if identity[0] == settled.terminal_id and identity[1] == settled.batch
+            if deal.ok and deal.rrn > settled.through
+        ]
 
     def held_until_ms(self) -> dict[int, int]:
         """When what is still held has to be free again, by number of the pre-authorization."""
@@ -328,6 +391,8 @@ class Model:
             return "58"
         if self._shut.get(merchant) == "closed":
             return "03"
+        if self._batch <= self._settled.get(terminal_id, 0):
+            return "77"
         if self._customer(content) is None:
             return "14"
         if (status := self._cards.get(content.payer, "active")) != "active":
@@ -391,6 +456,8 @@ class Model:
 
     def _offline_sale(self, identity: Identity, content: Content) -> Ruled:
         """The meal is eaten: nothing is asked but whose card it is, and what the terminal could have known."""
+        if self._estranged:
+            return "A0", {}, None
         customer = self._customer(content)
         if customer is None:
             return "14", {}, None

@@ -83,7 +83,6 @@ STEPS: Final = {
 """What may become of a sale in a terminal's memory; every other state is final."""
 JUDGED_AGAIN: Final = (RecordState.APPROVED, RecordState.REFUSED)
 """What was sold offline goes up again after a restore, and may be judged otherwise."""
-BEGINNINGS: Final = (RecordState.PENDING, RecordState.OFFLINE)
 CHAINED: Final = (RecordState.OFFLINE, *JUDGED_AGAIN)
 """What may go up as an offline record."""
 
@@ -199,6 +198,8 @@ class Oracle:
         """Terminals whose memory was rolled back or that have a double: their own word counts for less."""
         self.clock_went_back = False
         """The host's clock was set back."""
+        self.estranged: dict[Identity, None] = {}
+        """Offline records under a key that nobody has any more: the host cannot tell them from forged ones."""
         self.answers = 0
         self.newest_rrn = 0
         self.decided: dict[int, tuple[int, int]] = {}
@@ -235,7 +236,8 @@ class Oracle:
         case.states[who] = state
         self.world.note(f"{who} {record.stan} {state.value} {record.response_code} {record.rrn}")
         again = record.kind is TransactionKind.OFFLINE_SALE and self.world.counts["restores"] > 0
-        if state in BEGINNINGS and before is None:
+        # A record that waits for its upload may get another place in the chain, and is stored again.
+        if state is RecordState.PENDING or (state is RecordState.OFFLINE and before is None):
             if case.asked and terminal_id not in self.tainted:
                 self._wrong("I4", who, identity, "a number is used a second time")
             if identity[1:] <= self._named.get(who, (0, 0)):
@@ -284,6 +286,13 @@ class Oracle:
         again = record.kind is TransactionKind.OFFLINE_SALE and self.world.counts["restores"] > 0
         if case.told.count(record.state) > 1 and terminal_id not in self.tainted and not again:
             self._wrong("I5", who, identity, f"the customer was told {record.state} twice")
+
+    def enrolled_anew(self, terminal_id: int, image: Any) -> None:
+        """A terminal has another key, and its old one is gone."""
+        for record in image.offline_records():
+            identity = (terminal_id, record.batch, record.stan)
+            self.estranged[identity] = None
+            self.case(identity).lost = True
 
     def forgot(self, who: str) -> None:
         """A terminal lost power: it may have missed what was said to it."""
@@ -352,7 +361,7 @@ class Oracle:
         self.world.counts[f"offline {verdict.name.lower()}"] += 1
         if verdict in (OfflineVerdict.GAP, OfflineVerdict.UNDECIDED):
             return
-        if verdict is OfflineVerdict.TAMPERED:
+        if verdict is OfflineVerdict.TAMPERED and identity not in self.estranged:
             self._wrong("I17", who, identity, "an honest record is taken for a forged one")
         if not answer.rrn:
             case.lost = True  # kept apart: a revoked terminal's, or a number that was used otherwise

@@ -29,7 +29,9 @@ from tests.simulation.invariants import (
     check_ledger,
     check_limits,
     check_memories,
+    check_settlements,
     own_accounts,
+    settled_batches,
     watched_seals,
 )
 from tests.simulation.model import Model, Office
@@ -271,6 +273,7 @@ class Simulation:
             [(day["first_rrn"], day["day"]) for day in await self.host.call(lambda host: host.admin.days.show(500))]
         )
         self.office.expiries = await self.host.call(expiries)
+        self.office.settlements = await self.host.call(settled_batches)
         model = Model(self.world, self.office, self.oracle)
         model.run(newest)
         await reads.inquire(model)
@@ -279,6 +282,7 @@ class Simulation:
         check_balances(self, model, balances, earned)
         check_books(self, model, await self.host.call(own_accounts))
         check_memories(self, model)
+        check_settlements(self, model, self.office.settlements)
         check_holds(self, model, self.host.now_ms() - int(EXPIRY_S * 1_000))
         self.world.note(f"judged: {newest} transfers, {sum(balances.values())} fen")
         self.host.stop(restart_s=FOREVER_S)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.messages import MoneyAnswer, ReversalRequest
+from protocol.messages import (
+    MoneyAnswer,
+    OfflineSaleAnswer,
+    OfflineSaleRequest,
+    OfflineVerdict,
+    ReversalRequest,
+)
 from tests.simulation.final import request_of, reversal_of
-from tests.simulation.model import Model, days_between
-from tests.simulation.oracle import KINDS, Content
+from tests.simulation.model import Model, Settled, days_between
+from tests.simulation.oracle import REQUESTS, Content
 from tests.simulation.test_oracle import ANN, BEN, MERCHANT, TILL, History, reversal_answer
 
 OF_ANN, SHOP = "points of Ann", f"merchant {MERCHANT}"
@@ -43,6 +49,32 @@ class Counter(History):
         }
         self.hear(asked, MoneyAnswer(**answer), till)
 
+    def upload(self, stan, amount_fen, verdict="ACCEPTED", code="00", charged=0, number=1, rrn=None, payer=ANN):
+        """A sale made without a host goes up."""
+        self.rrn += 1
+        asked = OfflineSaleRequest(
+            stan=stan,
+            batch=1,
+            amount_fen=amount_fen,
+            payer=payer,
+            claimed_at_s=7,
+            saf_sequence=number,
+            previous_tag=bytes(16),
+            tag=bytes(16),
+        )
+        answer = OfflineSaleAnswer(
+            stan=stan,
+            batch=1,
+            amount_fen=amount_fen,
+            verdict=OfflineVerdict[verdict],
+            response_code=code,
+            rrn=self.rrn if rrn is None else rrn,
+            charged_fen=charged,
+            next_saf_sequence=number + 1,
+            last_tag=bytes(16),
+        )
+        self.hear(asked, answer)
+
     def undo(self, kind, stan, amount_fen, reversed_fen, balance):
         """The reversal of one."""
         self.rrn += 1
@@ -67,7 +99,7 @@ def counter():
 
 
 def test_there_is_a_rule_for_every_kind(counter):
-    for kind in KINDS.values():
+    for kind in REQUESTS:
         balance = 0 if "points" in kind else 1_000
         counter.ask(kind, 1 + counter.rrn, 100, "97", balance=balance, of=99 if kind not in ROOTS else 0, till=77)
     counter.end()
@@ -159,6 +191,51 @@ def test_points_are_a_currency_of_their_own(counter):
     model = counter.end()
     assert model.books.balances[OF_ANN] == -6
     assert model.balance(ANN) == ("00", 1_000, 0, 0)
+
+
+def test_what_was_sold_without_a_host(counter):
+    counter.upload(1, 900, charged=900)
+    counter.upload(2, 300, charged=300, number=2)
+    counter.upload(3, 3_001, "OVER_LIMIT", "61", number=3)
+    counter.upload(4, 100, "REFUSED", "14", number=4, payer=b"nobody")
+    counter.ask("refund", 5, 200, charged=200, balance=0, of=2)
+    model = counter.end()
+    assert (model.balances["Ann"], model.books.balances["debt"]) == (0, 0)
+    assert model.books.balances[SHOP] == 1_000
+
+
+def test_a_stopped_card_without_a_host(counter):
+    counter.office.change(2, "card", ANN, "lost")
+    counter.upload(1, 900, "STOPPED", "41")
+    counter.upload(2, 900, charged=900, number=2)
+    counter.upload(3, 100, "STOPPED", "41", number=3, payer=BEN)
+    counter.judge(counter.rrn)
+    assert [violation.invariant for violation in counter.world.violations] == ["I10"], "Ben's was never stopped"
+
+
+def test_offline_records_out_of_order(counter):
+    counter.upload(2, 100, charged=100)
+    counter.upload(1, 100, charged=100, number=2)
+    assert counter.broken == {"I11"}
+
+
+def test_an_honest_record_called_a_forgery(counter):
+    counter.upload(1, 100, "TAMPERED", "A0")
+    assert counter.broken == {"I17"}
+
+
+def test_a_settled_batch_takes_nothing_more(counter):
+    counter.ask("sale", 1, 300, charged=300, points=3, balance=700)
+    counter.ask("topup", 2, 100, charged=100, balance=800)
+    counter.undo("topup", 2, 100, 100, 700)
+    totals = {1: (1, 300, 300)}
+    settled = Settled(TILL, 1, counter.rrn, True, totals, totals)
+    counter.office.settlements.append(settled)
+    counter.ask("sale", 3, 100, "77", balance=700)
+    model = counter.end()
+    assert (model.totals(settled), model.late(settled)) == (totals, [])
+    counter.office.settlements.clear()
+    assert (TILL, 1, 1) in counter.judge(counter.rrn).late(settled._replace(through=2))
 
 
 @pytest.mark.parametrize(

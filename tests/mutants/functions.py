@@ -174,8 +174,8 @@ FUNCTION_MUTANTS: Final = (
         "offline-record-skipped",
         "an offline record is taken though the one before it is missing",
         RULES + "offline.py",
-        "    follows = (sale.saf_sequence - 1, sale.previous_tag) == position\n",
-        "    follows = sale.saf_sequence > position[0]\n",
+        "    follows = sale.saf_sequence == terminal.saf_sequence + 1\n",
+        "    follows = sale.saf_sequence > terminal.saf_sequence\n",
         "rules",
     ),
     _one(

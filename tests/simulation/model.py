@@ -329,7 +329,9 @@ class Model:
 
     def held_until_ms(self) -> dict[int, int]:
         """When what is still held has to be free again, by number of the pre-authorization."""
-        holds = [deal for deal in self.books.deals.values() if deal.kind == "preauth" and deal.net[HOLDS]]
+        # Of what came back by an upload nobody was told when.
+        deals = [deal for deal in self.books.deals.values() if deal.kind == "preauth" and deal.at_ms]
+        holds = [deal for deal in deals if deal.net[HOLDS]]
         return {deal.rrn: deal.at_ms + self._office.prices.hold_s * 1_000 for deal in holds}
 
     # --- What a question at the end should be answered

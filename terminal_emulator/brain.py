@@ -177,6 +177,7 @@ class Brain:
             amount_text=desk.keypad.text,
             amount_fen=desk.keypad.amount_fen if record is None else record.amount_fen,
             charged_fen=None if record is None or charged_fen == record.amount_fen else charged_fen,
+            discount_fen=0 if record is None else record.discount_fen,
             attempt=attempt,
             response_code="" if record is None else record.response_code,
             balance_fen=record.balance_fen if record is not None and shows_balance else None,

@@ -210,10 +210,17 @@ def _asking(view: View, _: Translate) -> Lcd:
     return _head(view, _), _("Asking the host"), _big(_amount_text(view)), _("Do not tap again")
 
 
+def _what_next(view: View, _: Translate) -> str:
+    """Advice below a sale that is done; what the cashier took off, if anything, is worth more."""
+    if view.discount_fen:
+        return _labelled(_("Discount"), -view.discount_fen)
+    return _("Key next amount") if view.profile is Profile.CANTEEN else _("Enter: go on")
+
+
 def _approved(view: View, _: Translate) -> Lcd:
     label = _("Approved") if view.kind is TransactionKind.SALE else _(KIND_TEXT[view.kind])
-    last = _("Key next amount") if view.profile is Profile.CANTEEN else _("Enter: go on")
-    if view.charged_fen is not None:  # a discount or a bonus
+    last = _what_next(view, _)
+    if view.charged_fen is not None:  # the host's discount, or a bonus
         last = _labelled(_("Charged") if view.charged_fen < view.amount_fen else _("Credited"), view.charged_fen)
     return (
         _voucher(label, view.stan),
@@ -252,9 +259,8 @@ def _repeating(view: View, _: Translate) -> Lcd:
 
 
 def _offline_approved(view: View, _: Translate) -> Lcd:
-    last = _("Key next amount") if view.profile is Profile.CANTEEN else _("Enter: go on")
     waiting = spread(_("Waiting"), str(view.offline_waiting), LCD_COLUMNS)
-    return _voucher(_("Offline OK"), view.stan), _labelled(_("Amount"), view.amount_fen), waiting, last
+    return _voucher(_("Offline OK"), view.stan), _labelled(_("Amount"), view.amount_fen), waiting, _what_next(view, _)
 
 
 def _offline_refused(view: View, _: Translate) -> Lcd:

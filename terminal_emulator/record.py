@@ -70,6 +70,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     response_code: str = ""
     charged_fen: int | None = None
     points: int = 0
+    discount_fen: int = 0
+    """What the cashier took off the full price before: `amount_fen` is what was left, all the host knows."""
     rrn: int = 0
     balance_fen: int = 0
     posted_at_ms: int = 0

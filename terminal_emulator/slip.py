@@ -195,7 +195,7 @@ def _details(
 
 
 def _money(record: Record, _: Translate) -> Iterator[Row]:
-    """The amount, and what the host made of it if that is something else."""
+    """The amount, how the cashier came to it, and what the host made of it if that is something else."""
     label = _(AMOUNT_TEXT.get(record.kind, N_("Amount")))
     is_approved = record.state is RecordState.APPROVED
     if record.kind in COUNTS_POINTS:
@@ -203,6 +203,9 @@ def _money(record: Record, _: Translate) -> Iterator[Row]:
         if is_approved:
             yield Row(_("Points left"), str(record.balance_fen))
         return
+    if record.discount_fen:
+        yield Row(_("Full price"), rmb(record.amount_fen + record.discount_fen))
+        yield Row(_("Discount"), rmb(record.discount_fen))
     yield Row(label, rmb(record.amount_fen), Style.AMOUNT)
     if not is_approved:
         return

@@ -165,6 +165,7 @@ class Till:
         original_terminal: int = THIS_TERMINAL,
         original_batch: int = 0,
         original_stan: int = 0,
+        discount_fen: int = 0,
     ) -> Record:
         """A transaction under the next number, about `original` if given, else about what the numbers name. It is
         nothing yet: `Transact` stores and sends it."""
@@ -184,6 +185,7 @@ class Till:
             original_terminal=original_terminal,
             original_batch=original_batch,
             original_stan=original_stan,
+            discount_fen=discount_fen,
         )
 
     def find(self, stan: int) -> Record | None:

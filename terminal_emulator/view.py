@@ -122,3 +122,5 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """The amount of fixed-amount mode; 0 = off."""
     charged_fen: int | None = None
     """What an approval took or gave, if it is not the amount."""
+    discount_fen: int = 0
+    """What the cashier took off before."""

@@ -73,7 +73,7 @@ def discount(till: Till) -> Dialog:
             spread(_("To pay"), yuan(full_fen - off_fen), PANEL_COLUMNS),
         )
     )
-    yield from _sell(till, title, full_fen - off_fen)
+    yield from _sell(till, title, full_fen - off_fen, off_fen)
 
 
 def _off(till: Till, title: str, full_fen: int, *, is_percent: bool) -> Generator[Prompt, Any, int]:
@@ -86,11 +86,11 @@ def _off(till: Till, title: str, full_fen: int, *, is_percent: bool) -> Generato
     return -(-full_fen * percent // 100)
 
 
-def _sell(till: Till, title: str, amount_fen: int) -> Dialog:
+def _sell(till: Till, title: str, amount_fen: int, discount_fen: int = 0) -> Dialog:
     payer = yield Card(title, amount_fen, may_scan=True)
     if till.is_repeat(payer, amount_fen):
         yield from ask_repeat(till, amount_fen)
-    yield from pay(till, TransactionKind.SALE, amount_fen, payer)
+    yield from pay(till, TransactionKind.SALE, amount_fen, payer, discount_fen=discount_fen)
 
 
 def exchange(till: Till) -> Dialog:

@@ -19,10 +19,16 @@ PIN_CODES: Final = frozenset({PIN_REQUIRED, PIN_WRONG})
 
 
 def pay(
-    till: Till, kind: TransactionKind, amount_fen: int, payer: Payer, original: Record | None = None, pin: str = ""
+    till: Till,
+    kind: TransactionKind,
+    amount_fen: int,
+    payer: Payer,
+    original: Record | None = None,
+    pin: str = "",
+    discount_fen: int = 0,
 ) -> Generator[Prompt, Any, Record]:
     """Move money, with as many PINs as the host asks for; the record as it is in the end."""
-    record: Record = yield Transact(till.new_record(kind, amount_fen, payer, original), pin)
+    record: Record = yield Transact(till.new_record(kind, amount_fen, payer, original, discount_fen=discount_fen), pin)
     return (yield from with_pin(till, record))
 
 
@@ -41,6 +47,7 @@ def with_pin(till: Till, record: Record) -> Generator[Prompt, Any, Record]:
             original_terminal=record.original_terminal,
             original_batch=record.original_batch,
             original_stan=record.original_stan,
+            discount_fen=record.discount_fen,
         )
         record = yield Transact(again, pin)
     return record

@@ -31,6 +31,7 @@ RECORDS = st.builds(
     batch=st.integers(1, 999_999),
     stan=st.integers(1, 999_999),
     amount_fen=st.integers(1, 999_999_999),
+    discount_fen=st.integers(0, 999_999_999),
     payer=st.binary(min_size=1, max_size=24),
     claimed_at_s=st.integers(0, 2**32 - 1),
     operator=st.integers(0, 0xFFFF),

@@ -63,6 +63,7 @@ VIEWS = st.builds(
     is_armed=st.booleans(),
     fixed_fen=st.integers(0, MAX_AMOUNT_FEN),
     charged_fen=st.none() | st.integers(0, MAX_AMOUNT_FEN),
+    discount_fen=st.integers(0, MAX_AMOUNT_FEN),
 )
 
 
@@ -83,6 +84,13 @@ def test_an_amount_is_shown_whole_or_not_at_all(shown):
         text = str if shown.kind in COUNTS_POINTS else yuan
         assert lines[2].endswith(text(balance) if columns(text(balance)) <= LCD_COLUMNS else "####")
         assert lines[1].endswith(text(shown.amount_fen))
+
+
+@pytest.mark.parametrize("screen", [Screen.APPROVED, Screen.OFFLINE_APPROVED])
+def test_what_the_cashier_took_off_is_below_the_amount(screen):
+    lines = chinese(screen, discount_fen=250)
+    assert (lines[1], lines[3]) == ("金额       12.50", "折扣       -2.50")
+    assert "折扣" not in "".join(chinese(screen))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

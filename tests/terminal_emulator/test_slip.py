@@ -51,6 +51,16 @@ def test_the_customers_copy_has_the_reference_to_be_scanned_at_a_refund():
     assert slip(replace(RECORD, state=RecordState.DECLINED), copy=Copy.CUSTOMER).qr == ""
 
 
+def test_a_cashiers_discount_is_on_both_copies_and_on_the_reprint():
+    sold = replace(RECORD, discount_fen=250)
+    for copy in Copy:
+        for reprint in (False, True):
+            lines = text(sold, copy, reprint=reprint).splitlines()
+            at = lines.index("原价                   RMB 15.00")
+            assert lines[at + 1 : at + 3] == ["折扣                    RMB 2.50", "金额                   RMB 12.50"]
+    assert "原价" not in text()
+
+
 def test_a_reprint_says_so_and_is_otherwise_the_same():
     reprint = text(reprint=True).splitlines()
     assert reprint.pop(2).strip() == "*** 重打印 ***"
@@ -148,6 +158,15 @@ ORIGINAL = {"original_batch": 1, "original_stan": 88}
                 "折扣                    RMB 2.50",
                 "实收                   RMB 10.00",
                 "本次积分                      10",
+            ],
+        ),
+        (
+            {"discount_fen": 250},
+            "消费",
+            [
+                "原价                   RMB 15.00",
+                "折扣                    RMB 2.50",
+                "金额                   RMB 12.50",
             ],
         ),
         (

@@ -309,6 +309,7 @@ def test_a_journal_from_when_there_were_only_sales_is_read(tmp_path):
     storage = FileStorage(folder)
     (found,) = storage.acknowledged()
     assert (found.kind, found.identity, found.charged_fen, found.moved_fen) == (TransactionKind.SALE, (1, 2), None, 100)
+    assert found.discount_fen == 0
     storage.close()
 
 

@@ -83,7 +83,8 @@ def texts_of(prompt: Any) -> list[str]:
 class Talk:
     """`replies` answer the questions in their order; cards are Alice's, the host approves but for `decide`.
 
-    `host` has the answer to each type of request, or what makes it; without one there is none.
+    `host` has the answer to each type of request, or what makes it; without one there is none. `decide` may be a
+    function, too.
     """
 
     def __init__(self, till: Till, dialog, *replies: Any, host=None, decide=None) -> None:
@@ -121,7 +122,7 @@ class Talk:
                 return answer() if callable(answer) else answer
             case Transact(record):
                 self.till.storage.save(record)
-                done = replace(record, **{"state": RecordState.APPROVED, "response_code": "00", **self._decide})
+                done = replace(record, **{"state": RecordState.APPROVED, "response_code": "00", **self._decided()})
                 self.till.storage.save(done)
                 self.records.append(done)
                 return done
@@ -135,6 +136,9 @@ class Talk:
                 return ALICE
         assert left, f"no reply for {prompt}"
         return left.pop(0)
+
+    def _decided(self) -> dict[str, Any]:
+        return self._decide() if callable(self._decide) else self._decide
 
     @property
     def moved(self) -> list[tuple[TransactionKind, int, tuple[int, int, int]]]:

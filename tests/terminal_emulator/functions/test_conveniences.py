@@ -49,6 +49,30 @@ def test_a_discount_above_the_limit_needs_the_manager(replies, paid, passwords):
     assert talk.passwords == [PasswordPurpose.SUPERVISOR] * passwords
 
 
+def test_what_the_cashier_took_off_stays_with_the_sale():
+    till = till_of()
+    till.keep(Parameters(discount_limit_percent=50))
+    [record] = Talk(till, discount, 1000, "1", "10", True).records
+    assert (record.amount_fen, record.discount_fen) == (900, 100)
+
+
+def test_a_pin_asked_for_does_not_lose_the_discount():
+    till = till_of()
+    till.keep(Parameters(discount_limit_percent=50))
+    codes = iter((RecordState.DECLINED, RecordState.APPROVED))
+    talk = Talk(
+        till,
+        discount,
+        1000,
+        "2",
+        100,
+        True,
+        "4711",
+        decide=lambda: {"state": (state := next(codes)), "response_code": "1A" if state == "declined" else "00"},
+    )
+    assert [(record.amount_fen, record.discount_fen) for record in talk.records] == [(900, 100)] * 2
+
+
 @pytest.mark.parametrize("replies", [("1", "0"), ("2", 1000), ("2", 2000), (None,)])
 def test_no_discount_and_none_of_all(replies):
     assert Talk(till_of(), discount, 1000, *replies).moved == []

@@ -14,14 +14,22 @@ def _one(name: str, says: str, path: str, old: str, new: str, *rigs: str) -> Mut
 RULES: Final = "server/ledger/rules/"
 
 FUNCTION_MUTANTS: Final = (
-    _one(
+    Mutant(
         "void-twice",
         "a sale that was voided is voided again",
-        RULES + "void.py",
-        "    if not batch.family.stands(original) or batch.family.is_under_a_reversal(original):\n",
-        "    if batch.family.is_under_a_reversal(original):\n",
-        "simulation",
-        "rules",
+        (
+            Edit(
+                RULES + "void.py",
+                "    if not batch.family.stands(original) or batch.family.is_under_a_reversal(original):\n",
+                "    if batch.family.is_under_a_reversal(original):\n",
+            ),
+            Edit(
+                RULES + "void.py",
+                "    for follower in batch.family.standing(original):\n",
+                "    for follower in [one for one in batch.family.standing(original) if one.kind != void.kind]:\n",
+            ),
+        ),
+        ("simulation", "rules"),
     ),
     _one(
         "void-of-another-day",

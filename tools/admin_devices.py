@@ -16,7 +16,7 @@ PAGE: Final = 500
 """Rows per request: the most the host gives at once."""
 PROFILES: Final = ("canteen", "member")
 NONE: Final = "none"
-ZERO_IS_NONE: Final = ("meal_limit_fen", "pin_sale_fen", "pin_count")
+ZERO_IS_NONE: Final = ("meal_limit_fen", "topup_limit_fen", "pin_sale_fen", "pin_count")
 """Limits of which 0 means that there is none."""
 
 DEVICE_COLUMNS: Final = (

@@ -48,6 +48,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """Offline: at most so many sales at one terminal."""
     meal_limit_fen: int = 0
     """A payer's sales in one meal, where neither the card nor its class has a limit; 0 = none."""
+    topup_limit_fen: int = 100_000
+    """A top-up at a terminal of more than this is refused: a slip of the finger makes no fortune; 0 = none is."""
     pin_sale_fen: int = 0
     """A sale of more than this needs the card's PIN; 0 = none does for its amount."""
     pin_count: int = 0
@@ -71,7 +73,9 @@ RANGES: Final = {
     "refund_days": (0, 180),
 }
 """Least and largest value of what is no amount."""
-CAMPUS_ONLY: Final = frozenset({"meal_limit_fen", "pin_sale_fen", "pin_count", "hold_hours", "refund_days"})
+CAMPUS_ONLY: Final = frozenset(
+    {"meal_limit_fen", "topup_limit_fen", "pin_sale_fen", "pin_count", "hold_hours", "refund_days"}
+)
 """Rules of the ledger: the same at every terminal."""
 OFFLINE: Final = ("offline_sale_fen", "offline_card_fen", "offline_total_fen", "offline_count")
 """The host checks uploads against the campus's values, so no narrower one may be larger: the least counts."""

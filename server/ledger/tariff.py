@@ -83,6 +83,8 @@ class Tariff(msgspec.Struct, frozen=True):
     points_rates: Mapping[int, int] = _NONE
     """By merchant number, likewise: how many fen earn one point."""
     meal_limit_fen: int = 0
+    topup_limit_fen: int = 0
+    """A terminal's top-up of more than this is refused; 0 = none is."""
     pin_above_fen: int = 0
     """A card that has a PIN needs it for more than this; 0 = for no amount."""
     pin_after_sales: int = 0

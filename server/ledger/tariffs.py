@@ -39,6 +39,7 @@ def read_tariff(store: Store, utc_offset_min: int) -> Tariff:
         bonus_tiers=tiers,
         points_rates={found.merchant_id: found.fen_per_point for found in catalogue.points_rates()},
         meal_limit_fen=campus.meal_limit_fen,
+        topup_limit_fen=campus.topup_limit_fen,
         pin_above_fen=campus.pin_sale_fen,
         pin_after_sales=campus.pin_count,
         hold_lifetime_s=campus.hold_hours * HOUR_S,

@@ -15,6 +15,7 @@ import msgspec
 
 from protocol import TerminalNumber
 from protocol.limits import MAX_AMOUNT_FEN
+from protocol.payment_code import is_virtual_number
 from server.host_secrets import HostSecrets
 from server.keys import KeyRing
 from server.ledger.catalogue import ALL_MERCHANTS, Catalogue
@@ -38,6 +39,8 @@ PAGE_MAX: Final = 500
 """Rows per listing or import chunk: bounds a line's size and how long sales wait for an operation (some 20 ms)."""
 REQUEST_NUMBER_MAX: Final = (1 << 31) - 1
 
+VIRTUAL: Final = "V"
+"""In front of a virtual card's number, to tell it from the hex digits of a UID."""
 LIMIT_CHANGER: Final = "`fanka admin card limit` changes it"
 
 OPENING_BATCH: Final = 1
@@ -231,7 +234,10 @@ def check_name(value: str) -> str:
 
 
 def parse_uid(value: str) -> bytes:
-    """A card number in hex, colons and spaces allowed: 4, 7 or 10 bytes of a card's UID, any 1..24 for other tokens."""
+    """A card number in hex, colons and spaces allowed: 4, 7 or 10 bytes of a card's UID, any 1..24 for other tokens; of
+    a virtual card V and its ten digits, which may be hex as well."""
+    if value[:1] in ("V", "v") and is_virtual_number(value[1:].encode()):
+        return value[1:].encode()
     digits = value.replace(":", "").replace(" ", "")
     try:
         token = bytes.fromhex(digits)
@@ -247,7 +253,7 @@ def parse_uid(value: str) -> bytes:
 
 def show_uid(token: bytes) -> str:
     """A card number as it is shown and searched for."""
-    return token.hex().upper()
+    return f"{VIRTUAL}{token.decode()}" if is_virtual_number(token) else token.hex().upper()
 
 
 def parse_terminal(value: str) -> int:

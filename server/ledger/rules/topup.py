@@ -9,7 +9,7 @@ from server.ledger.rules.posting import Wanted, add, post
 
 
 def apply(batch: Batch, topup: TopUp) -> Outcome:
-    """Decide and record one top-up. No limit and no PIN: it takes nothing from anybody."""
+    """Decide and record one top-up. It needs no PIN: it takes nothing from the payer. Its limit is one for typing."""
     assert topup.amount_fen > 0, f"expected an amount above 0 fen, got {topup.amount_fen}: the payer would pay"
     known = batch.replay(topup.identity, Side.ORIGINAL, Kind.TOPUP, topup.request_hash)
     if known is not None:
@@ -24,6 +24,8 @@ def apply(batch: Batch, topup: TopUp) -> Outcome:
             assert terminal is not None  # `who` has refused everything else
             assert card is not None
             decision = checks.pin_refusal(batch, topup.pin_verifier, terminal, card, is_required=False)
+            if decision == Decision.APPROVED and 0 < batch.tariff.topup_limit_fen < topup.amount_fen:
+                decision = Decision.OVER_SALE_LIMIT
     wanted: Wanted = {}
     bonus_fen = 0
     if decision == Decision.APPROVED:

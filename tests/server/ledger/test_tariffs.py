@@ -74,6 +74,7 @@ def test_bonus_and_points_of_all_merchants_or_ones_own(store):
 
 def test_parameters_of_the_campus_alone_reach_the_rules(store):
     values = {
+        "topup_limit_fen": 7_000,
         "pin_sale_fen": 2_000,
         "pin_count": 5,
         "meal_limit_fen": 4_000,
@@ -91,5 +92,5 @@ def test_parameters_of_the_campus_alone_reach_the_rules(store):
         table.set(ParameterRecord(Scope.MERCHANT, MERCHANT, "offline_count", 1))
     tariff = read_tariff(store, 480)
     assert (tariff.pin_above_fen, tariff.pin_after_sales, tariff.meal_limit_fen) == (2_000, 5, 4_000)
-    assert (tariff.hold_lifetime_s, tariff.refund_days) == (86_400, 30)
+    assert (tariff.hold_lifetime_s, tariff.refund_days, tariff.topup_limit_fen) == (86_400, 30, 7_000)
     assert tariff.offline == OfflineLimits(1, 2, 3, 4)

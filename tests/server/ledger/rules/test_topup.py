@@ -46,6 +46,13 @@ def test_no_limit_of_sales_is_in_its_way(ledger):
     assert decide(ledger, asked(TopUp, 1, 500, COY)).decision == Decision.APPROVED
 
 
+def test_what_is_above_its_limit_was_mistyped(ledger):
+    ledger.tariff = Tariff(topup_limit_fen=100_000)
+    assert decide(ledger, asked(TopUp, 1, 100_001, COY)).decision == Decision.OVER_SALE_LIMIT
+    assert balance(ledger, COY) == 0
+    assert decide(ledger, asked(TopUp, 2, 100_000, COY)).decision == Decision.APPROVED
+
+
 def test_a_lost_card_is_not_filled(ledger):
     set_card(ledger, COY, status=Status.LOST)
     assert decide(ledger, asked(TopUp, 1, 500, COY)).decision == Decision.CARD_LOST

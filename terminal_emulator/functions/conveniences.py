@@ -9,7 +9,7 @@ from protocol.messages import LookupAnswer, ProductAnswer, ProductRequest
 from protocol.messages.money import TransactionKind
 from protocol.messages.product import PRODUCT_CODE_SIZE
 from terminal_emulator.columns import clean, cut, spread
-from terminal_emulator.dialog import Amount, Ask, Card, Confirm, Dialog, Digits, Menu, Print, Prompt, Show, Stop
+from terminal_emulator.dialog import Amount, Ask, Card, Confirm, Dialog, Digits, Menu, Print, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.lookups import find_original, follow_up
@@ -39,15 +39,16 @@ def opening_float(till: Till) -> Dialog:
 def price(till: Till) -> Dialog:
     """查价: what something costs, by the code on it; Enter sells it."""
     _ = till.translate
-    code = yield Digits(_("Price"), _("Code of the goods"), 1, PRODUCT_CODE_SIZE, may_scan=True)
-    answer: ProductAnswer | None = yield Ask(ProductRequest(code=code), _("Looking it up"))
-    yield from must_be_answered(till, answer)
-    assert answer is not None
-    if answer.response_code != APPROVED:
-        yield Show(
-            (f"{_('Declined')} {answer.response_code}", _("No such goods"), cut(code, PANEL_COLUMNS)), BeepKind.ERROR
-        )
-        return
+    while True:
+        code = yield Digits(_("Price"), _("Code of the goods"), 1, PRODUCT_CODE_SIZE, may_scan=True)
+        answer: ProductAnswer | None = yield Ask(ProductRequest(code=code), _("Looking it up"))
+        if answer is None:
+            yield from must_be_answered(till, answer, goes_on=True)
+        elif answer.response_code != APPROVED:
+            declined = f"{_('Declined')} {answer.response_code}"
+            yield Show((declined, _("No such goods"), cut(code, PANEL_COLUMNS)), BeepKind.ERROR)
+        else:
+            break
     yield Confirm((cut(clean(answer.name), PANEL_COLUMNS), f"RMB {yuan(answer.price_fen)}", _("Enter: sell it")))
     yield from _sell(till, _("Sale"), answer.price_fen)
 
@@ -61,9 +62,9 @@ def discount(till: Till) -> Dialog:
     if key is None:
         return
     off_fen = yield from _off(till, title, full_fen, is_percent=key == "1")
-    if not 0 < off_fen < full_fen:
+    while not 0 < off_fen < full_fen:
         yield Show((title, _("Invalid amount"), _("Key it again")), BeepKind.ERROR)
-        return
+        off_fen = yield from _off(till, title, full_fen, is_percent=key == "1")
     if off_fen * 100 > full_fen * till.parameters.discount_limit_percent:
         yield from check_password(till)
     yield Confirm(
@@ -99,9 +100,9 @@ def exchange(till: Till) -> Dialog:
     title = _("Exchange")
     found = yield from find_original(till, title, *REFUNDABLE)
     back_fen = yield Amount(title, _("Goods returned"))
-    if back_fen > found.remaining_fen:
+    while back_fen > found.remaining_fen:
         yield Show((title, _("More than is left"), f"{_('Left')} {yuan(found.remaining_fen)}"), BeepKind.ERROR)
-        raise Stop
+        back_fen = yield Amount(title, _("Goods returned"))
     new_fen = yield Amount(title, _("Goods taken"))
     owed_fen = new_fen - back_fen
     label = _("To pay") if owed_fen >= 0 else _("To give back")

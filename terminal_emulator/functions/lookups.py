@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from protocol.messages import LookupAnswer, LookupRequest, TransactionState
 from protocol.messages.money import THIS_TERMINAL, TransactionKind
-from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Stop, Transact
+from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Transact
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import must_be_answered, refused
@@ -25,23 +25,31 @@ VOUCHER_DIGITS: Final = 6
 BATCH_DIGITS: Final = 6
 WRONG_KIND: Final = N_("Wrong kind")
 NOT_APPROVED: Final = N_("Not approved")
-NOTHING_LEFT: Final = N_("Nothing left")
+ALL_GIVEN_BACK: Final = N_("All given back")
+HOLD_HAS_ENDED: Final = N_("Hold has ended")
 
 
 def look_up(till: Till, title: str) -> Generator[Prompt, Any, LookupAnswer]:
-    """Ask which transaction it is, and the host what it knows of it; Stop if there is none."""
+    """Ask which transaction it is, and the host what it knows of it, until it knows one.
+
+    The next number is keyed here and not at rest, where it would be the amount of a sale.
+    """
     _ = till.translate
-    rrn = yield Digits(title, _("Reference no."), 1, RRN_DIGITS, optional=True, may_scan=True)
-    request = LookupRequest(rrn=int(rrn)) if rrn and int(rrn) else (yield from _by_voucher(till, title))
-    answer: LookupAnswer | None = yield Ask(request, _("Looking it up"))
-    yield from must_be_answered(till, answer)
-    assert answer is not None
-    if answer.response_code != APPROVED:
-        yield from refused(till, answer.response_code)
-    return answer
+    while True:
+        rrn = yield Digits(title, _("Reference no."), 1, RRN_DIGITS, optional=True, may_scan=True)
+        request = LookupRequest(rrn=int(rrn)) if rrn and int(rrn) else (yield from _by_voucher(till, title))
+        if request is None:
+            continue
+        answer: LookupAnswer | None = yield Ask(request, _("Looking it up"))
+        if answer is None:
+            yield from must_be_answered(till, answer, goes_on=True)
+        elif answer.response_code != APPROVED:
+            yield from refused(till, answer.response_code, goes_on=True)
+        else:
+            return answer
 
 
-def _by_voucher(till: Till, title: str) -> Generator[Prompt, Any, LookupRequest]:
+def _by_voucher(till: Till, title: str) -> Generator[Prompt, Any, LookupRequest | None]:
     """Without a reference: voucher and batch number. The batch need not be keyed if this terminal has the record."""
     _ = till.translate
     stan = int((yield Digits(title, _("Voucher no."), 1, VOUCHER_DIGITS)))
@@ -51,18 +59,27 @@ def _by_voucher(till: Till, title: str) -> Generator[Prompt, Any, LookupRequest]
         return LookupRequest(original_batch=int(batch), original_stan=stan)
     if record is None:
         yield Show((title, _("Not in this till"), _("Key the batch no")), BeepKind.ERROR)
-        raise Stop
+        return None
     return LookupRequest(original_batch=record.batch, original_stan=stan)
+
+
+def of_this_till(till: Till, title: str) -> Generator[Prompt, Any, Record]:
+    """Ask for a voucher number until it is one that is kept here."""
+    _ = till.translate
+    while True:
+        record = till.find(int((yield Digits(title, _("Voucher no."), 1, VOUCHER_DIGITS))))
+        if record is not None:
+            return record
+        yield Show((title, _("Not in this till"), _("Check voucher no")), BeepKind.ERROR)
 
 
 def find_original(till: Till, title: str, *kinds: TransactionKind) -> Generator[Prompt, Any, LookupAnswer]:
     """Look up a transaction of one of these kinds that still stands, show it, and have it confirmed."""
     _ = till.translate
     found = yield from look_up(till, title)
-    why = _unfit(found, kinds)
-    if why:
+    while why := _unfit(found, kinds):
         yield Show((title, _(why), _("Check voucher no")), BeepKind.ERROR)
-        raise Stop
+        found = yield from look_up(till, title)
     name = f"{_(KIND_TEXT[found.kind])} {found.original_stan:06d}"
     left = f"{_('Left')} {sum_text(found.kind, found.remaining_fen, _)}"
     yield Confirm((name, f"{day_text(found.business_day)} {sum_text(found.kind, found.charged_fen, _)}", left))
@@ -75,7 +92,9 @@ def _unfit(found: LookupAnswer, kinds: tuple[TransactionKind, ...]) -> str:
         return WRONG_KIND
     if found.state is not TransactionState.APPROVED:
         return NOT_APPROVED
-    return "" if found.remaining_fen else NOTHING_LEFT
+    if found.remaining_fen:
+        return ""
+    return HOLD_HAS_ENDED if found.kind is TransactionKind.PREAUTH else ALL_GIVEN_BACK
 
 
 def follow_up(

@@ -75,12 +75,13 @@ def password_prompt(till: Till, purpose: PasswordPurpose, label: str) -> Digits:
     return Digits(till.translate(PURPOSE_TEXT[purpose]), label, PASSWORD_DIGITS_MIN, PASSWORD_SIZE, masked=True)
 
 
-def must_be_answered(till: Till, answer: object) -> Generator[Prompt, Any, None]:
-    """Stop, with a word on the screen, if the host has not answered."""
+def must_be_answered(till: Till, answer: object, *, goes_on: bool = False) -> Generator[Prompt, Any, None]:
+    """If the host has not answered, say so, and stop unless it may be tried again."""
     _ = till.translate
     if answer is None:
         yield Show((_("No answer"), _("Nothing was done"), _("Try again soon")), BeepKind.ERROR)
-        raise Stop
+        if not goes_on:
+            raise Stop
 
 
 def refused(till: Till, response_code: str, *, goes_on: bool = False) -> Generator[Prompt, Any, None]:

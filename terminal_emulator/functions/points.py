@@ -20,10 +20,8 @@ def points_sale(till: Till) -> Dialog:
     """How many points, and whose."""
     _ = till.translate
     title = _(KIND_TEXT[TransactionKind.POINTS_SALE])
-    points = int((yield Digits(title, _("Points"), 1, POINTS_DIGITS)))
-    if not points:
+    while not (points := int((yield Digits(title, _("Points"), 1, POINTS_DIGITS)))):
         yield Show((title, _("Invalid amount"), _("Key it again")), BeepKind.ERROR)
-        return
     payer = yield Card(sum_text(TransactionKind.POINTS_SALE, points, _), may_scan=True)
     yield from pay(till, TransactionKind.POINTS_SALE, points, payer)
 

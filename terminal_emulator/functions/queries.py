@@ -7,10 +7,10 @@ from typing import Final
 from protocol.messages import QueryAnswer, QueryRequest, TransactionState
 from protocol.messages.money import TransactionKind
 from terminal_emulator.columns import spread
-from terminal_emulator.dialog import Ask, Dialog, Digits, Menu, Pages, Show
+from terminal_emulator.dialog import Ask, Dialog, Menu, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
-from terminal_emulator.functions.lookups import VOUCHER_DIGITS, look_up
+from terminal_emulator.functions.lookups import look_up, of_this_till
 from terminal_emulator.functions.passwords import must_be_answered
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
@@ -51,11 +51,7 @@ def transactions(till: Till) -> Dialog:
 def by_voucher(till: Till) -> Dialog:
     """What is remembered here of a voucher, then what the host says."""
     _ = till.translate
-    stan = int((yield Digits(_("Transactions"), _("Voucher no."), 1, VOUCHER_DIGITS)))
-    record = till.find(stan)
-    if record is None:
-        yield Show((_("Transactions"), _("Not in this till"), _("Check voucher no")), BeepKind.ERROR)
-        return
+    record = yield from of_this_till(till, _("Transactions"))
     yield Pages((_page(record, till, _),))
     yield from _ask_about(till, record)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from terminal_emulator.dialog import Dialog, Digits, Print, Show
+from terminal_emulator.dialog import Dialog, Print, Show
 from terminal_emulator.effects import BeepKind
-from terminal_emulator.functions.lookups import VOUCHER_DIGITS
+from terminal_emulator.functions.lookups import of_this_till
 from terminal_emulator.functions.queries import totals_of
 from terminal_emulator.record import Record
 from terminal_emulator.settled import ReportRow, TotalsReport
@@ -14,15 +14,19 @@ from terminal_emulator.till import Till
 
 def reprint_last(till: Till) -> Dialog:
     """Both copies of the last transaction's slip."""
+    _ = till.translate
     record = max(till.storage.records.values(), key=lambda record: record.identity, default=None)
+    if record is None:
+        yield Show((_("Reprint"), _("None yet")), BeepKind.ERROR)
+        return
     yield from _reprint(till, record)
 
 
 def reprint(till: Till) -> Dialog:
     """Both copies of the slip of a voucher that is kept here."""
     _ = till.translate
-    stan = yield Digits(_("Reprint"), _("Voucher no."), 1, VOUCHER_DIGITS)
-    yield from _reprint(till, till.find(int(stan)))
+    record = yield from of_this_till(till, _("Reprint"))
+    yield from _reprint(till, record)
 
 
 def totals(till: Till) -> Dialog:
@@ -41,10 +45,7 @@ def totals(till: Till) -> Dialog:
     yield Show((_("TOTALS"), _("Printed")), BeepKind.OK)
 
 
-def _reprint(till: Till, record: Record | None) -> Dialog:
+def _reprint(till: Till, record: Record) -> Dialog:
     _ = till.translate
-    if record is None:
-        yield Show((_("Reprint"), _("Not in this till"), _("Check voucher no")), BeepKind.ERROR)
-        return
     yield Print(Reprint(record, till.merchant))
     yield Show((_("Reprint"), f"{_('Voucher')} {record.stan:06d}", _("Printed")), BeepKind.OK)

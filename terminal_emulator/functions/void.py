@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 from protocol.messages.money import EntryMode, TransactionKind
-from terminal_emulator.dialog import Card, Confirm, Dialog, Digits, Show
+from terminal_emulator.dialog import Card, Confirm, Dialog, Digits, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.functions.pay import pay
-from terminal_emulator.record import RecordState
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, masked, sum_text
 from terminal_emulator.till import Till
 
@@ -24,22 +27,32 @@ def void_of(till: Till, original_kind: TransactionKind, kind: TransactionKind) -
     """A void of any kind: by voucher number, after a look at what it is, with the card that paid."""
     _ = till.translate
     title = _(KIND_TEXT[kind])
-    stan = yield Digits(title, _("Voucher no."), 1, VOUCHER_DIGITS)
-    record = till.find(int(stan))
-    if record is not None and record.state is RecordState.OFFLINE and original_kind is TransactionKind.SALE:
-        yield Show((title, _("Not uploaded yet"), _("Try again later")), BeepKind.ERROR)
-        return
-    if (
-        record is None
-        or SAME_AS.get(record.kind, record.kind) is not original_kind
-        or record.state is not RecordState.APPROVED
-    ):
-        yield Show((title, _("Sale not found"), _("Check voucher no")), BeepKind.ERROR)
-        return
-    if till.undone_by(record):
-        yield Show((title, _("Voided already"), _("Check voucher no")), BeepKind.ERROR)
-        return
+    record = yield from _find(till, title, original_kind)
     paid_by = masked(record.payer, is_code=record.entry_mode is EntryMode.CODE)
     yield Confirm((f"{title} {record.stan:06d}", sum_text(record.kind, record.amount_fen, _), paid_by))
     payer = yield Card(title, None if record.kind in COUNTS_POINTS else record.amount_fen, may_scan=True)
     yield from pay(till, kind, record.amount_fen, payer, record)
+
+
+def _find(till: Till, title: str, original_kind: TransactionKind) -> Generator[Prompt, Any, Record]:
+    """Ask for a voucher number until it is that of something to be voided.
+
+    The next number is keyed here and not at rest, where it would be the amount of a sale.
+    """
+    _ = till.translate
+    while True:
+        stan = yield Digits(title, _("Voucher no."), 1, VOUCHER_DIGITS)
+        record = till.find(int(stan))
+        if record is not None and record.state is RecordState.OFFLINE and original_kind is TransactionKind.SALE:
+            why, action = _("Not uploaded yet"), _("Try again later")
+        elif (
+            record is None
+            or SAME_AS.get(record.kind, record.kind) is not original_kind
+            or record.state is not RecordState.APPROVED
+        ):
+            why, action = _("Sale not found"), _("Check voucher no")
+        elif till.undone_by(record):
+            why, action = _("Voided already"), _("Check voucher no")
+        else:
+            return record
+        yield Show((title, why, action), BeepKind.ERROR)

@@ -29,6 +29,8 @@ from terminal_emulator.view import Link
 from tests.terminal_emulator.till import CARD, WALL_S, settings_of
 
 ALICE = Payer(CARD)
+HOME = object()
+"""A reply: Clear is pressed."""
 SALE = LookupAnswer(
     response_code="00",
     state=TransactionState.APPROVED,
@@ -104,7 +106,11 @@ class Talk:
             while True:
                 self.prompts.append(prompt)
                 assert [text for text in texts_of(prompt) if columns(text) > PANEL_COLUMNS] == [], prompt
-                prompt = generator.send(self._reply(prompt, left))
+                reply = self._reply(prompt, left)
+                if reply is HOME:
+                    generator.close()
+                    break
+                prompt = generator.send(reply)
         except (StopIteration, Stop):
             pass
         assert left == [], "replies nobody asked for"

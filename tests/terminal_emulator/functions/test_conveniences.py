@@ -28,8 +28,10 @@ def test_a_price_is_shown_and_sold():
 
 
 def test_goods_that_nobody_has():
-    talk = Talk(till_of(), price, "6901", host={ProductRequest: ProductAnswer(response_code="25")})
+    answers = iter((ProductAnswer(response_code="25"), ProductAnswer(response_code="00", name="面包", price_fen=350)))
+    talk = Talk(till_of(), price, "6901", "6902", True, host={ProductRequest: lambda: next(answers)})
     assert talk.shown == [("交易失败 25", "无此商品", "6901")]
+    assert [amount for _, amount, _ in talk.moved] == [350]
 
 
 @pytest.mark.parametrize(
@@ -73,9 +75,17 @@ def test_a_pin_asked_for_does_not_lose_the_discount():
     assert [(record.amount_fen, record.discount_fen) for record in talk.records] == [(900, 100)] * 2
 
 
-@pytest.mark.parametrize("replies", [("1", "0"), ("2", 1000), ("2", 2000), (None,)])
-def test_no_discount_and_none_of_all(replies):
-    assert Talk(till_of(), discount, 1000, *replies).moved == []
+@pytest.mark.parametrize("wrong", [("1", "0", "10"), ("2", 1000, 100), ("2", 2000, 100)])
+def test_no_discount_and_none_of_all_is_asked_again(wrong):
+    till = till_of()
+    till.keep(Parameters(discount_limit_percent=10))
+    talk = Talk(till, discount, 1000, *wrong, True)
+    assert talk.shown == [("折扣", "金额无效", "请重新输入")]
+    assert [amount for _, amount, _ in talk.moved] == [900]
+
+
+def test_one_level_up_gives_no_discount():
+    assert Talk(till_of(), discount, 1000, None).moved == []
 
 
 def test_a_percentage_is_rounded_for_the_customer():
@@ -118,5 +128,6 @@ def test_a_declined_difference_exchanges_nothing():
 
 
 def test_more_cannot_come_back_than_was_sold():
-    talk = Talk(till_of(), exchange, "4711", True, 1300)
-    assert talk.shown == [("换货", "超过剩余金额", "剩余 12.50")]
+    talk = Talk(till_of(), exchange, "4711", True, 1300, 1250, 1250, True)
+    assert talk.shown[0] == ("换货", "超过剩余金额", "剩余 12.50")
+    assert len(talk.printed) == 1

@@ -5,16 +5,17 @@ from msgspec.structs import replace
 
 from protocol.messages import LookupAnswer, LookupRequest, TransactionState
 from protocol.messages.money import TransactionKind
+from terminal_emulator.dialog import Digits
 from terminal_emulator.functions.lookups import find_original
-from tests.terminal_emulator.functions.talk import SALE, Talk, record_of, till_of
+from tests.terminal_emulator.functions.talk import HOME, SALE, Talk, record_of, till_of
 
 
-def look(*replies, records=(), answer=SALE):
+def look(*replies, records=(), answer=SALE, host=None):
     def dialog(till):
-        found = yield from find_original(till, "退货", TransactionKind.SALE)
+        found = yield from find_original(till, "退货", TransactionKind.SALE, TransactionKind.PREAUTH)
         assert found is answer
 
-    return Talk(till_of(*records), dialog, *replies, host={LookupRequest: answer})
+    return Talk(till_of(*records), dialog, *replies, host={LookupRequest: host or answer})
 
 
 def test_by_reference():
@@ -32,8 +33,8 @@ def test_by_voucher_and_batch():
 
 
 def test_a_voucher_that_is_not_here_wants_its_batch():
-    talk = look("", "8", "")
-    assert talk.asked == []
+    talk = look("", "8", "", "4711", True)
+    assert talk.asked == [LookupRequest(rrn=4711)]
     assert talk.shown == [("退货", "本机无此笔", "请输批次号")]
 
 
@@ -44,10 +45,21 @@ def test_a_voucher_that_is_not_here_wants_its_batch():
         (LookupAnswer(response_code="25"), ("交易失败 25", "无原交易", "请核对凭证号")),
         (replace(SALE, kind=TransactionKind.TOPUP), ("退货", "交易类型不符", "请核对凭证号")),
         (replace(SALE, state=TransactionState.REVERSED), ("退货", "该笔未成功", "请核对凭证号")),
-        (replace(SALE, remaining_fen=0), ("退货", "已无余额可用", "请核对凭证号")),
+        (replace(SALE, remaining_fen=0), ("退货", "已全部退还", "请核对凭证号")),
+        (
+            replace(SALE, kind=TransactionKind.PREAUTH, remaining_fen=0),
+            ("退货", "预授权已结束", "请核对凭证号"),
+        ),
     ],
 )
-def test_what_cannot_be_used_is_said(answer, said):
-    talk = look("4711", answer=answer)
+def test_what_cannot_be_used_is_said_and_the_next_number_is_asked_for(answer, said):
+    answers = iter((answer, SALE))
+    talk = look("4710", "4711", True, answer=SALE, host=lambda: next(answers))
+    assert talk.asked == [LookupRequest(rrn=4710), LookupRequest(rrn=4711)]
     assert talk.shown == [said]
     assert talk.records == []
+
+
+def test_clear_leads_home_from_the_question_for_the_next_number():
+    talk = look("4710", HOME, answer=SALE, host=LookupAnswer(response_code="25"))
+    assert talk.prompts[-1] == Digits("退货", "参考号", 1, 12, optional=True, may_scan=True)

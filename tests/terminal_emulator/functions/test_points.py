@@ -13,8 +13,8 @@ def test_points_are_spent():
 
 
 def test_none_are_not():
-    talk = Talk(till_of(), points_sale, "0")
-    assert talk.moved == []
+    talk = Talk(till_of(), points_sale, "0", "300")
+    assert [points for _, points, _ in talk.moved] == [300]
     assert len(talk.shown) == 1
 
 

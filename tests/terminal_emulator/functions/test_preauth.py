@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from protocol.messages import LookupRequest
 from protocol.messages.money import TransactionKind
 from terminal_emulator.functions.preauth import completion, completion_void, pre_auth, pre_auth_void
-from tests.terminal_emulator.functions.talk import SALE, Talk, record_of, till_of
+from tests.terminal_emulator.functions.talk import HOME, SALE, Talk, record_of, till_of
 
 HELD = replace(SALE, kind=TransactionKind.PREAUTH, charged_fen=0)
 HOST = {LookupRequest: HELD}
@@ -33,5 +33,5 @@ def test_a_completion_is_voided_by_its_voucher():
 
 
 def test_a_sale_is_no_hold():
-    talk = Talk(till_of(), completion, "4711")
+    talk = Talk(till_of(), completion, "4711", HOME)
     assert talk.shown == [("预授权完成", "交易类型不符", "请核对凭证号")]

@@ -43,7 +43,9 @@ def test_by_voucher_both_words():
     [page] = next(prompt.pages for prompt in talk.prompts if isinstance(prompt, Pages))
     assert page[:3] == ("消费      000007", "RMB 12.50", "交易成功")
     assert len(talk.shown) == 1
-    assert Talk(till_of(), transactions, "1", "7").shown[0][1] == "本机无此笔"
+    talk = Talk(till_of(record_of(7)), transactions, "1", "8", "7", None, host={QueryRequest: answer()})
+    assert talk.shown[0][1] == "本机无此笔"
+    assert talk.asked[0].stan == 7
 
 
 def test_by_reference():

@@ -13,10 +13,17 @@ def test_the_last_and_any():
     assert Talk(till, reprint, "6").printed == [Reprint(record_of(6), till.merchant)]
 
 
-def test_what_is_not_here():
-    for talk in (Talk(till_of(), reprint_last), Talk(till_of(), reprint, "6")):
-        assert talk.printed == []
-        assert talk.shown[0][1] == "本机无此笔"
+def test_what_is_not_here_is_said_and_the_next_number_is_asked_for():
+    till = till_of(record_of(7))
+    talk = Talk(till, reprint, "6", "7")
+    assert talk.shown[0][1] == "本机无此笔"
+    assert talk.printed == [Reprint(record_of(7), till.merchant)]
+
+
+def test_nothing_yet():
+    talk = Talk(till_of(), reprint_last)
+    assert talk.printed == []
+    assert talk.shown == [("重打印", "暂无交易")]
 
 
 def test_totals():

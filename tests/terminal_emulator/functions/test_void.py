@@ -63,7 +63,17 @@ def test_what_cannot_be_voided_is_said_before_the_card_is_asked_for(till, host, 
     till.do(keys, host)
     assert till.panel == panel
     till.do("enter", host)
-    assert till.screen == "idle"
+    assert till.panel[:3] == ["Void", "Voucher no.", "_"]
+    used = till.storage.used
+    till.do("7 enter tap", host)
+    assert till.storage.used == used
+    assert till.screen == "dialog"
+
+
+def test_after_a_wrong_voucher_the_right_one_is_voided(till, host):
+    till.do(f"{TO_VOID} 123456 enter 9 enter enter 1 enter enter tap", host)
+    assert till.brain.view.kind is TransactionKind.VOID
+    assert host.balances[CARD] == START_FEN
 
 
 def test_a_wrong_password_may_be_keyed_again(till, host):

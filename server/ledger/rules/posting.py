@@ -63,6 +63,7 @@ def bear(wanted: Wanted, payer_id: int, payer: Account | None) -> None:
 
 def give_back(batch: Batch, wanted: Wanted, original: Transfer, amount_fen: int) -> None:
     """To whoever bore it: first to OFFLINE_DEBT what that gave for it, the rest to the payer."""
+    assert amount_fen >= 0, f"expected an amount of at least 0 fen to give back, got {amount_fen}: the payer would pay"
     root = batch.family.root(original)
     debt_fen = min(amount_fen, -min(0, batch.family.net(root).get(OFFLINE_DEBT_ACCOUNT, 0)))
     add(wanted, OFFLINE_DEBT_ACCOUNT, debt_fen)

@@ -54,12 +54,16 @@ def apply(batch: Batch, refund: Refund) -> Outcome:
 
 
 def share(batch: Batch, original: Transfer, amount_fen: int) -> tuple[int, int]:
-    """What of the charge and of the points goes back with this part of the amount."""
+    """What of the charge and of the points goes back with this part of the amount; never less than nothing.
+
+    Earlier refunds may have been given more than this rule would give now: one whose share was rounded up still stands,
+    and another before it has been reversed, or is not back yet after a restore.
+    """
     amount_back, charge_back, points_back = batch.family.refunded(original)
     amount_back += amount_fen
     charged_fen = (original.amount_fen + original.adjust_fen) * amount_back // original.amount_fen - charge_back
     points = max(0, original.points) * amount_back // original.amount_fen - points_back
-    return charged_fen, points
+    return max(0, charged_fen), max(0, points)
 
 
 def wanted_of(batch: Batch, original: Transfer, charged_fen: int, points: int) -> Wanted:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Decision, PreAuth, Refund, Sale
+from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Decision, Kind, PreAuth, Refund, Sale
 from server.ledger.sqlite import SqliteStore
 from server.ledger.tariff import CardClass, Tariff
 from tests.server.ledger import audit
@@ -32,8 +32,10 @@ from tests.server.ledger.campus import (
     reversal_of,
     sale,
     second_till,
+    set_card,
     spent,
     upload,
+    upload_of,
     void,
 )
 
@@ -167,3 +169,31 @@ def test_a_completion_is_refunded_as_a_sale(ledger):
 def test_an_amount_of_nothing_is_a_bug(ledger):
     with pytest.raises(AssertionError, match="above 0"):
         decide(ledger, asked(Refund, 1, 0, original=(1, 1, 1)))
+
+
+@pytest.fixture
+def discounted(ledger):
+    """Ann pays 40 fen of every 100: 2 fen of an amount give back none, then 1 fen gives back 1."""
+    ledger.tariff = Tariff(classes={1: CardClass(1, discounts={0: 60})})
+    set_card(ledger, class_id=1)
+    return ledger
+
+
+def test_a_refund_never_takes_after_another_was_reversed(discounted):
+    meal = asked(Sale, 1, 1_000)
+    decide(discounted, meal)
+    first = refund(2, meal, 2)
+    assert [decide(discounted, one).charged_fen for one in (first, refund(3, meal, 1))] == [0, 1]
+    decide(discounted, reversal_of(first))
+    assert decide(discounted, refund(4, meal, 1)).charged_fen == 0
+    assert decide(discounted, refund(5, meal, 998)).charged_fen == 399
+    audit.check(discounted.store)
+
+
+def test_a_refund_never_takes_when_refunds_come_back_out_of_order_after_a_restore(discounted):
+    meal = asked(Sale, 1, 1_000)
+    decide(discounted, meal)
+    discounted.open_history(NOW_MS)
+    decide(discounted, upload_of(refund(2, meal, 1), Kind.REFUND, charged_fen=1))
+    assert decide(discounted, refund(3, meal, 1)).charged_fen == 0
+    audit.check(discounted.store)

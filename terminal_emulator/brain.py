@@ -24,11 +24,9 @@ from protocol.messages.fields import PAYER_SIZE
 from protocol.messages.money import TransactionKind
 from protocol.security import saf_key
 from terminal_emulator.backoff import Jitter, middle
-from terminal_emulator.desk import ERROR_BEEP, RESULT_SCREENS, Desk
+from terminal_emulator.desk import RESULT_SCREENS, Desk
 from terminal_emulator.dialog import Dialog, Payer
 from terminal_emulator.effects import (
-    Beep,
-    BeepKind,
     Effect,
     HangUp,
     Key,
@@ -50,6 +48,7 @@ from terminal_emulator.flows.stop_list import StopListFlow
 from terminal_emulator.flows.transaction import TransactionFlow
 from terminal_emulator.flows.upload import UploadFlow
 from terminal_emulator.i18n import N_, Translate
+from terminal_emulator.news import ERROR_BEEP, OK_BEEP, news_of
 from terminal_emulator.offline import Chain, sealed
 from terminal_emulator.panels import panel
 from terminal_emulator.record import Merchant, Record, RecordState
@@ -57,8 +56,6 @@ from terminal_emulator.settings import Settings
 from terminal_emulator.storage import Storage
 from terminal_emulator.till import Till
 from terminal_emulator.view import Link, Screen, View
-
-OK_BEEP: Final = Beep(BeepKind.OK)
 
 SHOWS_BALANCE: Final = frozenset({APPROVED, "51"})
 
@@ -484,12 +481,7 @@ class Brain:
         if state is RecordState.REVERSED and flow is self._reversals:
             effects.append(Outcome(record))
             return
-        if state is RecordState.APPROVED:
-            effects += (OK_BEEP, PrintSlip(record, self.till.merchant), Outcome(record))
-        elif state.is_open:
-            effects.append(ERROR_BEEP)
-        else:
-            effects += (ERROR_BEEP, Outcome(record))
+        effects += news_of(record, self.till.merchant)
         if flow is self._sale:
             self._sale = None
             self._desk.decided(record, effects)

@@ -21,13 +21,13 @@ from terminal_emulator.functions import open_function
 from terminal_emulator.functions.pay import PIN_CODES, confirm_repeat, pay_with_pin
 from terminal_emulator.keypad import Keypad
 from terminal_emulator.keys import AT_REST, COMBINATION_S, COMBINATIONS, FIRST_KEYS, SEQUENCES
+from terminal_emulator.news import ERROR_BEEP
 from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.till import Till
 from terminal_emulator.view import Link, Lock, Screen, Shut
 
 KEY_BEEP: Final = Beep(BeepKind.KEY)
-ERROR_BEEP: Final = Beep(BeepKind.ERROR)
 
 RESULT_SCREENS: Final = {
     RecordState.APPROVED: (Screen.APPROVED, Screen.LAST_APPROVED),

@@ -1,4 +1,5 @@
-"""Slips that are not made of one record's decision: reprints, totals of a batch, its settlement, the opening float.
+"""Slips that are not made of one record's decision: reprints, reversal notices, totals of a batch, its settlement, the
+opening float.
 
 `lay_out` finds the layout of a report by its type. Reports are made from figures that others have counted. A difference
 of a settlement takes two rows, so that whoever looks for it has the voucher number, what is wrong, and both amounts in
@@ -52,6 +53,13 @@ class Reprint(msgspec.Struct, frozen=True):
     merchant: Merchant | None
 
 
+class ReversalNotice(msgspec.Struct, frozen=True):
+    """冲正通知: nobody knows whether the host has booked it, so it is undone; the cashier keeps this."""
+
+    record: Record
+    merchant: Merchant | None
+
+
 class FloatReport(msgspec.Struct, frozen=True, kw_only=True):
     """The change a cashier put into the drawer before the first sale."""
 
@@ -79,6 +87,10 @@ def lay_out(report: msgspec.Struct, terminal: TerminalNumber, _: Translate, zone
 def _reprint(report: Reprint, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
     record, merchant = report.record, report.merchant
     return tuple(record_slip(record, terminal, merchant, copy, _, reprint=True, zone=zone) for copy in Copy)
+
+
+def _notice(report: ReversalNotice, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
+    return (record_slip(report.record, terminal, report.merchant, Copy.MERCHANT, _, zone=zone),)
 
 
 def _totals(report: TotalsReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
@@ -126,6 +138,7 @@ def _exchange(report: ExchangeReport, terminal: TerminalNumber, _: Translate, zo
 
 LAYOUTS: Final[dict[type, Callable[[Any, TerminalNumber, Translate, tzinfo], tuple[Slip, ...]]]] = {
     Reprint: _reprint,
+    ReversalNotice: _notice,
     TotalsReport: _totals,
     SettlementReport: _settlement,
     FloatReport: _float,

@@ -72,6 +72,29 @@ async def test_a_printer_that_fails_changes_nothing_about_the_sale(nursery, auto
     assert machine.lcd[0] == "交易成功  000001"
 
 
+async def test_a_printer_that_fails_changes_nothing_about_a_reversal(nursery, autojump_clock):
+    def jam(_slip):
+        raise OSError("paper jam")
+
+    host = LineHost(nursery, ToyHost(10_000), settings_of().root_key)
+    machine = machine_at(host, paper=jam)
+    diary = Diary()
+    machine.watch(diary)
+    nursery.start_soon(run_machine, machine)
+    await until(machine, lambda machine: machine.online)
+    host.mute = True
+    for key in (Key.D5, Key.ENTER):
+        await machine.feed(key)
+    await machine.feed(Tap(CARD))
+    await until(machine, lambda machine: not machine.busy)
+    assert diary.notes.count("printer failed, the transaction stands: paper jam") == 1
+    assert machine.lcd[0] == "未扣款 将冲正"
+    host.mute = False
+    await until(machine, lambda machine: machine.unresolved == 0)
+    assert diary.notes[-1] == "000001 5.00 reversed"
+    assert diary.slips == []
+
+
 async def test_the_line_is_noted(nursery, autojump_clock):
     machine, diary = at(nursery)
     await sell(machine)

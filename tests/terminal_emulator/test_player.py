@@ -142,7 +142,7 @@ async def test_a_sale_whose_answer_is_lost_with_the_cable(bench, autojump_clock)
         cut
         wait-for offline
         expect lcd 未扣款 将冲正 / 请勿出餐
-        expect no slip
+        expect slip merchant 冲正通知 / 金额 RMB 9.90 / 未扣款
         key CLEAR
         expect lcd 待冲正1笔 / 网络不通
         plug

@@ -1,14 +1,16 @@
 """Slips of a whole batch: totals in columns, and a settlement that names every differing record."""
 
 import pytest
+from msgspec.structs import replace
 
 from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import DifferenceKind, DifferenceRow, RecordStanding
 from terminal_emulator.columns import columns
 from terminal_emulator.i18n import LANGUAGES, translator
+from terminal_emulator.record import RecordState
 from terminal_emulator.settled import ReportRow, SettlementReport, TotalsReport
 from terminal_emulator.slip import SLIP_COLUMNS, Copy
-from terminal_emulator.slip_day import NAME_COLUMNS, ExchangeReport, FloatReport, Reprint, lay_out
+from terminal_emulator.slip_day import NAME_COLUMNS, ExchangeReport, FloatReport, Reprint, ReversalNotice, lay_out
 from terminal_emulator.texts import CHINA_TIME, KIND_TEXT
 from tests.terminal_emulator.slips import CLAIMED_S, MERCHANT, RECORD, TERMINAL, slip
 
@@ -106,6 +108,14 @@ def test_a_reprinted_settlement_says_so():
 def test_a_reprint_has_both_copies():
     made = lay_out(Reprint(RECORD, MERCHANT), TERMINAL, translator("zh"), CHINA_TIME)
     assert made == tuple(slip(copy=copy, reprint=True) for copy in Copy)
+
+
+def test_a_reversal_notice_is_one_copy_for_the_cashier():
+    record = replace(RECORD, state=RecordState.REVERSING, posted_at_ms=0)
+    said = lines(ReversalNotice(record, MERCHANT))
+    assert "        *** 冲正通知 ***" in said
+    assert "凭证号                    000123" in said
+    assert said[-1].strip() == "商户存根"
 
 
 def test_float_and_exchange():

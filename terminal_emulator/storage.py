@@ -77,6 +77,8 @@ class Storage(Protocol):
     """The settlement under way; None if there is none."""
     last_settlement: Settlement | None
     """The newest settlement that is done; None in a new terminal."""
+    archived: Records
+    """What is kept of the newest batches that were settled, by identity; to be read only."""
 
     @property
     def records(self) -> dict[tuple[int, int], Record]:

@@ -61,11 +61,11 @@ def sale_back(back: int) -> Callable[[Till], Dialog]:
 
 
 def day_total(till: Till) -> Dialog:
-    """日累: what this terminal has sold today and not settled yet."""
+    """日累: what this terminal has sold today, in batches settled since as well."""
     _ = till.translate
     parameters = till.parameters
     today = parameters.local_day(till.clock_s)
-    records = [one for one in till.storage.records.values() if parameters.local_day(one.claimed_at_s) == today]
+    records = [one for one in _remembered(till) if parameters.local_day(one.claimed_at_s) == today]
     yield Show(total_lines(_("Day total"), records, _))
 
 
@@ -78,8 +78,13 @@ def meal_total(till: Till) -> Dialog:
         yield Show((_("Meal total"), _("No meal is on")), BeepKind.ERROR)
         return
     began_s = now_s - 60 * ((parameters.local_minute(now_s) - meal.start_minute) % (24 * 60)) - now_s % 60
-    records = [one for one in till.storage.records.values() if one.claimed_at_s >= began_s]
+    records = [one for one in _remembered(till) if one.claimed_at_s >= began_s]
     yield Show(total_lines(meal.name or _("Meal total"), records, _))
+
+
+def _remembered(till: Till) -> list[Record]:
+    """Of the open batch, and of the newest that were settled: totals do not begin anew when a batch does."""
+    return [*till.storage.archived.values(), *till.storage.records.values()]
 
 
 def total_lines(title: str, records: Iterable[Record], _: Translate) -> tuple[str, ...]:

@@ -220,3 +220,14 @@ def test_every_line_fits(language, world):
         till.do(keys, host)
         assert till.panel
         assert max(map(columns, till.panel)) <= 16
+
+
+def test_the_total_of_the_day_goes_on_behind_a_settlement(till, host):
+    till.keys("clear 5")
+    before = till.panel
+    assert before[0] == "Day total"
+    till.keys("clear")
+    till.do(f"{SETTLE} enter enter clear clear", host)
+    assert till.storage.last_settlement is not None
+    till.keys("clear 5")
+    assert till.panel == before

@@ -75,7 +75,7 @@ RESPONSE_CODES: Final[dict[str, ResponseCode]] = {
         ResponseCode("58", _D, "not permitted to this terminal or in this session", "stop; call the manager"),
         ResponseCode("61", _C, "above the limit, or above what is left of the original", _SHOW),
         ResponseCode("62", _C, "card frozen", _SHOW),
-        ResponseCode("64", _C, "names another amount or payer than its original", "call the manager: records differ"),
+        ResponseCode("64", _C, "names another amount than its original", "call the manager: records differ"),
         ResponseCode("65", _C, "above the limit of one meal or day", _SHOW),
         ResponseCode(
             "68", _C, "came too late: it was reversed before it came", "key the sale in again, under a new number"
@@ -95,6 +95,9 @@ RESPONSE_CODES: Final[dict[str, ResponseCode]] = {
         ResponseCode("F3", _C, "payment code was used before", "let the payer show a new one"),
         ResponseCode("F4", _C, "what was held has expired", "take it as a sale"),
         ResponseCode("F5", _C, "number or password may not be used", "let the operator choose another"),
+        ResponseCode(
+            "F6", _C, "not the card or code that paid the original", "take the card, or a code of the payer, that paid"
+        ),
     )
 }
 

@@ -128,6 +128,7 @@ ADVICE: Final[dict[str, Advice]] = {
     "F3": Advice(N_("Code was used"), _NEW_CODE),
     "F4": Advice(N_("Hold has expired"), N_("Sell it instead")),
     "F5": Advice(N_("Not to be used"), N_("Choose another")),
+    "F6": Advice(N_("Another payer"), N_("Use what paid")),
 }
 
 

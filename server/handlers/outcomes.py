@@ -34,7 +34,7 @@ RESPONSE_CODES: Final[dict[Decision, str]] = {
     Decision.ORIGINAL_UNKNOWN: "25",
     Decision.WRONG_DAY: "12",
     Decision.WRONG_KIND: "12",
-    Decision.WRONG_PAYER: "64",
+    Decision.WRONG_PAYER: "F6",
     Decision.WRONG_AMOUNT: "64",
     Decision.ALREADY_UNDONE: "21",
     Decision.OVER_REMAINDER: "61",

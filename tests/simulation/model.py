@@ -483,7 +483,7 @@ class Model:
         assert original.content is not None
         if original.kind not in kinds:
             return "12", None
-        return ("00", original) if original.content.payer == content.payer else ("64", None)
+        return ("00", original) if original.content.payer == content.payer else ("F6", None)
 
     def _void(self, identity: Identity, content: Content) -> Ruled:
         terminal_id = identity[0]

@@ -112,7 +112,7 @@ def test_void_takes_back_all_and_only_once(counter):
     counter.ask("refund", 4, 1, "21", balance=1_000, of=1)
     counter.ask("void", 5, 400, "25", balance=1_000, of=9)
     counter.ask("void", 6, 400, "12", balance=1_000, of=2)
-    counter.ask("void", 7, 400, "64", balance=1_000, of=1, payer=BEN)
+    counter.ask("void", 7, 400, "F6", balance=1_000, of=1, payer=BEN)
     counter.undo("void", 2, 400, 400, 600)
     counter.ask("void", 8, 401, "64", balance=600, of=1)
     counter.ask("void", 9, 400, charged=400, points=4, balance=1_000, of=1)

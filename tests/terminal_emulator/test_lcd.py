@@ -248,3 +248,12 @@ def test_points_are_never_shown_as_money():
     assert chinese(Screen.APPROVED, **spent)[:3] == ("积分消费  000123", "金额         300", "积分余额      20")
     assert chinese(Screen.SENDING, **spent)[2].strip() == "３００"
     assert "3.00" not in "".join(chinese(Screen.DECLINED, response_code="51", **spent))
+
+
+def test_another_card_than_the_one_that_paid_is_not_a_wrong_amount():
+    assert chinese(Screen.DECLINED, kind=TransactionKind.VOID, response_code="F6") == (
+        "交易失败      F6",
+        "不是原卡",
+        "请用原卡或付款码",
+        "金额       12.50",
+    )

@@ -25,3 +25,9 @@ def test_only_a_busy_or_faulty_host_answers_what_is_not_final():
 
 def test_every_state_has_its_word_on_the_wire():
     assert {state.name: word.name for state, word in STATES.items()} == {s.name: s.name for s in TransferState}
+
+
+def test_another_payer_and_another_amount_are_told_apart():
+    """A cashier who holds the wrong card is not to look for a wrong amount."""
+    assert RESPONSE_CODES[Decision.WRONG_PAYER] == "F6"
+    assert RESPONSE_CODES[Decision.WRONG_AMOUNT] == "64"

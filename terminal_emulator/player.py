@@ -21,6 +21,7 @@ from terminal_emulator.script import (
     Press,
     Restart,
     ScanCode,
+    ScanSlip,
     SetPrinter,
     Step,
     TapCards,
@@ -109,6 +110,7 @@ class Player(Watcher):
         self._slips: list[Slip] = []
         self._film: list[Frame] = []
         self._slips_to_show: list[Slip] = []
+        self._qr = ""  # on the newest slip that has one: it lies there, whatever is done meanwhile
         self._caption = ""
         self._acted_s = trio.current_time()
         machine.watch(self)
@@ -132,6 +134,7 @@ class Player(Watcher):
     def printed(self, slip: Slip) -> None:
         """Remember a slip."""
         self._slips.append(slip)
+        self._qr = slip.qr or self._qr
         self._wake()
 
     def _wake(self) -> None:
@@ -160,6 +163,11 @@ class Player(Watcher):
             case ScanCode(name, code):
                 self._forget()
                 await self._act(f"scan {name}", Scan(code()))
+            case ScanSlip():
+                if not self._qr:
+                    self._fail(step, "a slip with a code on it", "none so far")
+                self._forget()
+                await self._act("scan slip", Scan(self._qr))
             case MoveCable(plug):
                 self._forget()
                 await (self._machine.plug() if plug else self._machine.cut())

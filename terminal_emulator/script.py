@@ -9,6 +9,7 @@ One step a line; `#` starts a comment, at the beginning of a line or after a spa
                            with commas between them
     scan CODE              hold a code to the scanner: its name, its text, or @FILE for a picture of it; the name of a
                            virtual card stands for its code of this moment
+    scan slip              hold the newest slip with a code on it to the scanner
     cut / plug             pull the network cable out / put it back
     printer out            no paper any more; also: open (the cover), in (paper is in, the cover closed)
     restart                kill the terminal and start it again from what it has stored
@@ -56,6 +57,9 @@ PRINTER_WORDS: Final = {
     "in": PrinterState.READY,
 }
 
+THE_SLIP: Final = "slip"
+"""What is scanned is a slip, unless the script has given a code this name."""
+
 Code = Callable[[], str]
 """What a code says at the moment it is scanned."""
 
@@ -88,6 +92,10 @@ class ScanCode(msgspec.Struct, frozen=True):
 
     name: str
     code: Code
+
+
+class ScanSlip(msgspec.Struct, frozen=True):
+    """`scan slip`"""
 
 
 class MoveCable(msgspec.Struct, frozen=True):
@@ -142,7 +150,20 @@ class Pause(msgspec.Struct, frozen=True):
     seconds: float
 
 
-Action = Press | TapCards | ScanCode | MoveCable | SetPrinter | Restart | Forget | WaitFor | Expect | Within | Pause
+Action = (
+    Press
+    | TapCards
+    | ScanCode
+    | ScanSlip
+    | MoveCable
+    | SetPrinter
+    | Restart
+    | Forget
+    | WaitFor
+    | Expect
+    | Within
+    | Pause
+)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -258,6 +279,8 @@ def _read_scan(rest: str, names: Names) -> Action:
         raise ValueError("expected a code or its name after scan, got none")
     if rest in names.codes:
         return ScanCode(rest, names.codes[rest])
+    if rest == THE_SLIP:
+        return ScanSlip()
     if not rest.startswith("@"):
         return ScanCode(rest, lambda: rest)
     if names.read_picture is None:

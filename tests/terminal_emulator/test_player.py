@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import pytest
 import trio
 
+from protocol.messages import EntryMode
 from terminal_emulator.outlet import Outlet
 from terminal_emulator.player import EXPECT_TIMEOUT_S, ScriptFailure, run_script
 from terminal_emulator.script import parse_script
@@ -234,6 +235,15 @@ async def test_several_cards_and_a_code_held_to_the_machine(bench, autojump_cloc
         """
     )
     assert bench.toy.sales_posted == 2
+
+
+async def test_the_code_on_the_newest_slip_is_scanned(bench, autojump_clock):
+    """Held where a payment code is wanted, it is taken for one: so one sees what was scanned."""
+    with pytest.raises(ScriptFailure, match="a slip with a code on it"):
+        await bench.play("wait-for online\nscan slip")
+    await bench.play(f"{SALE}key CLEAR 1 ENTER\nscan slip\nexpect slip 付款码")
+    [sale] = [record for record in bench.storage.records.values() if record.entry_mode is EntryMode.CODE]
+    assert sale.payer == b"%012d" % bench.storage.records[1, 1].rrn
 
 
 async def test_a_line_and_a_copy_can_be_asked_for(bench, autojump_clock):

@@ -12,6 +12,7 @@ from terminal_emulator.script import (
     Pause,
     Press,
     Restart,
+    ScanSlip,
     ScriptSyntaxError,
     SetPrinter,
     TapCard,
@@ -83,6 +84,12 @@ def test_cards_may_be_known_from_outside():
     known = Names({"staff": b"\x01"})
     assert actions("card x 02\ntap staff", known=known) == [TapCards((TapCard("staff", b"\x01"),))]
     assert list(known.cards) == ["staff"]
+
+
+def test_the_slip_is_scanned_unless_a_code_is_called_so():
+    assert actions("scan slip") == [ScanSlip()]
+    [step] = actions("code slip 4711\nscan slip")
+    assert (step.name, step.code()) == ("slip", "4711")
 
 
 def test_codes_have_names_or_stand_there_or_are_read_from_a_picture():

@@ -10,14 +10,16 @@ from enum import IntEnum
 from typing import Final
 
 from protocol.limits import MAX_AMOUNT_FEN
-from protocol.messages.fields import Field, Message, Privacy, choice, code2, octets, payer, signed64, unsigned
+from protocol.messages.fields import Field, Layout, Message, Privacy, choice, code2, octets, payer, signed64, unsigned
 from protocol.pin_block import PIN_BLOCK_SIZE
+from protocol.state import Kind
 
 MAX_STAN: Final = 999_999
 MAX_BATCH: Final = 999_999
 NO_PIN_BLOCK: Final = bytes(PIN_BLOCK_SIZE)
 """No PIN was keyed. No PIN block is all zeros but with a chance of 2**-128."""
 THIS_TERMINAL: Final = 0
+AMOUNT_NOTE: Final = "amount in fen"
 
 
 class EntryMode(IntEnum):
@@ -125,7 +127,7 @@ def pin_field() -> Field:
     )
 
 
-def request_fields(amount_note: str = "amount in fen") -> list[Field]:
+def request_fields(amount_note: str = AMOUNT_NOTE) -> list[Field]:
     """What a money request says, and its reversal or upload repeats: all but the PIN."""
     return [
         *identity_fields(),
@@ -161,6 +163,23 @@ def charged_fields() -> list[Field]:
         unsigned("charged_fen", 4, "what was taken from the payer, or given, in fen; 0 when declined"),
         unsigned("points", 4, "points earned, spent or taken back by it"),
     ]
+
+
+def layouts_of(
+    request: type[MoneyRequest],
+    answer: type[MoneyAnswer],
+    mti: int,
+    processing_code: int,
+    title: str,
+    amount_note: str = AMOUNT_NOTE,
+) -> tuple[Layout, Layout]:
+    """A money request and its answer on the wire. They differ in nothing but their names and what they refer to."""
+    original = original_fields() if issubclass(request, FollowUpRequest) else []
+    asked = [*request_fields(amount_note), pin_field(), *original]
+    return (
+        Layout(request, mti, processing_code, title, asked, kind=Kind.REQUEST),
+        Layout(answer, mti + 0x10, processing_code, f"{title} answer", answer_fields(), kind=Kind.ANSWER),
+    )
 
 
 def answer_fields(amount_note: str = "amount in fen, equal to the request's") -> list[Field]:

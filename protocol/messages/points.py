@@ -7,17 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages.fields import Layout
-from protocol.messages.money import (
-    FollowUpRequest,
-    MoneyAnswer,
-    MoneyRequest,
-    answer_fields,
-    original_fields,
-    pin_field,
-    request_fields,
-)
-from protocol.state import Kind
+from protocol.messages.money import FollowUpRequest, MoneyAnswer, MoneyRequest, layouts_of
 
 
 class PointsSaleRequest(MoneyRequest, frozen=True, kw_only=True):
@@ -37,22 +27,6 @@ class PointsVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 LAYOUTS: Final = (
-    Layout(
-        PointsSaleRequest,
-        0x0200,
-        0x40,
-        "points sale",
-        [*request_fields("number of points"), pin_field()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(PointsSaleAnswer, 0x0210, 0x40, "points sale answer", answer_fields(), kind=Kind.ANSWER),
-    Layout(
-        PointsVoidRequest,
-        0x0200,
-        0x41,
-        "points void",
-        [*request_fields(), pin_field(), *original_fields()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(PointsVoidAnswer, 0x0210, 0x41, "points void answer", answer_fields(), kind=Kind.ANSWER),
+    *layouts_of(PointsSaleRequest, PointsSaleAnswer, 0x0200, 0x40, "points sale", "number of points"),
+    *layouts_of(PointsVoidRequest, PointsVoidAnswer, 0x0200, 0x41, "points void"),
 )

@@ -7,17 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages.fields import Layout
-from protocol.messages.money import (
-    FollowUpRequest,
-    MoneyAnswer,
-    MoneyRequest,
-    answer_fields,
-    original_fields,
-    pin_field,
-    request_fields,
-)
-from protocol.state import Kind
+from protocol.messages.money import FollowUpRequest, MoneyAnswer, MoneyRequest, layouts_of
 
 
 class PreAuthRequest(MoneyRequest, frozen=True, kw_only=True):
@@ -53,40 +43,8 @@ class CompletionVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 LAYOUTS: Final = (
-    Layout(
-        PreAuthRequest,
-        0x0100,
-        0x03,
-        "pre-authorization",
-        [*request_fields("amount to be held in fen"), pin_field()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(PreAuthAnswer, 0x0110, 0x03, "pre-authorization answer", answer_fields(), kind=Kind.ANSWER),
-    Layout(
-        PreAuthVoidRequest,
-        0x0100,
-        0x20,
-        "pre-authorization void",
-        [*request_fields(), pin_field(), *original_fields()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(PreAuthVoidAnswer, 0x0110, 0x20, "pre-authorization void answer", answer_fields(), kind=Kind.ANSWER),
-    Layout(
-        CompletionRequest,
-        0x0200,
-        0x03,
-        "completion",
-        [*request_fields("amount to be taken in fen"), pin_field(), *original_fields()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(CompletionAnswer, 0x0210, 0x03, "completion answer", answer_fields(), kind=Kind.ANSWER),
-    Layout(
-        CompletionVoidRequest,
-        0x0200,
-        0x23,
-        "completion void",
-        [*request_fields(), pin_field(), *original_fields()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(CompletionVoidAnswer, 0x0210, 0x23, "completion void answer", answer_fields(), kind=Kind.ANSWER),
+    *layouts_of(PreAuthRequest, PreAuthAnswer, 0x0100, 0x03, "pre-authorization", "amount to be held in fen"),
+    *layouts_of(PreAuthVoidRequest, PreAuthVoidAnswer, 0x0100, 0x20, "pre-authorization void"),
+    *layouts_of(CompletionRequest, CompletionAnswer, 0x0200, 0x03, "completion", "amount to be taken in fen"),
+    *layouts_of(CompletionVoidRequest, CompletionVoidAnswer, 0x0200, 0x23, "completion void"),
 )

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages.fields import Layout
-from protocol.messages.money import (
-    FollowUpRequest,
-    MoneyAnswer,
-    answer_fields,
-    original_fields,
-    pin_field,
-    request_fields,
-)
-from protocol.state import Kind
+from protocol.messages.money import FollowUpRequest, MoneyAnswer, layouts_of
 
 
 class RefundRequest(FollowUpRequest, frozen=True, kw_only=True):
@@ -24,14 +15,4 @@ class RefundAnswer(MoneyAnswer, frozen=True, kw_only=True):
     """Host to terminal: `charged_fen` is what was given back."""
 
 
-LAYOUTS: Final = (
-    Layout(
-        RefundRequest,
-        0x0220,
-        0x20,
-        "refund",
-        [*request_fields("this part of the original in fen"), pin_field(), *original_fields()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(RefundAnswer, 0x0230, 0x20, "refund answer", answer_fields(), kind=Kind.ANSWER),
-)
+LAYOUTS: Final = layouts_of(RefundRequest, RefundAnswer, 0x0220, 0x20, "refund", "this part of the original in fen")

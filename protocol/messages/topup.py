@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages.fields import Layout
-from protocol.messages.money import (
-    FollowUpRequest,
-    MoneyAnswer,
-    MoneyRequest,
-    answer_fields,
-    original_fields,
-    pin_field,
-    request_fields,
-)
-from protocol.state import Kind
+from protocol.messages.money import FollowUpRequest, MoneyAnswer, MoneyRequest, layouts_of
 
 
 class TopUpRequest(MoneyRequest, frozen=True, kw_only=True):
@@ -34,22 +24,6 @@ class TopUpVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 LAYOUTS: Final = (
-    Layout(
-        TopUpRequest,
-        0x0200,
-        0x21,
-        "top-up",
-        [*request_fields("amount paid in cash, in fen"), pin_field()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(TopUpAnswer, 0x0210, 0x21, "top-up answer", answer_fields(), kind=Kind.ANSWER),
-    Layout(
-        TopUpVoidRequest,
-        0x0200,
-        0x22,
-        "top-up void",
-        [*request_fields(), pin_field(), *original_fields()],
-        kind=Kind.REQUEST,
-    ),
-    Layout(TopUpVoidAnswer, 0x0210, 0x22, "top-up void answer", answer_fields(), kind=Kind.ANSWER),
+    *layouts_of(TopUpRequest, TopUpAnswer, 0x0200, 0x21, "top-up", "amount paid in cash, in fen"),
+    *layouts_of(TopUpVoidRequest, TopUpVoidAnswer, 0x0200, 0x22, "top-up void"),
 )

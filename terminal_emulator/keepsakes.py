@@ -46,4 +46,11 @@ class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
     is_on: bool = False
 
 
-Kept = Parameters | FixedAmount | SignOn | Clock | OfflineMode
+class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
+    """The change put into the drawer (存零头), and the batch that was in use; settling that clears it. 0 = none."""
+
+    amount_fen: int = 0
+    batch: int = 0
+
+
+Kept = Parameters | FixedAmount | SignOn | Clock | OfflineMode | OpeningFloat

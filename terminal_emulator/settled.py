@@ -73,6 +73,8 @@ class TotalsReport(msgspec.Struct, frozen=True):
     operator: int
     printed_at_s: int
     rows: tuple[ReportRow, ...]
+    float_fen: int = 0
+    """The change that was in the drawer before the first sale."""
 
 
 class SettlementReport(msgspec.Struct, frozen=True):

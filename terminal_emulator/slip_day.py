@@ -95,7 +95,10 @@ def _notice(report: ReversalNotice, terminal: TerminalNumber, _: Translate, zone
 
 def _totals(report: TotalsReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
     details = _details(report, terminal, report.printed_at_s, zone, _, batch=report.batch)
-    return (_slip(_("TOTALS"), (), report.merchant, details, [*_table(report.rows, _)], _),)
+    rows = [*_table(report.rows, _)]
+    if report.float_fen:
+        rows += [RULE, Row(_("Opening float"), rmb(report.float_fen))]
+    return (_slip(_("TOTALS"), (), report.merchant, details, rows, _),)
 
 
 def _settlement(report: SettlementReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:

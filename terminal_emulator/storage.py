@@ -21,7 +21,7 @@ from protocol.messages.offline import NO_TAG
 from terminal_emulator import archive
 from terminal_emulator.archive import ACKNOWLEDGED, Records
 from terminal_emulator.journal import Archived, ChainEnd, Entry, Epoch, History, StopChanges, Used, from_line, to_line
-from terminal_emulator.keepsakes import Kept
+from terminal_emulator.keepsakes import Kept, OpeningFloat
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
 from terminal_emulator.settled import Settlement
@@ -157,7 +157,7 @@ class Storage(Protocol):
 
     def save_settlement(self, settlement: Settlement) -> None:
         """Keep how far a settlement has come; what is sold from now on belongs to a batch after it. With DONE, in the
-        same stroke, the batch's records go: the host has settled them (清机)."""
+        same stroke, the batch's records and its opening float go: the host has settled them (清机)."""
 
 
 class MemoryStorage:
@@ -281,6 +281,8 @@ class MemoryStorage:
         if not settlement.is_open:
             self.last_settlement = settlement
             self.records, self.archived = archive.clear(self.records, self.archived, batch)
+            if 0 < self.kept(OpeningFloat).batch <= batch:
+                MemoryStorage.keep(self, OpeningFloat())
             # The host has closed the batch: one that knows nothing newer has lost that.
             self.newest_approved = max(self.newest_approved, (batch + 1, 0))
 

@@ -15,7 +15,7 @@ from terminal_emulator.dialog import Payer
 from terminal_emulator.effects import Now
 from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.i18n import Translate
-from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, OfflineMode, SignOn
+from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, OfflineMode, OpeningFloat, SignOn
 from terminal_emulator.offline import OfflineRefusal, limits_of, refusal
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, Record, RecordState
@@ -187,6 +187,12 @@ class Till:
             original_stan=original_stan,
             discount_fen=discount_fen,
         )
+
+    @property
+    def float_fen(self) -> int:
+        """The opening float of the batch in use; 0: there is none, or its batch is being settled."""
+        kept, settlement = self.storage.kept(OpeningFloat), self.storage.settlement
+        return 0 if settlement is not None and kept.batch <= settlement.batch else kept.amount_fen
 
     def find(self, stan: int) -> Record | None:
         """The newest record with this voucher number."""

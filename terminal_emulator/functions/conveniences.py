@@ -16,6 +16,7 @@ from terminal_emulator.functions.lookups import find_original, follow_up
 from terminal_emulator.functions.passwords import check_password, must_be_answered
 from terminal_emulator.functions.pay import ask_repeat, pay
 from terminal_emulator.functions.refund import REFUNDABLE
+from terminal_emulator.keepsakes import OpeningFloat
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.slip_day import ExchangeReport, FloatReport
@@ -26,9 +27,11 @@ PERCENT_DIGITS: Final = 2
 
 
 def opening_float(till: Till) -> Dialog:
-    """存零头: the change put into the drawer before the first sale, on paper for whoever counts it at night."""
+    """存零头: the change put into the drawer before the first sale, on paper for whoever counts it at night, and on the
+    batch's totals. Keyed again, the new one counts."""
     _ = till.translate
     amount_fen = yield Amount(_("Opening float"), _("Cash in drawer"))
+    till.keep(OpeningFloat(amount_fen, till.storage.used[0]))
     printed_at_s = int(till.now.wall_s)
     yield Print(
         FloatReport(merchant=till.merchant, operator=till.operator, printed_at_s=printed_at_s, amount_fen=amount_fen)

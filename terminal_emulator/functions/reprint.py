@@ -40,6 +40,7 @@ def totals(till: Till) -> Dialog:
             operator=till.operator,
             printed_at_s=int(till.now.wall_s),
             rows=tuple(ReportRow(kind, count, moved) for kind, count, moved in totals_of(till)),
+            float_fen=till.float_fen,
         )
     )
     yield Show((_("TOTALS"), _("Printed")), BeepKind.OK)

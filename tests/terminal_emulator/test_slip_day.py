@@ -64,6 +64,11 @@ def test_totals_line_by_line():
     ]
 
 
+def test_the_opening_float_stands_below_the_totals():
+    said = lines(TotalsReport("3-58", MERCHANT, 7, 1, CLAIMED_S, ROWS, 20_000))
+    assert said[-4:-2] == ["-" * SLIP_COLUMNS, "存零头                RMB 200.00"]
+
+
 def test_a_batch_without_a_sale():
     assert "无" in lines(TotalsReport("3-58", MERCHANT, 7, 1, CLAIMED_S, ()))
 

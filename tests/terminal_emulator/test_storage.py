@@ -12,6 +12,7 @@ import pytest
 
 from protocol.messages.money import TransactionKind
 from terminal_emulator import storage as storage_module
+from terminal_emulator.keepsakes import OpeningFloat
 from terminal_emulator.record import Record, RecordState, Saf
 from terminal_emulator.settled import Settlement, Stage
 from terminal_emulator.storage import FileStorage, MemoryStorage, StorageError
@@ -371,6 +372,25 @@ def test_a_settlement_begins_with_a_new_batch_number_and_ends_without_the_record
         assert [*storage.records] == [(2, 1)]
         assert (storage.used, storage.newest_approved) == ((2, 1), (2, 1))
         assert (storage.settlement, storage.last_settlement) == (None, DONE)
+
+
+def test_a_settlement_clears_the_opening_float_of_its_batch_and_of_no_other(opened, monkeypatch):
+    monkeypatch.setattr(storage_module, "COMPACT_AFTER", 0)
+    in_use, next_one = OpeningFloat(20_000, batch=1), OpeningFloat(5_000, batch=2)
+    for keep, settlement, left in (
+        (in_use, None, in_use),
+        (None, SETTLING, in_use),
+        (None, DONE, OpeningFloat()),
+        (next_one, DONE, next_one),
+        (None, msgspec.structs.replace(DONE, batch=2), OpeningFloat()),
+    ):
+        storage = opened()
+        if keep is not None:
+            storage.keep(keep)
+        if settlement is not None:
+            storage.save_settlement(settlement)
+        assert storage.kept(OpeningFloat) == left
+        assert opened().kept(OpeningFloat) == left  # after a power cut
 
 
 def test_what_is_open_stays_when_its_batch_is_cleared():

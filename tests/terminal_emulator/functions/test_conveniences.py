@@ -6,6 +6,7 @@ from protocol.messages import ProductAnswer, ProductRequest
 from protocol.messages.money import TransactionKind
 from protocol.messages.password import PasswordPurpose
 from terminal_emulator.functions.conveniences import discount, exchange, opening_float, price
+from terminal_emulator.keepsakes import OpeningFloat
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import RecordState
 from terminal_emulator.slip_day import ExchangeReport, FloatReport
@@ -13,10 +14,14 @@ from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
 from tests.terminal_emulator.till import CARD
 
 
-def test_the_float_is_printed():
-    [report] = Talk(till_of(), opening_float, 20_000).printed
+def test_the_float_is_printed_and_kept():
+    till = till_of(record_of(7))
+    [report] = Talk(till, opening_float, 20_000).printed
     assert isinstance(report, FloatReport)
     assert report.amount_fen == 20_000
+    assert till.storage.kept(OpeningFloat) == OpeningFloat(20_000, batch=1)
+    Talk(till, opening_float, 5_000)
+    assert till.float_fen == 5_000
 
 
 def test_a_price_is_shown_and_sold():

@@ -2,7 +2,8 @@
 
 from protocol.messages.money import TransactionKind
 from terminal_emulator.functions.reprint import reprint, reprint_last, totals
-from terminal_emulator.settled import ReportRow, TotalsReport
+from terminal_emulator.keepsakes import OpeningFloat
+from terminal_emulator.settled import ReportRow, Settlement, TotalsReport
 from terminal_emulator.slip_day import Reprint
 from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
 
@@ -30,3 +31,14 @@ def test_totals():
     [report] = Talk(till_of(record_of(7)), totals).printed
     assert isinstance(report, TotalsReport)
     assert report.rows == (ReportRow(TransactionKind.SALE, 1, 1250),)
+    assert report.float_fen == 0
+
+
+def test_the_totals_have_the_opening_float_of_their_batch():
+    till = till_of(record_of(7))
+    till.keep(OpeningFloat(20_000, batch=1))
+    [report] = Talk(till, totals).printed
+    assert report.float_fen == 20_000
+    till.storage.save_settlement(Settlement(batch=1, operator=0, claimed_at_s=5))
+    [report] = Talk(till, totals).printed
+    assert (report.batch, report.float_fen) == (2, 0)

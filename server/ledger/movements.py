@@ -133,18 +133,36 @@ def problems_of(row: Transfer, original: Transfer | None, family: Family) -> lis
         found.append(f"transfer {original.seq} was undone before")
     standing = family.standing(original)
     if row.kind == Kind.REFUND:
-        refunded_fen = sum(refund.amount_fen for refund in standing if refund.kind == Kind.REFUND)
-        if refunded_fen + row.amount_fen > original.amount_fen:
-            found.append(
-                f"refunds of transfer {original.seq}: expected {original.amount_fen} fen at the most,"
-                f" got {refunded_fen + row.amount_fen}"
-            )
+        found += _refund_problems(row, original, family)
     elif any(not (row.lost_rrn and follower.kind == Kind.HOLD_EXPIRY) for follower in standing):
         found.append(f"transfer {original.seq} has transfer {standing[0].seq} about it already")
     if row.kind in WHOLE and (row.amount_fen, row.adjust_fen) != (original.amount_fen, original.adjust_fen):
         found.append(
             f"expected the amount of transfer {original.seq}, {original.amount_fen:+d} {original.adjust_fen:+d} fen,"
             f" got {row.amount_fen:+d} {row.adjust_fen:+d}"
+        )
+    return found
+
+
+def _refund_problems(row: Transfer, original: Transfer, family: Family) -> list[str]:
+    """All refunds together are of no more than the sale, give back no more than it took, and take no more points."""
+    where = f"refunds of transfer {original.seq}"
+    amount_fen, back_fen, points = family.refunded(original)
+    amount_fen += row.amount_fen
+    back_fen += row.amount_fen + row.adjust_fen
+    points -= row.points
+    charged_fen, earned = original.amount_fen + original.adjust_fen, max(0, original.points)
+    found = []
+    if amount_fen > original.amount_fen:
+        found.append(f"{where}: expected {original.amount_fen} fen at the most, got {amount_fen}")
+    if back_fen > charged_fen:
+        found.append(f"{where}: expected {charged_fen} fen to be given back at the most, got {back_fen}")
+    if points > earned:
+        found.append(f"{where}: expected {earned} points to be taken back at the most, got {points}")
+    gives_fen = row.amount_fen + row.adjust_fen
+    if gives_fen < 0 or row.points > 0:
+        found.append(
+            f"{where}: expected to give fen and to take points, got {gives_fen:+d} fen, {row.points:+d} points"
         )
     return found
 

@@ -4,7 +4,8 @@ The meal is eaten, so nothing is refused for want of money, for a limit or for a
 payer's balance does not cover, the account OFFLINE_DEBT bears, and so it does all of a sale whose card this ledger does
 not know. It is posted as the lost host had answered it, discount, bonus and points, whatever the tariff is now.
 Only the identity decides: what is here already is not posted twice, what was reversed stays so, and what contradicts
-the journal is never posted. What is about something that is not here yet waits until that has come.
+the journal is never posted: a refund of more than is left of its sale, a void of less than the whole. What is about
+something that is not here yet waits until that has come.
 
 Not a request for an answer once given, but for how it stands now: a copy of an upload is told that it is known.
 """
@@ -114,10 +115,23 @@ def _may_follow(batch: Batch, upload: Upload, terminal: Terminal, original: Tran
     if not batch.family.stands(original) or batch.family.is_under_a_reversal(original):
         return False
     if upload.kind == Kind.REFUND:
-        return upload.amount_fen <= refund.remaining_of(batch, original)
+        return _is_left(batch, upload, original)
     if any(follower.kind != Kind.HOLD_EXPIRY for follower in batch.family.standing(original)):
         return False
-    return upload.amount_fen <= original.amount_fen
+    if upload.kind == Kind.COMPLETION:
+        return upload.amount_fen <= original.amount_fen
+    return upload.amount_fen == original.amount_fen  # a void is of the whole
+
+
+def _is_left(batch: Batch, upload: Upload, original: Transfer) -> bool:
+    """Whether so much of the sale is left to be refunded: of its amount, of what was charged, of the points."""
+    _, charge_back, points_back = batch.family.refunded(original)
+    charge_left = original.amount_fen + original.adjust_fen - charge_back
+    return (
+        upload.amount_fen <= refund.remaining_of(batch, original)
+        and 0 <= _charged(upload) <= charge_left
+        and 0 <= upload.points <= max(0, original.points - points_back)
+    )
 
 
 def _charged(upload: Upload) -> int:

@@ -11,6 +11,7 @@ from server.ledger.batch import chain_digest
 from server.ledger.checks import FOLLOW_UPS, REFERENCES
 from server.ledger.model import Entry, Kind, PreAuth
 from server.ledger.sqlite import SqliteStore
+from server.ledger.tariff import Tariff
 from server.ledger.verify import verify
 from tests.server.ledger.campus import apply, asked, completion, open_campus, refund, sale, void
 
@@ -96,3 +97,21 @@ def test_the_forger_is_not_seen_by_the_sums(store):
     apply(ledger, sale(1, 300))
     forge(store, seq_of(store, Kind.SALE))
     assert [name for name in found(store) if name != "spent_today"] == []
+
+
+def test_refunds_that_gave_back_more_than_was_charged(store):
+    """Their amounts fit: what they gave beyond them stands in `adjust_fen`."""
+    ledger = open_campus(store)
+    eaten = sale(1, 500)
+    apply(ledger, eaten, refund(2, eaten, 300))
+    forge(store, seq_of(store, Kind.REFUND), amount_fen=200, adjust_fen=100)
+    assert "expected 500 fen to be given back at the most, got 600" in found(store)[FOLLOW_UPS]
+
+
+def test_refunds_that_took_back_more_points_than_were_earned(store):
+    ledger = open_campus(store)
+    ledger.tariff = Tariff(points_rates={0: 100})
+    eaten = sale(1, 500)
+    apply(ledger, eaten, refund(2, eaten, 300))
+    forge(store, seq_of(store, Kind.REFUND), amount_fen=200, adjust_fen=-100, points=-3)
+    assert "expected 5 points to be taken back at the most, got 6" in found(store)[FOLLOW_UPS]

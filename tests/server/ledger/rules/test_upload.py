@@ -7,6 +7,7 @@ from itertools import permutations
 
 import pytest
 
+from server.ledger.checks import REFERENCES
 from server.ledger.model import (
     OFFLINE_DEBT_ACCOUNT,
     POINTS_ACCOUNT_OFFSET,
@@ -25,6 +26,8 @@ from server.ledger.model import (
     Upload,
 )
 from server.ledger.sqlite import SqliteStore
+from server.ledger.tariff import CardClass, Tariff
+from server.ledger.verify import verify
 from tests.server.ledger.campus import (
     ANN,
     BEN,
@@ -446,3 +449,32 @@ def test_a_reversal_and_the_upload_of_any_kind_end_the_same(ledger, first):
     said = decide(ledger, upload_of(paid_in, Kind.TOPUP, 550))
     assert (said.decision, said.state) == (Decision.REVERSED_BEFORE, TransferState.REVERSED)
     assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN, 0)
+
+
+@pytest.mark.parametrize("amount_fen", [400, 999, 1_001])
+def test_an_uploaded_void_is_of_the_whole(ledger, amount_fen):
+    """The ledger would move all of it, and its row would say less: `verify` could never agree again."""
+    meal = asked(Sale, 1, 1_000)
+    apply(ledger, meal)
+    conflict = upload_of(void(2, meal, amount_fen=amount_fen), Kind.VOID)
+    assert decide(ledger, conflict).decision == Decision.ID_CONFLICT
+    assert balance(ledger) == START_FEN - 1_000
+
+
+@pytest.mark.parametrize(("charged_fen", "points"), [(5_000_000, 0), (301, 0), (1, 4), (-1, 4)])
+def test_an_uploaded_refund_gives_no_more_than_the_sale_took(ledger, charged_fen, points):
+    """A sale of 10 yuan that cost 4 and earned 4 points, of which one and 1 yuan have gone back already."""
+    ledger.tariff = Tariff(classes={1: CardClass(1, discounts={0: 60})}, points_rates={0: 100})
+    set_card(ledger, class_id=1)
+    meal = asked(Sale, 1, 1_000)
+    first = refund(2, meal, 250)
+    sold, back = apply(ledger, meal, first)
+    assert (sold.charged_fen, sold.points, back.charged_fen, back.points) == (400, 4, 100, 1)
+    before = ledger.head_seq
+    conflict = upload_of(refund(3, meal, 750), Kind.REFUND, charged_fen=charged_fen, points=points)
+    assert decide(ledger, conflict).decision == Decision.ID_CONFLICT
+    assert ledger.head_seq == before
+    whole = upload_of(refund(3, meal, 750), Kind.REFUND, charged_fen=300, points=3)
+    assert decide(ledger, whole).decision == Decision.APPROVED
+    assert balance(ledger) == START_FEN
+    assert all(check.ok for check in verify(ledger.store) if check.name != REFERENCES)

@@ -127,7 +127,7 @@ class Batch:
         self.is_plain = False
         """Nothing but sales, queries and adjustments: nobody asks for a family."""
         self.held: dict[int, int] = {}
-        """What is held of the accounts somebody inquires about."""
+        """What is held now of the accounts somebody inquires about; of others only what this batch has added."""
         self.due: list[Hold] = []
         """Holds whose time is over, if they are to be freed."""
         self.dirty: dict[int, Account] = {}

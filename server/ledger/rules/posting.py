@@ -137,7 +137,7 @@ def post(
         answered=_answered(batch, kind, payer, original),
     )
     if HOLDS_ACCOUNT in wanted:
-        note_hold(batch, root if root is not None else transfer)
+        note_hold(batch, root if root is not None else transfer, wanted[HOLDS_ACCOUNT])
     return transfer
 
 
@@ -177,9 +177,10 @@ def spend(batch: Batch, payer: Account, spent_fen: int) -> None:
     batch.dirty[payer.account_id] = payer
 
 
-def note_hold(batch: Batch, root: Transfer) -> None:
-    """Keep what a pre-authorization holds now, or that it holds nothing any more."""
+def note_hold(batch: Batch, root: Transfer, moved_fen: int) -> None:
+    """Keep what a pre-authorization holds now, `moved_fen` more than before, or that it holds nothing any more."""
     held_fen = held_of(batch, root)
+    batch.held[root.account_id] = batch.held.get(root.account_id, 0) + moved_fen
     if held_fen:
         expires_at_ms = root.posted_at_ms + batch.tariff.hold_lifetime_s * 1_000
         batch.holds[root.seq] = Hold(root.seq, root.account_id, held_fen, expires_at_ms)

@@ -93,5 +93,5 @@ def _expire(batch: Batch, hold: Hold) -> int:
         original_seq=original.seq,
         movement=movement_of(batch, wanted),
     )
-    note_hold(batch, original)
+    note_hold(batch, original, -held_fen)
     return held_fen

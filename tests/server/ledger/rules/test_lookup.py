@@ -6,6 +6,7 @@ import pytest
 
 from server.ledger.model import (
     Decision,
+    ExpireHolds,
     Identity,
     Inquiry,
     Kind,
@@ -139,6 +140,29 @@ def test_an_inquiry_tells_money_points_and_holds(ledger):
     )
     said = decide(ledger, Inquiry(TILL, CARDS[BEN]))
     assert (said.balance_fen, said.points, said.held_fen, said.rrn) == (START_FEN, 0, 0, 0)
+
+
+def test_an_inquiry_sees_what_is_held_since_its_batch_began(ledger):
+    """Balance and holds are of the same moment: together they are what the payer has."""
+    desk, other = asked(PreAuth, 1, 300), asked(PreAuth, 2, 50)
+    inquiry = Inquiry(TILL, CARDS[ANN])
+    told = apply(ledger, inquiry, desk, inquiry, other, inquiry, completion(3, desk, 200), inquiry)
+    assert [(outcome.balance_fen, outcome.held_fen) for outcome in told[:5:2]] == [
+        (START_FEN, 0),
+        (START_FEN - 300, 300),
+        (START_FEN - 350, 350),
+    ]
+    assert (told[-1].balance_fen, told[-1].held_fen) == (START_FEN - 250, 50)
+    told = apply(ledger, reversal_of(other), inquiry)
+    assert (told[-1].balance_fen, told[-1].held_fen) == (START_FEN - 200, 0)
+
+
+def test_an_inquiry_sees_the_holds_that_ran_out_in_its_batch(ledger):
+    apply(ledger, asked(PreAuth, 1, 300))
+    inquiry = Inquiry(TILL, CARDS[ANN])
+    later_ms = NOW_MS + (ledger.tariff.hold_lifetime_s + 1) * 1_000
+    before, _, after = ledger.apply([inquiry, ExpireHolds(), inquiry], later_ms)
+    assert [(told.balance_fen, told.held_fen) for told in (before, after)] == [(START_FEN - 300, 300), (START_FEN, 0)]
 
 
 def test_an_inquiry_about_a_card_that_may_not_pay_tells_nothing(ledger):

@@ -77,8 +77,22 @@ CAMPUS_ONLY: Final = frozenset(
     {"meal_limit_fen", "topup_limit_fen", "pin_sale_fen", "pin_count", "hold_hours", "refund_days"}
 )
 """Rules of the ledger: the same at every terminal."""
-OFFLINE: Final = ("offline_sale_fen", "offline_card_fen", "offline_total_fen", "offline_count")
-"""The host checks uploads against the campus's values, so no narrower one may be larger: the least counts."""
+OFFLINE_SALE: Final = "offline_sale_fen"
+OFFLINE: Final = (OFFLINE_SALE, "offline_card_fen", "offline_total_fen", "offline_count")
+"""Terminals keep them. The host checks the first again when a sale comes, against the campus's value, so no narrower
+one may be larger: the least counts."""
+CAMPUS: Final = "the campus"
+"""As the history of the configuration calls it."""
+
+
+def title(name: str) -> str:
+    """A parameter as people read it."""
+    return name.removesuffix("_fen").replace("_", " ")
+
+
+def described(name: str, whose: str) -> str:
+    """A parameter in the history of the configuration, where `tariffs` looks for what was in force before."""
+    return f"{title(name)} of {whose}"
 
 
 class ParameterRecord(msgspec.Struct, frozen=True):

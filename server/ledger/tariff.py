@@ -19,6 +19,11 @@ ALL_MERCHANTS: Final = 0
 HOLD_LIFETIME_S: Final = 30 * 86_400
 """How long a hold lasts where nothing else is said: as the card schemes have it."""
 REFUND_DAYS: Final = 180
+ANY_AMOUNT_FEN: Final = 0xFFFF_FFFF
+"""More than the wire can say."""
+OFFLINE_GRACE_MS: Final = 7 * 24 * HOUR_MS
+"""A terminal that has been cut off for so long has sold within the limits of that time: a limit lowered meanwhile, it
+could not know of. An outage of a week is a long one; records older than that count by the limits since."""
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
@@ -61,14 +66,11 @@ class BonusTier(msgspec.Struct, frozen=True):
     bonus_fen: int
 
 
-class OfflineLimits(msgspec.Struct, frozen=True):
-    """What a terminal may sell without a host; 0 = nothing limits it. The host checks them again at the upload."""
+class EarlierLimit(msgspec.Struct, frozen=True):
+    """A limit of offline sales that was in force until then."""
 
-    sale_fen: int = 0
-    card_fen: int = 0
-    """Of one card until the terminal has its host again."""
-    total_fen: int = 0
-    count: int = 0
+    sale_fen: int
+    until_ms: int
 
 
 class Tariff(msgspec.Struct, frozen=True):
@@ -91,7 +93,10 @@ class Tariff(msgspec.Struct, frozen=True):
     """Or from the sale after this many on one day; 0 = never."""
     hold_lifetime_s: int = HOLD_LIFETIME_S
     refund_days: int = REFUND_DAYS
-    offline: OfflineLimits = OfflineLimits()
+    offline_sale_fen: int = ANY_AMOUNT_FEN
+    """The largest sale that a terminal may make without its host; 0 = it may make none."""
+    earlier_offline: tuple[EarlierLimit, ...] = ()
+    """What that was before. See `offline_limit_fen`."""
 
     def meal_at(self, now_ms: int) -> int:
         """The meal being served, NO_MEAL between meals."""
@@ -100,6 +105,11 @@ class Tariff(msgspec.Struct, frozen=True):
             if meal.covers(minute):
                 return meal.meal_id
         return NO_MEAL
+
+    def offline_limit_fen(self, now_ms: int) -> int:
+        """What an offline sale that comes now may be of: the largest limit in force during the time of grace."""
+        earlier = (limit.sale_fen for limit in self.earlier_offline if limit.until_ms > now_ms - OFFLINE_GRACE_MS)
+        return max(self.offline_sale_fen, *earlier, 0)
 
     def class_of(self, class_id: int) -> CardClass:
         """A class of cards; one that is gone gives and limits nothing."""

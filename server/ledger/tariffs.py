@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from server.ledger.catalogue import Catalogue
-from server.ledger.parameters import ParameterTable
-from server.ledger.store import Store
-from server.ledger.tariff import BonusTier, CardClass, MealPeriod, OfflineLimits, Tariff
+from typing import Final
 
-HOUR_S = 3_600
+from server.ledger.catalogue import Catalogue
+from server.ledger.changes import Changes
+from server.ledger.parameters import CAMPUS, OFFLINE_SALE, Parameters, ParameterTable, described
+from server.ledger.store import Store
+from server.ledger.tariff import BonusTier, CardClass, EarlierLimit, MealPeriod, Tariff
+
+HOUR_S: Final = 3_600
+NEWEST: Final = 1 << 62
+CHANGES_MAX: Final = 500
+"""Changes of one limit that are looked at: only those of some days count."""
 
 
 def read_tariff(store: Store, utc_offset_min: int) -> Tariff:
@@ -44,10 +50,18 @@ def read_tariff(store: Store, utc_offset_min: int) -> Tariff:
         pin_after_sales=campus.pin_count,
         hold_lifetime_s=campus.hold_hours * HOUR_S,
         refund_days=campus.refund_days,
-        offline=OfflineLimits(
-            sale_fen=campus.offline_sale_fen,
-            card_fen=campus.offline_card_fen,
-            total_fen=campus.offline_total_fen,
-            count=campus.offline_count,
-        ),
+        offline_sale_fen=campus.offline_sale_fen,
+        earlier_offline=_earlier_offline(store),
     )
+
+
+def _earlier_offline(store: Store) -> tuple[EarlierLimit, ...]:
+    """The limits of one offline sale that have been changed, out of the history of the configuration."""
+    what = described(OFFLINE_SALE, CAMPUS)
+    changes = Changes(store).newest(before=NEWEST, limit=CHANGES_MAX, what=what)
+    return tuple(EarlierLimit(_fen(change.old), change.at_ms) for change in changes if change.what == what)
+
+
+def _fen(shown: str) -> int:
+    """An amount as the history has it, in yuan with two places; nothing = the program's own was in force."""
+    return int(shown.replace(".", "")) if shown else Parameters().offline_sale_fen

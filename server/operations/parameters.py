@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from server.ledger.parameters import (
+    CAMPUS,
     CAMPUS_ONLY,
     CAMPUS_OWNER,
     NAMES,
@@ -14,6 +15,8 @@ from server.ledger.parameters import (
     RANGES,
     ParameterRecord,
     Scope,
+    described,
+    title,
 )
 from server.operations.desk import (
     AdminError,
@@ -39,21 +42,21 @@ class ParameterDesk:
         """Set one value for the campus, a merchant or a terminal."""
         scope, owner, whose = self._place(name, merchant_id, terminal)
         if name in RANGES:
-            check_number(_title(name), value, *RANGES[name])
+            check_number(title(name), value, *RANGES[name])
         else:
-            check_fen(_title(name), value)
+            check_fen(title(name), value)
         if name in OFFLINE and scope != Scope.CAMPUS:
             most = getattr(self._desk.parameters.of_campus(), name)
             if value > most:
                 raise AdminError(
-                    f"{_title(name)}: expected at most {_shown(name, most)}, as the campus has it and the host checks"
-                    f" uploads, got {_shown(name, value)}; raise the campus's first"
+                    f"{title(name)}: expected at most {_shown(name, most)}, as the campus has it, got"
+                    f" {_shown(name, value)}; raise the campus's first"
                 )
         record = ParameterRecord(scope, owner, name, value)
         old = self._own(scope, owner, name)
         with self._desk.transaction():
             self._desk.parameters.set(record)
-            self._desk.note(f"{_title(name)} of {whose}", _shown(name, old), _shown(name, value))
+            self._desk.note(described(name, whose), _shown(name, old), _shown(name, value))
         return self._fields(record)
 
     def unset(self, name: str, merchant_id: int = 0, terminal: str = "") -> Fields:
@@ -62,11 +65,11 @@ class ParameterDesk:
         old = self._own(scope, owner, name)
         if old is None:
             raise AdminError(
-                f"{_title(name)}: expected a value that was set for {whose}, got none; see `fanka admin parameter list`"
+                f"{title(name)}: expected a value that was set for {whose}, got none; see `fanka admin parameter list`"
             )
         with self._desk.transaction():
             self._desk.parameters.unset(scope, owner, name)
-            self._desk.note(f"{_title(name)} of {whose}", _shown(name, old), "")
+            self._desk.note(described(name, whose), _shown(name, old), "")
         return self._fields(ParameterRecord(scope, owner, name, old))
 
     def listing(self) -> list[Fields]:
@@ -94,7 +97,7 @@ class ParameterDesk:
             raise AdminError("parameter: expected a merchant or a terminal or neither, got both")
         if (terminal or merchant_id) and name in CAMPUS_ONLY:
             raise AdminError(
-                f"{_title(name)}: expected it for the whole campus, got it for"
+                f"{title(name)}: expected it for the whole campus, got it for"
                 f" {f'terminal {terminal}' if terminal else f'merchant {merchant_id}'}: it is a rule of the ledger"
             )
         if terminal:
@@ -104,7 +107,7 @@ class ParameterDesk:
             return Scope.TERMINAL, terminal_id, f"terminal {show_terminal(terminal_id)}"
         if merchant_id:
             return Scope.MERCHANT, self._desk.merchant(merchant_id).merchant_id, f"merchant {merchant_id}"
-        return Scope.CAMPUS, CAMPUS_OWNER, "the campus"
+        return Scope.CAMPUS, CAMPUS_OWNER, CAMPUS
 
     def _own(self, scope: Scope, owner: int, name: str) -> int | None:
         for record in self._desk.parameters.values():
@@ -120,10 +123,6 @@ class ParameterDesk:
             "merchant_id": record.owner if record.scope == Scope.MERCHANT else None,
             "terminal": show_terminal(record.owner) if record.scope == Scope.TERMINAL else None,
         }
-
-
-def _title(name: str) -> str:
-    return name.removesuffix("_fen").replace("_", " ")
 
 
 def _shown(name: str, value: int | None) -> str:

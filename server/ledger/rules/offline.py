@@ -4,7 +4,8 @@ The records of a terminal come in the order they were made: one that does not fo
 is decided about it. One that does follow moves the chain on, whatever becomes of it, so that nothing is skipped and
 nothing holds up what comes after it. The meal is eaten, so no balance is asked for: what the payer's account does not
 cover, OFFLINE_DEBT bears. What the terminal could have known when it sold, the merchant bears: a card on the stop list
-it had, or unknown here, or an amount above the limit.
+it had, or unknown here, or an amount above the largest limit of one sale in force lately. The other offline limits, of
+one card, all together and their number, are the terminal's alone to keep.
 """
 
 from __future__ import annotations
@@ -83,8 +84,7 @@ def _decide(batch: Batch, sale: OfflineSale, payer: Account | None) -> Decision:
     stopped_in = batch.stopped.get(token_hash(sale.token))
     if stopped_in is not None and stopped_in <= sale.stop_list_version:
         return Decision.STOPPED
-    limit_fen = batch.tariff.offline.sale_fen
-    if limit_fen and sale.amount_fen > limit_fen:
+    if sale.amount_fen > batch.tariff.offline_limit_fen(batch.now_ms):
         return Decision.OVER_OFFLINE_LIMIT
     return Decision.APPROVED
 

@@ -7,8 +7,9 @@ import contextlib
 import pytest
 
 from server.ledger.catalogue import BonusRecord, Catalogue, ClassMealRecord, ClassRecord, MealRecord, PointsRecord
+from server.ledger.changes import Changes
 from server.ledger.parameters import CAMPUS_OWNER, ParameterRecord, Parameters, ParameterTable, Scope
-from server.ledger.tariff import NO_MEAL, OfflineLimits
+from server.ledger.tariff import NO_MEAL, OFFLINE_GRACE_MS, EarlierLimit
 from server.ledger.tariffs import read_tariff
 from tests.server.ledger.stores import BOTH, new_store
 
@@ -28,9 +29,7 @@ def test_a_new_ledger_has_the_programs_own_values(store):
     assert (tariff.utc_offset_min, tariff.meals, tariff.meal_at(NOON_MS)) == (480, (), NO_MEAL)
     assert (tariff.refund_days, tariff.hold_lifetime_s) == (own.refund_days, own.hold_hours * 3600)
     assert (tariff.pin_above_fen, tariff.pin_after_sales, tariff.meal_limit_fen) == (0, 0, 0)
-    assert tariff.offline == OfflineLimits(
-        own.offline_sale_fen, own.offline_card_fen, own.offline_total_fen, own.offline_count
-    )
+    assert (tariff.offline_sale_fen, tariff.earlier_offline) == (own.offline_sale_fen, ())
     assert tariff.bonus_fen(MERCHANT, 10_000) == tariff.points_of(MERCHANT, 10_000) == 0
     assert tariff.discount_fen(0, NO_MEAL, 1_000) == 0
 
@@ -81,16 +80,34 @@ def test_parameters_of_the_campus_alone_reach_the_rules(store):
         "hold_hours": 24,
         "refund_days": 30,
         "offline_sale_fen": 1,
-        "offline_card_fen": 2,
-        "offline_total_fen": 3,
-        "offline_count": 4,
     }
     with store.transaction():
         table = ParameterTable(store)
         for name, value in values.items():
             table.set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, name, value))
-        table.set(ParameterRecord(Scope.MERCHANT, MERCHANT, "offline_count", 1))
+        table.set(ParameterRecord(Scope.MERCHANT, MERCHANT, "offline_sale_fen", 0))
     tariff = read_tariff(store, 480)
     assert (tariff.pin_above_fen, tariff.pin_after_sales, tariff.meal_limit_fen) == (2_000, 5, 4_000)
     assert (tariff.hold_lifetime_s, tariff.refund_days, tariff.topup_limit_fen) == (86_400, 30, 7_000)
-    assert tariff.offline == OfflineLimits(1, 2, 3, 4)
+    assert (tariff.offline_sale_fen, tariff.earlier_offline) == (1, ())
+
+
+def test_what_the_limit_of_offline_sales_was_before_is_in_the_history(store):
+    """Nothing = the program's own; other limits, and what is only called alike, are not looked at."""
+    own = Parameters().offline_sale_fen
+    with store.transaction():
+        changes = Changes(store)
+        for at_ms, what, old, new in (
+            (1_000, "offline sale of the campus", "", "1234.05"),
+            (2_000, "offline sale of the campus", "1234.05", "0.00"),
+            (3_000, "offline sale of the campus", "0.00", "7.00"),
+            (4_000, "offline card of the campus", "9000.00", "7.00"),
+            (5_000, "offline sale of merchant 1", "9000.00", "7.00"),
+            (6_000, "offline sale of the campus fair", "9000.00", "7.00"),
+        ):
+            changes.note(at_ms, "anna", "parameter.set", what, old, new)
+        ParameterTable(store).set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, "offline_sale_fen", 700))
+    tariff = read_tariff(store, 480)
+    assert tariff.earlier_offline == (EarlierLimit(0, 3_000), EarlierLimit(123_405, 2_000), EarlierLimit(own, 1_000))
+    limits = [tariff.offline_limit_fen(OFFLINE_GRACE_MS + at_ms) for at_ms in (-1, 999, 1_999, 2_000, 9_000)]
+    assert limits == [123_405, 123_405, 123_405, 700, 700]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.ledger.parameters import Parameters
+from server.ledger.tariff import OFFLINE_GRACE_MS
 
 
 @pytest.fixture
@@ -64,3 +65,16 @@ def test_what_was_not_set_cannot_be_taken_back(hall):
     assert "expected a value that was set for the campus, got none" in hall.refused("parameter.unset", name="profile")
     assert "expected an enrolled one" in hall.refused("parameter.show", terminal="9-9")
     assert hall.call("parameter.show") == {name: getattr(Parameters(), name) for name in Parameters.__struct_fields__}
+
+
+def test_what_offline_sales_could_be_of_before_still_counts_for_a_while(hall):
+    """The rules read it in the history, as it was written here."""
+    own = Parameters().offline_sale_fen
+    tariff_limit = lambda: hall.ledger.tariff.offline_limit_fen(hall.now_ms)  # noqa: E731
+    hall.call("parameter.set", name="offline_sale_fen", value=0)
+    assert (hall.ledger.tariff.offline_sale_fen, tariff_limit()) == (0, own)
+    hall.now_ms += OFFLINE_GRACE_MS
+    assert tariff_limit() == 0
+    hall.call("parameter.set", name="offline_sale_fen", value=123_456)
+    hall.call("parameter.unset", name="offline_sale_fen")
+    assert (hall.ledger.tariff.offline_sale_fen, tariff_limit()) == (own, 123_456)

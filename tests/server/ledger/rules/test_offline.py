@@ -19,7 +19,7 @@ from server.ledger.model import (
 )
 from server.ledger.quarantine import Reason, after, count
 from server.ledger.sqlite import SqliteStore
-from server.ledger.tariff import OfflineLimits, Tariff
+from server.ledger.tariff import OFFLINE_GRACE_MS, EarlierLimit, Tariff
 from server.ledger.verify import verify
 from tests.server.ledger import audit
 from tests.server.ledger.campus import (
@@ -168,11 +168,20 @@ def test_a_card_that_was_found_again_is_not_stopped(ledger, till):
 
 
 @pytest.mark.parametrize(
-    ("limit_fen", "decision"), [(0, APPROVED), (400, APPROVED), (399, Decision.OVER_OFFLINE_LIMIT)]
+    ("limit_fen", "decision"), [(0, Decision.OVER_OFFLINE_LIMIT), (399, Decision.OVER_OFFLINE_LIMIT), (400, APPROVED)]
 )
 def test_the_limit_of_one_sale_is_checked_again(ledger, till, limit_fen, decision):
-    ledger.tariff = Tariff(offline=OfflineLimits(sale_fen=limit_fen))
+    """0: none may be made, as it says to terminals."""
+    ledger.tariff = Tariff(offline_sale_fen=limit_fen)
     assert decide(ledger, till.sold(1, 400)).decision == decision
+
+
+@pytest.mark.parametrize(("ended_ms", "decision"), [(0, APPROVED), (1, APPROVED), (-1, Decision.OVER_OFFLINE_LIMIT)])
+def test_a_limit_lowered_during_an_outage_costs_no_merchant_a_sale(ledger, till, ended_ms, decision):
+    ended = EarlierLimit(400, NOW_MS - OFFLINE_GRACE_MS + 1 + ended_ms)
+    ledger.tariff = Tariff(offline_sale_fen=100, earlier_offline=(EarlierLimit(200, NOW_MS), ended))
+    assert decide(ledger, till.sold(1, 400)).decision == decision
+    assert decide(ledger, till.sold(2, 200)).decision == APPROVED
 
 
 def test_what_was_reversed_before_it_came_is_not_booked(ledger, till):

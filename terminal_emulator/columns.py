@@ -86,6 +86,12 @@ def spread(left: str, right: str, width: int) -> str:
     return left + " " * (width - columns(left) - columns(right)) + right
 
 
+def beside(left: str, right: str, width: int) -> str:
+    """Both with a space between; if that is too wide the left side gives way, for the right one holds the number."""
+    room = width - columns(right) - 1
+    return f"{cut(left, max(0, room)).rstrip()} {right}".strip()
+
+
 def wrap(text: str, width: int) -> Iterator[str]:
     """The text in lines of at most `width` columns, broken at spaces where there are any, else between characters.
 

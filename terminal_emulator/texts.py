@@ -53,7 +53,7 @@ STATE_TEXT: Final = {
     RecordState.REVERSED: N_("Reversed"),
     RecordState.REPEATING: N_("Result unknown"),
     RecordState.OFFLINE: N_("Not uploaded yet"),
-    RecordState.REFUSED: N_("Refused at upload"),
+    RecordState.REFUSED: N_("Upload refused"),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from protocol.messages import LookupAnswer, ProductAnswer, ProductRequest
 from protocol.messages.money import TransactionKind
 from protocol.messages.product import PRODUCT_CODE_SIZE
-from terminal_emulator.columns import clean, cut, spread
+from terminal_emulator.columns import beside, clean, cut, spread
 from terminal_emulator.dialog import Amount, Ask, Card, Confirm, Dialog, Digits, Menu, Print, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
@@ -43,7 +43,7 @@ def price(till: Till) -> Dialog:
     """查价: what something costs, by the code on it; Enter sells it."""
     _ = till.translate
     while True:
-        code = yield Digits(_("Price"), _("Code of the goods"), 1, PRODUCT_CODE_SIZE, may_scan=True)
+        code = yield Digits(_("Price"), _("Code of goods"), 1, PRODUCT_CODE_SIZE, may_scan=True)
         answer: ProductAnswer | None = yield Ask(ProductRequest(code=code), _("Looking it up"))
         if answer is None:
             yield from must_be_answered(till, answer, goes_on=True)
@@ -104,7 +104,9 @@ def exchange(till: Till) -> Dialog:
     found = yield from find_original(till, title, *REFUNDABLE)
     back_fen = yield Amount(title, _("Goods returned"))
     while back_fen > found.remaining_fen:
-        yield Show((title, _("More than is left"), f"{_('Left')} {yuan(found.remaining_fen)}"), BeepKind.ERROR)
+        yield Show(
+            (title, _("More than left"), beside(_("Left"), yuan(found.remaining_fen), PANEL_COLUMNS)), BeepKind.ERROR
+        )
         back_fen = yield Amount(title, _("Goods returned"))
     new_fen = yield Amount(title, _("Goods taken"))
     owed_fen = new_fen - back_fen

@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from protocol.messages import LookupAnswer, LookupRequest, TransactionState
 from protocol.messages.money import THIS_TERMINAL, TransactionKind
+from terminal_emulator.columns import beside
 from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Transact
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import must_be_answered, refused
 from terminal_emulator.functions.pay import with_pin
 from terminal_emulator.i18n import N_
+from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record
 from terminal_emulator.texts import KIND_TEXT, day_text, sum_text
 from terminal_emulator.till import Till
@@ -80,9 +82,11 @@ def find_original(till: Till, title: str, *kinds: TransactionKind) -> Generator[
     while why := _unfit(found, kinds):
         yield Show((title, _(why), _("Check voucher no")), BeepKind.ERROR)
         found = yield from look_up(till, title)
-    name = f"{_(KIND_TEXT[found.kind])} {found.original_stan:06d}"
-    left = f"{_('Left')} {sum_text(found.kind, found.remaining_fen, _)}"
-    yield Confirm((name, f"{day_text(found.business_day)} {sum_text(found.kind, found.charged_fen, _)}", left))
+    name = beside(_(KIND_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS)
+    left = beside(_("Left"), sum_text(found.kind, found.remaining_fen, _), PANEL_COLUMNS)
+    yield Confirm(
+        (name, beside(day_text(found.business_day), sum_text(found.kind, found.charged_fen, _), PANEL_COLUMNS), left)
+    )
     return found
 
 

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from protocol.messages.money import TransactionKind
 from protocol.pin_block import PIN_DIGITS_MAX, PIN_DIGITS_MIN
+from terminal_emulator.columns import beside
 from terminal_emulator.dialog import Amount, Card, Confirm, Dialog, Digits, Payer, Prompt, Transact
+from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
-from terminal_emulator.texts import KIND_TEXT, yuan
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, yuan
 from terminal_emulator.till import Till
 
 PIN_REQUIRED: Final = "1A"
@@ -38,7 +40,8 @@ def with_pin(till: Till, record: Record) -> Generator[Prompt, Any, Record]:
     payer = Payer(record.payer, record.entry_mode)
     while record.state is RecordState.DECLINED and record.response_code in PIN_CODES:
         label = _("Wrong PIN, again") if record.response_code == PIN_WRONG else _("PIN of the payer")
-        title = f"{_(KIND_TEXT[record.kind])} {yuan(record.amount_fen)}"
+        amount = str(record.amount_fen) if record.kind in COUNTS_POINTS else yuan(record.amount_fen)
+        title = beside(_(KIND_TEXT[record.kind]), amount, PANEL_COLUMNS)
         pin = yield Digits(title, label, PIN_DIGITS_MIN, PIN_DIGITS_MAX, masked=True)
         again = till.new_record(
             record.kind,

@@ -6,7 +6,7 @@ from typing import Final
 
 from protocol.messages import QueryAnswer, QueryRequest, TransactionState
 from protocol.messages.money import TransactionKind
-from terminal_emulator.columns import spread
+from terminal_emulator.columns import beside, spread
 from terminal_emulator.dialog import Ask, Dialog, Menu, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
@@ -20,7 +20,7 @@ from terminal_emulator.till import Till
 
 HOST_STATE_TEXT: Final = {
     TransactionState.APPROVED: N_("Host: booked"),
-    TransactionState.DECLINED: N_("Host: declined"),
+    TransactionState.DECLINED: N_("Host: refused"),
     TransactionState.REVERSED: N_("Host: reversed"),
     TransactionState.IN_PROGRESS: N_("Host: under way"),
     TransactionState.NEVER_SEEN: N_("Host: never seen"),
@@ -64,8 +64,8 @@ def by_reference(till: Till) -> Dialog:
         (
             spread(_(KIND_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS),
             _(HOST_STATE_TEXT[found.state]),
-            f"{day_text(found.business_day)} {sum_text(found.kind, found.charged_fen, _)}",
-            f"{_('Left')} {sum_text(found.kind, found.remaining_fen, _)}",
+            beside(day_text(found.business_day), sum_text(found.kind, found.charged_fen, _), PANEL_COLUMNS),
+            beside(_("Left"), sum_text(found.kind, found.remaining_fen, _), PANEL_COLUMNS),
         )
     )
 

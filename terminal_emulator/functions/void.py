@@ -6,9 +6,11 @@ from collections.abc import Generator
 from typing import Any
 
 from protocol.messages.money import EntryMode, TransactionKind
+from terminal_emulator.columns import beside
 from terminal_emulator.dialog import Card, Confirm, Dialog, Digits, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.functions.pay import pay
+from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, masked, sum_text
 from terminal_emulator.till import Till
@@ -29,7 +31,9 @@ def void_of(till: Till, original_kind: TransactionKind, kind: TransactionKind) -
     title = _(KIND_TEXT[kind])
     record = yield from _find(till, title, original_kind)
     paid_by = masked(record.payer, is_code=record.entry_mode is EntryMode.CODE)
-    yield Confirm((f"{title} {record.stan:06d}", sum_text(record.kind, record.amount_fen, _), paid_by))
+    yield Confirm(
+        (beside(title, f"{record.stan:06d}", PANEL_COLUMNS), sum_text(record.kind, record.amount_fen, _), paid_by)
+    )
     payer = yield Card(title, None if record.kind in COUNTS_POINTS else record.amount_fen, may_scan=True)
     yield from pay(till, kind, record.amount_fen, payer, record)
 

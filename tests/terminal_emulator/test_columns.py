@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal_emulator.columns import center, clean, columns, cut, fit, is_ambiguous, right, spread, wrap
+from terminal_emulator.columns import beside, center, clean, columns, cut, fit, is_ambiguous, right, spread, wrap
 
 TEXTS = st.text(st.sampled_from("a1 .食堂，０é\u0301\u200b\t\U00020bb7"), max_size=30)
 WIDTHS = st.integers(0, 40)
@@ -87,3 +87,10 @@ def test_wrapping_loses_nothing_but_spaces(text, width):
     lines = list(wrap(text, width))
     assert all(columns(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_beside_each_other_the_left_one_gives_way():
+    assert beside("剩余", "12.50", 16) == "剩余 12.50"
+    assert beside("Complet. void", "000012", 16) == "Complet. 000012"
+    assert beside("剩余", "RMB 9999999.99", 16) == "RMB 9999999.99"
+    assert beside("Left", "9" * 16, 16) == "9" * 16

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import trio
 
-from protocol.messages import Message, Ready
+from protocol.messages import EntryMode, Message, Ready
 from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
 from terminal_emulator.brain import Brain
 from terminal_emulator.desk import HOMES
@@ -25,7 +25,7 @@ from terminal_emulator.terminal import Terminal, Ticker, Write
 from terminal_emulator.view import Screen
 from tests.simulation.host import StepKill
 from tests.simulation.network import Line
-from tests.simulation.oracle import Oracle
+from tests.simulation.oracle import Oracle, content_of
 from tests.simulation.world import World, describe
 
 READERS: Final = frozenset({"open_records", "kept", "acknowledged"})
@@ -106,11 +106,11 @@ class SimBrain(Brain):
         device.oracle.heard(device.name, device.terminal_id, device.asked, message)
         return super().answer(message, now)
 
-    def order(self, record: Record, now: Now) -> list[Effect]:
+    def order(self, record: Record, now: Now, pin: str = "") -> list[Effect]:
         """What a dialog does that has asked all its questions: have the record stored, sent and decided."""
 
         def dialog() -> Dialog:
-            yield Transact(record)
+            yield Transact(record, pin)
 
         return self.begin(dialog(), now)
 
@@ -318,6 +318,9 @@ class Device:
         payer: bytes,
         original: Record | None = None,
         of: Device | None = None,
+        *,
+        entry_mode: EntryMode = EntryMode.CARD,
+        pin: str = "",
     ) -> bool:
         """Do what is no plain sale, about `original` of that device (None: of this one); whether it began."""
         terminal = self.terminal
@@ -336,12 +339,16 @@ class Device:
             payer=payer,
             claimed_at_s=claimed_time_s(now.wall_s),
             operator=self.settings.operator,
+            entry_mode=entry_mode,
             original_terminal=THIS_TERMINAL if of is None else of.terminal_id,
             original_batch=0 if original is None else original.batch,
             original_stan=0 if original is None else original.stan,
         )
+        if pin:
+            identity = (self.terminal_id, batch, stan + 1)
+            self.oracle.pins[identity, content_of(record, self.terminal_id)] = pin
         try:
-            self.perform(terminal.after(brain.order(record, now)))
+            self.perform(terminal.after(brain.order(record, now, pin)))
         except PowerCut:
             return False
         return brain.busy

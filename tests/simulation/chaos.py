@@ -247,7 +247,9 @@ class Chaos:
     def host_clock(self, fault: Fault, device: Device) -> None:
         """The host's wall clock jumps."""
         by_ms = int(fault.parameters["by_s"] * 1000)
+        before_ms = self.host.now_ms()
         self.host.clock_offset_ms += by_ms
+        self.simulation.office.jumps_ms.append((before_ms, self.host.now_ms()))
         self.simulation.oracle.clock_went_back |= by_ms < 0
 
     def terminal_power(self, fault: Fault, device: Device) -> None:

@@ -24,11 +24,13 @@ from protocol.messages import (
     QueryRequest,
     ReversalRequest,
 )
+from protocol.messages.money import NO_PIN_BLOCK
 from tests.simulation.campus import Device
 from tests.simulation.model import Model
 from tests.simulation.network import Line
 from tests.simulation.oracle import REQUESTS, Case, Content, Identity
 from tests.simulation.probe import NoAnswer, Probe
+from tests.simulation.wallet import code_at, draw_pin
 
 if TYPE_CHECKING:
     from tests.simulation.simulator import Simulation
@@ -84,17 +86,26 @@ class FinalReads:
                 probe = await self._open(device, line)
                 try:
                     for card in self._rng.sample(cards, min(len(cards), INQUIRIES)):
-                        await self._ask_balance(probe, model, card)
+                        await self._ask_balance(probe, model, device.terminal_id, card)
                     for identity in self._rng.sample(identities, min(len(identities), INQUIRIES)):
                         await self._look_up(probe, model, device.terminal_id, identity)
                 finally:
                     await probe.close()
 
-    async def _ask_balance(self, probe: Probe, model: Model, card: bytes) -> None:
-        answer = await probe.ask(BalanceRequest(payer=card))
+    async def _ask_balance(self, probe: Probe, model: Model, terminal_id: int, card: bytes) -> None:
+        """With the right PIN, a wrong one, or none; with a code of now or of a while ago, or the bare number."""
+        rng, now_ms, pin = self._rng, self._simulation.host.now_ms(), ""
+        entry_mode, payer = EntryMode.CARD, card
+        secret = self._simulation.office.phones.get(card)
+        if secret is not None and rng.random() < 0.8:
+            entry_mode, payer = EntryMode.CODE, code_at(secret, card.decode(), now_ms // 1_000 - rng.choice((0, 600)))
+        elif rng.random() < 0.5:
+            pin = self._simulation.workload.pin_of(card) if rng.random() < 0.5 else draw_pin(rng)
+        block = probe.pin_block(pin, payer) if pin else NO_PIN_BLOCK
+        answer = await probe.ask(BalanceRequest(entry_mode=entry_mode, payer=payer, pin_block=block))
         assert isinstance(answer, BalanceAnswer)
         told = (answer.response_code, answer.balance_fen, answer.held_fen, answer.points)
-        expected = model.balance(card)
+        expected = model.balance(terminal_id, Content(0, payer, 0, 0, entry_mode.value), pin, now_ms)
         self._simulation.world.check(told == expected, "I2", f"balance of {card.hex()}: {told}, expected {expected}")
 
     async def _look_up(self, probe: Probe, model: Model, terminal_id: int, identity: Identity) -> None:

@@ -24,6 +24,7 @@ from tests.simulation.books import (
     points_of,
 )
 from tests.simulation.oracle import Content, Identity, Oracle, Said
+from tests.simulation.wallet import Guesses, token_of
 from tests.simulation.world import World
 
 FROZEN_CODES: Final = {"lost": "41", "frozen": "62", "closed": "54"}
@@ -78,7 +79,7 @@ class Change(NamedTuple):
 
     head: int
     what: str
-    """card, terminal, merchant, sale_limit or day_limit."""
+    """card, terminal, merchant, sale_limit, day_limit or pin."""
     key: bytes | int
     value: str | int
 
@@ -107,6 +108,10 @@ class Prices:
         """Of every card, at any time."""
         self.hold_s = 30 * 86_400
         self.refund_days = 180
+        self.pin_above_fen = 0
+        """A card that has a PIN needs it for more than this; 0: never."""
+        self.pin_after_sales = 0
+        """And after so many payments on one day; 0: never."""
 
 
 class Office:
@@ -117,7 +122,11 @@ class Office:
         self.day_limit_fen = day_limit_fen
         self.prices = Prices()
         self.owner: dict[bytes, str] = {}
-        """Card -> customer."""
+        """Card, or number of a telephone -> customer."""
+        self.phones: dict[bytes, bytes] = {}
+        """Number -> secret."""
+        self.jumps_ms: list[tuple[int, int]] = []
+        """What the host's clock showed before and after, each time it was set."""
         self.merchant_of: dict[int, int] = {}
         """Terminal -> merchant."""
         self.changes: list[Change] = []
@@ -166,6 +175,12 @@ class Model:
         """What each approved request has moved, if it was not reversed."""
         self._by_rrn: dict[int, Deal] = {}
         self._spent: dict[str, tuple[int, int]] = {}
+        self._payments: dict[str, tuple[int, int]] = {}
+        """Customer -> day, and payments on it."""
+        self.guesses = Guesses(office.phones, office.jumps_ms)
+        self._pin = ""
+        self._said = Said("", 0, 0, None, None)
+        """What was keyed for the request in hand, and what was said of it."""
         self._cards: dict[bytes, str] = {}
         self._closed: dict[int, str] = {}
         self._shut: dict[int, str] = {}
@@ -241,6 +256,9 @@ class Model:
         elif change.what == "batch":
             assert isinstance(key, int)
             self._settled[key] = max(int(value), self._settled.get(key, 0))
+        elif change.what == "pin":
+            assert isinstance(key, bytes)
+            self.guesses.set_pin(key, str(value))
         else:
             assert isinstance(key, bytes)
             self._limits[change.what, key] = int(value)
@@ -255,9 +273,10 @@ class Model:
         deal = self._deal(step, content.kind)
         self.books.deals[step.identity] = deal
         # Which version of the stop list the terminal had, it alone knows; but the card has to be stopped now.
-        stopped = self._cards.get(content.payer, "active") != "active"
+        stopped = self._cards.get(token_of(content), "active") != "active"
         self._stopped = step.said.code == "41" and stopped
         self._batch = step.identity[1]
+        self._pin, self._said = self._oracle.pins.get((step.identity, content), ""), step.said
         self._estranged = step.said.code == "A0" and step.identity in self._oracle.estranged
         if step.identity in self._undone:
             code, moves, original = "68", {}, None
@@ -266,6 +285,8 @@ class Model:
         points = 0
         if code == "00":
             assert customer is not None
+            if content.original is None:
+                self.guesses.paid(content, step.said.posted_at_ms or 0)
             self._spend(customer, moves, deal, original)
             self.books.post(deal, moves, original)
             points = abs(moves.get(points_of(customer), 0))
@@ -279,7 +300,11 @@ class Model:
         return deal
 
     def _customer(self, content: Content) -> str | None:
-        return self._office.owner.get(content.payer)
+        return self._office.owner.get(token_of(content))
+
+    def _owner(self, content: Content) -> str:
+        """The same where somebody has to be behind it."""
+        return self._office.owner[token_of(content)]
 
     def _told(self, kind: str, customer: str | None) -> int:
         """The balance an answer names."""
@@ -302,8 +327,13 @@ class Model:
         if original is None:
             if deal.kind in SPENDING:
                 self._spent[customer] = self._day, spent_fen + (before_fen if day == self._day else 0)
+                self._payments[customer] = self._day, 1 + self._paid_today(customer)
         elif original.root.kind in SPENDING and day == original.root.day:
             self._spent[customer] = day, before_fen + spent_fen
+
+    def _paid_today(self, customer: str) -> int:
+        day, payments = self._payments.get(customer, (0, 0))
+        return payments if day == self._day else 0
 
     def totals(self, settled: Settled) -> dict[int, tuple[int, int, int]]:
         """What a batch comes to, by kind, up to the moment it was closed."""
@@ -336,13 +366,18 @@ class Model:
 
     # --- What a question at the end should be answered
 
-    def balance(self, card: bytes) -> tuple[str, int, int, int]:
-        """Of a balance inquiry: code, balance, what is held, points."""
+    def balance(self, terminal_id: int, asked: Content, pin: str, now_ms: int) -> tuple[str, int, int, int]:
+        """Of a balance inquiry: code, balance, what is held, points. Guesses count here, too."""
+        code, card = self.guesses.code(terminal_id, asked, now_ms, ""), token_of(asked)
         customer = self._office.owner.get(card)
-        if customer is None:
-            return "14", 0, 0, 0
-        if (status := self._cards.get(card, "active")) != "active":
-            return FROZEN_CODES[status], 0, 0, 0
+        if code == "00" and customer is None:
+            code = "14"
+        if code == "00" and (status := self._cards.get(card, "active")) != "active":
+            code = FROZEN_CODES[status]
+        if code == "00":
+            code = self.guesses.pin(terminal_id, card, pin, now_ms, required=False)
+        if code != "00" or customer is None:
+            return code, 0, 0, 0
         holds = [deal for deal in self.books.deals.values() if deal.kind == "preauth" and deal.ok]
         own = [deal for deal in holds if deal.content is not None and self._customer(deal.content) == customer]
         held_fen = sum(deal.net[HOLDS] for deal in own)
@@ -395,20 +430,41 @@ class Model:
             return "03"
         if self._batch <= self._settled.get(terminal_id, 0):
             return "77"
+        at_ms = self._said.posted_at_ms or 0
+        # What is about an earlier request moves no money but that: its code may be old, or have paid.
+        if content.original is None:
+            code = self.guesses.code(terminal_id, content, at_ms, self._said.code)
+            if code != "00":
+                return code
         if self._customer(content) is None:
             return "14"
-        if (status := self._cards.get(content.payer, "active")) != "active":
+        if (status := self._cards.get(token_of(content), "active")) != "active":
             return FROZEN_CODES[status]
         return "00"
 
-    def _limit(self, content: Content, customer: str, amount_fen: int) -> str:
-        sale_limit_fen = self._limits.get(("sale_limit", content.payer)) or self._office.sale_limit_fen
+    def _keyed(self, terminal_id: int, content: Content, *, required: bool = False) -> str:
+        """What comes of the PIN that was keyed, or was not."""
+        at_ms = self._said.posted_at_ms or 0
+        return self.guesses.pin(terminal_id, token_of(content), self._pin, at_ms, required=required)
+
+    def _who_keyed(self, terminal_id: int, content: Content) -> str:
+        """Who asks, and the PIN if there is one. None is needed."""
+        code = self._who(terminal_id, content)
+        return code if code != "00" else self._keyed(terminal_id, content)
+
+    def _limit(self, terminal_id: int, content: Content, customer: str, amount_fen: int) -> str:
+        token, prices = token_of(content), self._office.prices
+        sale_limit_fen = self._limits.get(("sale_limit", token)) or self._office.sale_limit_fen
         if sale_limit_fen and amount_fen > sale_limit_fen:
             return "61"
         day, spent_fen = self._spent.get(customer, (0, 0))
-        day_limit_fen = self._limits.get(("day_limit", content.payer)) or self._office.day_limit_fen
+        day_limit_fen = self._limits.get(("day_limit", token)) or self._office.day_limit_fen
         if day_limit_fen and (spent_fen if day == self._day else 0) + amount_fen > day_limit_fen:
             return "65"
+        many = 0 < prices.pin_after_sales <= self._paid_today(customer)
+        required = many or 0 < prices.pin_above_fen < amount_fen
+        if (code := self._keyed(terminal_id, content, required=required)) != "00":
+            return code
         return "51" if amount_fen > self.books.balances[customer] else "00"
 
     def _earned(self, terminal_id: int) -> str:
@@ -423,35 +479,35 @@ class Model:
         charged_fen = content.amount_fen - off_fen
         if (code := self._pays(terminal_id, content, charged_fen)) != "00":
             return code, {}, None
-        customer = self._office.owner[content.payer]
+        customer = self._owner(content)
         points = charged_fen // prices.fen_per_point if prices.fen_per_point else 0
         moves = {customer: -charged_fen, self._earned(terminal_id): charged_fen}
         return code, moves | {points_of(customer): points, ISSUED: -points}, None
 
     def _pays(self, terminal_id: int, content: Content, amount_fen: int) -> str:
         code = self._who(terminal_id, content)
-        return code if code != "00" else self._limit(content, self._office.owner[content.payer], amount_fen)
+        return code if code != "00" else self._limit(terminal_id, content, self._owner(content), amount_fen)
 
     def _preauth(self, identity: Identity, content: Content) -> Ruled:
         terminal_id = identity[0]
         if (code := self._pays(terminal_id, content, content.amount_fen)) != "00":
             return code, {}, None
-        return code, {self._office.owner[content.payer]: -content.amount_fen, HOLDS: content.amount_fen}, None
+        return code, {self._owner(content): -content.amount_fen, HOLDS: content.amount_fen}, None
 
     def _topup(self, identity: Identity, content: Content) -> Ruled:
         terminal_id = identity[0]
-        if (code := self._who(terminal_id, content)) != "00":
+        if (code := self._who_keyed(terminal_id, content)) != "00":
             return code, {}, None
         reached = [tier for tier in self._office.prices.bonus if tier[0] <= content.amount_fen]
         bonus_fen = max(reached)[1] if reached else 0
-        customer, amount_fen = self._office.owner[content.payer], content.amount_fen
+        customer, amount_fen = self._owner(content), content.amount_fen
         return code, {customer: amount_fen + bonus_fen, self._earned(terminal_id): -amount_fen, BONUS: -bonus_fen}, None
 
     def _points_sale(self, identity: Identity, content: Content) -> Ruled:
         terminal_id = identity[0]
-        if (code := self._who(terminal_id, content)) != "00":
+        if (code := self._who_keyed(terminal_id, content)) != "00":
             return code, {}, None
-        points = points_of(self._office.owner[content.payer])
+        points = points_of(self._owner(content))
         if content.amount_fen > self.books.balances[points]:
             return "51", {}, None
         return code, {points: -content.amount_fen, ISSUED: content.amount_fen}, None
@@ -483,7 +539,10 @@ class Model:
         assert original.content is not None
         if original.kind not in kinds:
             return "12", None
-        return ("00", original) if original.content.payer == content.payer else ("F6", None)
+        if token_of(original.content) != token_of(content):
+            return "F6", None
+        code = self._keyed(terminal_id, content)
+        return code, (original if code == "00" else None)
 
     def _void(self, identity: Identity, content: Content) -> Ruled:
         terminal_id = identity[0]
@@ -491,7 +550,7 @@ class Model:
         if original is None:
             return code, {}, None
         assert original.content is not None
-        customer = self._office.owner[content.payer]
+        customer = self._owner(content)
         moves = {account: -amount for account, amount in original.net.items()}
         here = original.identity[0] == terminal_id
         today = original.day == self._day and original.identity[1] == identity[1]
@@ -522,7 +581,7 @@ class Model:
             return "F1", {}, None
         if returned_fen + back_fen > whole_fen:
             return "61", {}, None
-        customer = self._office.owner[content.payer]
+        customer = self._owner(content)
         # Shares are counted from the beginning, so that the last refund brings back the last fen and the last point.
         share = returned_fen + back_fen
         charged_fen = original.charged_fen * share // whole_fen - sum(deal.charged_fen for deal in before)
@@ -545,7 +604,7 @@ class Model:
             return "61", {}, None
         held_fen = original.net[HOLDS]
         moves = {HOLDS: -held_fen, self._earned(original.identity[0]): content.amount_fen}
-        customer = self._office.owner[content.payer]
+        customer = self._owner(content)
         return code, moves | self._give_back(original, customer, held_fen - content.amount_fen), original
 
     def _give_back(self, original: Deal, customer: str, amount_fen: int) -> Moves:
@@ -580,7 +639,7 @@ class Model:
             "I8",
             f"hold {step.about}: {step.said.amount_fen} fen are freed of {held_fen}",
         )
-        customer = self._office.owner[original.content.payer]
+        customer = self._owner(original.content)
         deal = self._deal(step, "expiry")
         moves = {HOLDS: -held_fen} | self._give_back(original, customer, held_fen)
         self._spend(customer, moves, deal, original)
@@ -608,7 +667,7 @@ class Model:
 
     def _moves_again(self, step: Step, content: Content, original: Deal | None) -> Moves:
         """What it had moved when it was approved."""
-        customer, merchant = self._office.owner.get(content.payer, DEBT), self._earned(step.identity[0])
+        customer, merchant = self._office.owner.get(token_of(content), DEBT), self._earned(step.identity[0])
         amount_fen, (charged_fen, points) = content.amount_fen, step.told
         purse = points_of(customer)
         if content.kind == "preauth":

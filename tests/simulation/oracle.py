@@ -194,6 +194,8 @@ class Oracle:
     def __init__(self, world: World) -> None:
         self.world = world
         self.cases: dict[Identity, Case] = {}
+        self.pins: dict[tuple[Identity, Content], str] = {}
+        """What payers keyed; it goes with every copy of their request, and is in nobody's memory."""
         self.tainted: set[int] = set()
         """Terminals whose memory was rolled back or that have a double: their own word counts for less."""
         self.clock_went_back = False
@@ -237,14 +239,16 @@ class Oracle:
         self.world.note(f"{who} {record.stan} {state.value} {record.response_code} {record.rrn}")
         again = record.kind is TransactionKind.OFFLINE_SALE and self.world.counts["restores"] > 0
         # A record that waits for its upload may get another place in the chain, and is stored again.
-        if state is RecordState.PENDING or (state is RecordState.OFFLINE and before is None):
+        # A copy of this memory may be the one that stores it.
+        is_copied = before is None and content_of(record, terminal_id) in case.asked
+        if state is RecordState.PENDING or (state is RecordState.OFFLINE and before is None and not is_copied):
             if case.asked and terminal_id not in self.tainted:
                 self._wrong("I4", who, identity, "a number is used a second time")
             if identity[1:] <= self._named.get(who, (0, 0)):
                 self._wrong("I4", who, identity, f"READY had named {self._named[who]} as the newest number in use")
             case.asked[content_of(record, terminal_id)] = None
             self.world.counts[f"{record.kind.name.lower()}s begun"] += 1
-        elif again and before in JUDGED_AGAIN and state in JUDGED_AGAIN:
+        elif is_copied or (again and before in JUDGED_AGAIN and state in JUDGED_AGAIN):
             pass
         elif terminal_id not in self.tainted and (before is None or state not in STEPS.get(before, ())):
             self._wrong("I5", who, identity, f"from {before} to {state}")

@@ -8,6 +8,7 @@ import trio
 
 from protocol import NEED_DATA, Connection, PeerClosed, RemoteProtocolError, Role
 from protocol.messages import Auth, Challenge, Hello, Message, Ready
+from protocol.pin_block import RANDOM_FILL_SIZE, card_digits, encode_pin_block
 from terminal_emulator.settings import Settings
 from tests.simulation.network import Line
 
@@ -20,7 +21,7 @@ class Probe:
     """One session under a terminal's own key. Raises NoAnswer, OSError and trio's stream errors."""
 
     def __init__(self, settings: Settings, line: Line, rng: Random) -> None:
-        self._line = line
+        self._line, self._rng = line, rng
         self._hello = Hello(key_version=settings.key_version, terminal_challenge=rng.randbytes(16))
         self._connection = Connection(Role.TERMINAL, terminal=settings.terminal, root_key=settings.root_key)
         self._stream: trio.abc.Stream | None = None
@@ -53,6 +54,13 @@ class Probe:
             else:
                 assert isinstance(event, Message)
                 return event
+
+    def pin_block(self, pin: str, payer: bytes) -> bytes:
+        """What is sent for a PIN that somebody keys, in this session."""
+        assert self._connection.pin_key is not None
+        return encode_pin_block(
+            self._connection.pin_key, pin, card_digits(payer), self._rng.randbytes(RANDOM_FILL_SIZE)
+        )
 
     async def close(self) -> None:
         """Hang up."""

@@ -38,6 +38,7 @@ from tests.simulation.model import Model, Office
 from tests.simulation.network import Line
 from tests.simulation.oracle import Oracle
 from tests.simulation.store import CrashDisk, MemoryDisk
+from tests.simulation.wallet import draw_pin
 from tests.simulation.workload import Customer, Workload
 from tests.simulation.world import Violation, World, describe
 
@@ -53,6 +54,9 @@ SETTLE_AGAIN_S: Final = 5.0
 WATCH_EVERY_S: Final = 5.0
 FOREVER_S: Final = 30 * 86_400.0
 GROUP: Final = 3
+PIN_SHARE: Final = 0.4
+PHONE_SHARE: Final = 0.3
+"""Customers whose card has a PIN, and those who have a telephone that pays."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -142,6 +146,7 @@ class Simulation:
             self.office.owner[customer.card] = name
             paid = admin.accounts.topup(name, amount_fen, 2, line)
             self.office.topped_up(name, amount_fen, paid["rrn"], paid["balance_fen"])
+        self._hand_out(admin, customers)
         self._agree_on_prices(admin)
         for number in range(1, self.terminals + 1):
             merchant = merchants[number % 2]
@@ -149,6 +154,19 @@ class Simulation:
             self._add_device(TerminalNumber(GROUP, number), enrolled, merchant, rng)
         self.sellers = [*self.devices]
         return Workload(self, self.office, customers, self.rate_per_s)
+
+    def _hand_out(self, admin: Admin, customers: list[Customer]) -> None:
+        """PINs to some, telephones that pay to others."""
+        rng = self.world.rng("wallets")
+        for customer in customers:
+            if rng.random() < PIN_SHARE:
+                pin = draw_pin(rng)
+                admin.perform("card_terms.set_pin", {"uid": customer.card.hex(), "pin": pin})
+                self.office.change(admin.desk.ledger.head_seq, "pin", customer.card, pin)
+            if rng.random() < PHONE_SHARE:
+                number = admin.perform("virtual_card.issue", {"student_number": customer.student_number})["number"]
+                self.office.owner[number.encode()] = customer.student_number
+                self.office.phones[number.encode()] = admin.desk.secrets.code_secret(number)
 
     def _agree_on_prices(self, admin: Admin) -> None:
         """Discount, points, bonus, how long a hold lasts: drawn, and told to the host and to the model."""
@@ -165,6 +183,10 @@ class Simulation:
         if rng.random() < 0.5:
             prices.hold_s = 3_600
             admin.perform("parameter.set", {"name": "hold_hours", "value": 1})
+        prices.pin_above_fen = rng.choice((0, 800, 2_000))
+        admin.perform("parameter.set", {"name": "pin_sale_fen", "value": prices.pin_above_fen})
+        prices.pin_after_sales = rng.choice((0, 0, 3))
+        admin.perform("parameter.set", {"name": "pin_count", "value": prices.pin_after_sales})
         prices.refund_days = rng.choice((180, 180, 1, 0))
         admin.perform("parameter.set", {"name": "refund_days", "value": prices.refund_days})
 

@@ -155,7 +155,7 @@ def test_holds(counter):
     counter.ask("completion", 9, 100, "F4", balance=1_000, of=8)
     counter.ask("preauth", 10, 200, charged=200, balance=800)
     model = counter.end()
-    assert model.balance(ANN) == ("00", 800, 200, 0)
+    assert model.balance(TILL, Content(0, ANN, 0, 0, 1), "", 0) == ("00", 800, 200, 0)
     assert model.held_until_ms() == {13: 3_600_005}
     assert model.books.balances[SHOP] == 0
 
@@ -190,7 +190,7 @@ def test_points_are_a_currency_of_their_own(counter):
     counter.ask("void", 6, 600, charged=600, points=6, balance=1_000, of=1)
     model = counter.end()
     assert model.books.balances[OF_ANN] == -6
-    assert model.balance(ANN) == ("00", 1_000, 0, 0)
+    assert model.balance(TILL, Content(0, ANN, 0, 0, 1), "", 0) == ("00", 1_000, 0, 0)
 
 
 def test_what_was_sold_without_a_host(counter):

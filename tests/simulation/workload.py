@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from protocol.messages import EntryMode
 from protocol.messages.money import TransactionKind
 from server.app import Host
 from server.operations.desk import AdminError, Fields
@@ -21,6 +22,7 @@ from terminal_emulator.record import Record, RecordState
 from tests.simulation.campus import Device
 from tests.simulation.host import HostDown
 from tests.simulation.model import Office
+from tests.simulation.wallet import code_at, draw_pin
 from tests.simulation.world import describe
 
 if TYPE_CHECKING:
@@ -33,6 +35,11 @@ RETRY_S: Final = 2.0
 
 
 REFUNDABLE: Final = (TransactionKind.SALE, TransactionKind.OFFLINE_SALE, TransactionKind.COMPLETION)
+
+
+PIN_KINDS: Final = (TransactionKind.PREAUTH, TransactionKind.POINTS_SALE, TransactionKind.TOPUP)
+CODE_KINDS: Final = (TransactionKind.PREAUTH, TransactionKind.POINTS_SALE, TransactionKind.TOPUP)
+CODE_SIZE: Final = 22
 
 
 class Customer(msgspec.Struct, frozen=True):
@@ -129,10 +136,15 @@ class Workload:
         payer: bytes,
         original: Record | None = None,
         of: Device | None = None,
+        *,
+        pin: str = "",
     ) -> None:
-        name = kind.name.lower()
+        """What was paid by telephone is taken back by telephone, too: with the code of now, or the old one."""
+        name, entry_mode = kind.name.lower(), EntryMode.CARD
         self.world.counts[f"wanted {name}"] += 1
-        if not till.follow_up(kind, amount_fen, payer, original, of):
+        if len(payer) == CODE_SIZE:
+            payer, entry_mode = self._shown(payer[2:12], self._rng.choice((0, 600))), EntryMode.CODE
+        if not till.follow_up(kind, amount_fen, payer, original, of, entry_mode=entry_mode, pin=pin):
             self.world.counts["customers not served"] += 1
 
     def _pick(self, rng: Random, records: list[Record]) -> Record | None:
@@ -197,6 +209,53 @@ class Workload:
         """Points in place of money."""
         amount = rng.choice((1, 5, 20, 100, 1_000))
         self._follow_up(self._till(rng), TransactionKind.POINTS_SALE, amount, rng.choice(self.customers).card)
+
+    # --- PINs and telephones
+
+    def pin_of(self, card: bytes) -> str:
+        """What its owner was told last, if anything."""
+        told = (c.value for c in reversed(self.office.changes) if c.what == "pin" and c.key == card)
+        return str(next(told, ""))
+
+    def pay_with_pin(self, rng: Random) -> None:
+        """Somebody keys a PIN: the right one, mostly; or where there is none to be keyed."""
+        with_pin = [customer for customer in self.customers if self.pin_of(customer.card)]
+        card = rng.choice(with_pin or self.customers).card
+        pin = self.pin_of(card) if rng.random() < 0.8 else draw_pin(rng)
+        if rng.random() < 0.05:
+            card = rng.choice(self.customers).card
+        kind = rng.choice((TransactionKind.SALE, TransactionKind.SALE, *PIN_KINDS))
+        self._follow_up(self._till(rng), kind, rng.choice((1, 700, 900, 2_500)), card, pin=pin)
+
+    def guess(self, rng: Random) -> None:
+        """Somebody tries out PINs of the cards of others, in one corner of the hall."""
+        card = self.customers[int(rng.random() * 12) % len(self.customers)].card
+        seller = self.simulation.sellers[0 if rng.random() < 0.8 else -1]
+        self._follow_up(seller, TransactionKind.POINTS_SALE, 1, card, pin=draw_pin(rng))
+
+    def _shown(self, number: bytes, ago_s: int = 0) -> bytes:
+        """What a telephone shows, or showed some time ago. Its clock goes by the host's."""
+        secret = self.office.phones.get(number, b"nobody's")
+        return code_at(secret, number.decode(), self.host.now_ms() // 1_000 - ago_s)
+
+    def pay_by_phone(self, rng: Random) -> None:
+        """A code is shown: of now, of a while ago, twice, a changed one, nobody's, or the number without one."""
+        phones = [*self.office.phones]
+        if not phones:
+            return
+        number, how = rng.choice(phones), rng.random()
+        code, entry_mode = self._shown(number, rng.choice((0, 0, 0, 0, 15, 30, 45, 600))), EntryMode.CODE
+        if how < 0.05:
+            code = code[:12] + b"%010d" % rng.randrange(2**31)
+        elif how < 0.08:
+            code = self._shown(b"%010d" % rng.randrange(10**10))
+        elif how < 0.11:
+            code, entry_mode = number, EntryMode.CARD
+        kind = rng.choice((TransactionKind.SALE,) * 6 + CODE_KINDS)
+        for _ in range(2 if rng.random() < 0.3 else 1):  # the second time at whichever till: a picture of the screen
+            self.world.counts["codes shown"] += 1
+            amount_fen = rng.choice((1, 700, 900))
+            self._till(rng).follow_up(kind, amount_fen, code, entry_mode=entry_mode)
 
     async def close_batches(self, seconds: float) -> None:
         """Now and then a cashier settles, in the middle of it all; one that was cut off is gone on with."""
@@ -293,6 +352,25 @@ class Workload:
             lambda host: host.admin.cards.show(uid.hex())[field] == limit_fen,
             lambda host: host.admin.cards.limit(uid.hex(), **{field: limit_fen}),
         )
+
+    async def another_pin(self, rng: Random) -> None:
+        """A card gets another PIN, or loses it; either ends a lock."""
+        card, pin = rng.choice(self.customers).card, draw_pin(rng) if rng.random() < 0.8 else ""
+
+        def is_so(host: Host) -> bool:
+            has = host.admin.perform("card_terms.show", {"uid": card.hex()})["has_pin"]
+            if not pin or not has:
+                return bool(pin) == bool(has)
+            [found] = host.ledger.store.load_cards([card]).values()
+            return bool(found.pin_verifier == host.admin.desk.secrets.pin_verifier(card, pin))
+
+        def do(host: Host) -> None:
+            if pin:
+                host.admin.perform("card_terms.set_pin", {"uid": card.hex(), "pin": pin})
+            else:
+                host.admin.perform("card_terms.reset_pin", {"uid": card.hex()})
+
+        await self.set_state("pin", card, pin, is_so, do)
 
     async def pay_in(self, rng: Random) -> None:
         """A top-up at the desk; now and then a correction downwards."""
@@ -445,6 +523,9 @@ SALES: Final[dict[str, tuple[int, Callable[[Workload, Random], None]]]] = {
     "top_up_void": (2, lambda work, rng: work.undo(rng, TransactionKind.TOPUP_VOID, TransactionKind.TOPUP)),
     "spend_points": (3, Workload.spend_points),
     "points_void": (2, lambda work, rng: work.undo(rng, TransactionKind.POINTS_VOID, TransactionKind.POINTS_SALE)),
+    "pay_with_pin": (8, Workload.pay_with_pin),
+    "guess": (6, Workload.guess),
+    "pay_by_phone": (10, Workload.pay_by_phone),
     "void_of_anything": (1, lambda work, rng: work.undo(rng, TransactionKind.VOID, *TransactionKind)),
 }
 
@@ -457,6 +538,7 @@ OFFICE: Final[dict[str, tuple[int, Callable[[Workload, Random], Awaitable[None]]
     "found": (4, lambda work, rng: work.move_card(rng, "active", "found")),
     "sale_limit": (2, lambda work, rng: work.set_limit(rng, "sale_limit")),
     "day_limit": (2, lambda work, rng: work.set_limit(rng, "day_limit")),
+    "another_pin": (4, Workload.another_pin),
     "revoke": (2, Workload.revoke),
     "rotate": (2, Workload.rotate),
     "shut": (1, Workload.shut),

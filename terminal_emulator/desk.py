@@ -9,8 +9,6 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from msgspec.structs import replace
-
 from protocol.messages.money import MAX_BATCH, MAX_STAN, TransactionKind
 from protocol.messages.parameters import Profile
 from terminal_emulator.dialog import Ask, Card, Dialog, Open, Payer, Print, Renumber, Run, Runner, Show, Transact
@@ -312,7 +310,7 @@ class Desk:
                 effects.append(PrintReport(prompt.slip))
                 runner.reply(None)
             elif isinstance(prompt, Renumber):
-                self.till.settings = replace(self.till.settings, terminal=prompt.terminal)
+                self.till.renumber(prompt.terminal)
                 effects.append(ChangeNumber(prompt.terminal))
                 runner.reply(None)
             elif isinstance(prompt, Open):

@@ -56,7 +56,11 @@ class Archived(msgspec.Struct, frozen=True, gc=False, tag="archived"):
     record: Record
 
 
-Entry = Record | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
+class Forgotten(msgspec.Struct, frozen=True, gc=False, tag="forgotten"):
+    """The terminal became another one: nothing before this line is its own."""
+
+
+Entry = Record | Forgotten | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 

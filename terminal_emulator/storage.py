@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from protocol.messages.money import TransactionKind
 from protocol.messages.offline import NO_TAG
-from terminal_emulator import archive
+from terminal_emulator import archive, journal
 from terminal_emulator.archive import ACKNOWLEDGED, Records
 from terminal_emulator.journal import Archived, ChainEnd, Entry, Epoch, History, StopChanges, Used, from_line, to_line
 from terminal_emulator.keepsakes import Kept, OpeningFloat
@@ -41,7 +41,6 @@ KEEP_FINISHED: Final = 100
 
 COMPACT_AFTER: Final = 1_000
 """Lines beyond two for every sale that must be kept, at which the journal is written anew: seldom enough."""
-
 
 K = TypeVar("K", bound=Kept)
 
@@ -110,6 +109,9 @@ class Storage(Protocol):
     def skip_to(self, batch: int, stan: int) -> None:
         """Never use (batch, stan) nor any number before it."""
         ...
+
+    def forget(self) -> None:
+        """Be as new: from now on this is the memory of another terminal."""
 
     def save_epoch(self, epoch: int) -> None:
         """Remember the host's epoch."""
@@ -253,6 +255,10 @@ class MemoryStorage:
         others.append(record)  # found out later
         self.recent_sales = tuple(sorted(others, key=lambda sale: sale.identity, reverse=True)[:RECENT_SALES])
 
+    def forget(self) -> None:
+        """See Storage."""
+        MemoryStorage.__init__(self)
+
     def skip_to(self, batch: int, stan: int) -> None:
         """See Storage."""
         self.used = max(self.used, (batch, stan))
@@ -344,6 +350,11 @@ class FileStorage(MemoryStorage):
             self._append(Used(batch, stan))
             super().skip_to(batch, stan)
 
+    def forget(self) -> None:
+        """See Storage."""
+        self._append(journal.Forgotten())
+        self._take(journal.Forgotten())
+
     def save_epoch(self, epoch: int) -> None:
         """See Storage."""
         if epoch != self.epoch:
@@ -383,9 +394,7 @@ class FileStorage(MemoryStorage):
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StorageError(
-                f"{self._folder}: in use by another terminal program: end it, or give this one another folder"
-            ) from None
+            raise StorageError(f"{self._folder}: in use by another program: end it, or use another folder") from None
 
     def _append(self, entry: Entry) -> None:
         """Write and sync one line. After a failure nothing more is written: the end of the file is unknown."""
@@ -402,10 +411,7 @@ class FileStorage(MemoryStorage):
         self._lines += 1
 
     def _read(self) -> None:
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return
+        data = self._path.read_bytes() if self._path.exists() else b""
         start = 0
         while start < len(data):
             end = data.find(b"\n", start)
@@ -422,9 +428,8 @@ class FileStorage(MemoryStorage):
     def _settle(self, data: bytes) -> None:
         """Make durable what was read, as a new file, before anything in it is acted upon.
 
-        The program before may have been killed before a sync, or a sync may have failed: then the newest lines are in
-        the system's cache only, perhaps marked clean, so that no later sync brings them to the disk. A line behind them
-        would get there, and after a power cut stand behind damage.
+        A sync before may have failed or never come: then the newest lines are in the system's cache only, perhaps
+        marked clean, and a line behind them would stand behind damage after a power cut.
         """
         if data or self.torn:
             write_atomically(self._path, data)
@@ -434,6 +439,9 @@ class FileStorage(MemoryStorage):
             self._keep(entry)
         elif isinstance(entry, Archived):
             self.archived[entry.record.identity] = entry.record
+        elif isinstance(entry, journal.Forgotten):
+            MemoryStorage.forget(self)
+            self._without_money.clear()
         elif isinstance(entry, Used):
             MemoryStorage.skip_to(self, entry.batch, entry.stan)
         elif isinstance(entry, Epoch):

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from protocol import TerminalNumber
 from protocol.messages import EntryMode
 from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
 from protocol.messages.parameters import Profile
@@ -123,6 +124,14 @@ class Till:
         else:
             self.shut = None
 
+    def renumber(self, number: TerminalNumber) -> None:
+        """Be another terminal. Records name none, so nothing of the old one's may be left to be taken for this one's;
+        parameters too: nothing is sold offline before the host has seen this number."""
+        self.storage.forget()
+        self.settings = replace(self.settings, terminal=number)
+        self.merchant, self.business_day = None, 0
+        self.refresh()
+
     @property
     def online(self) -> bool:
         """Whether a session is open."""
@@ -130,8 +139,10 @@ class Till:
 
     @property
     def sells_offline(self) -> bool:
-        """Whether a card sale made now is decided here alone: there is no line, or the cashier wants it so."""
-        return (self.offline_mode or not self.online) and self.offline_limits.allow_any
+        """Whether a card sale made now is decided here alone: there is no line, or the cashier wants it so. Not at a
+        terminal that the host refuses: it would not book them."""
+        offline = self.offline_mode or not self.online
+        return offline and self.link is not Link.REFUSED and self.offline_limits.allow_any
 
     def offline_refusal(self, sale: Record) -> OfflineRefusal | None:
         """Why this sale may not be made without the host; None: it may."""
@@ -214,11 +225,17 @@ class Till:
         ]
 
     def is_repeat(self, payer: Payer, amount_fen: int) -> bool:
-        """Whether this is exactly the sale before: the same payer, the same amount."""
-        recent = self.storage.recent_sales
-        if not self.parameters.repeat_guard or not recent:
+        """Whether this is exactly the sale before: the same payer, the same amount. One found open after a power cut
+        may have been booked."""
+        if not self.parameters.repeat_guard:
             return False
-        last = recent[0]
+        recent = [*self.storage.recent_sales[:1]]
+        if not self.is_quiet:
+            recent += [one for one in self.storage.open_records() if one.state is RecordState.PENDING]
+        sales = [one for one in recent if one.kind in (TransactionKind.SALE, TransactionKind.OFFLINE_SALE)]
+        if not sales:
+            return False
+        last = max(sales, key=lambda one: one.identity)
         return last.amount_fen == amount_fen and same_payer(last, payer)
 
 

@@ -152,11 +152,12 @@ def powered(
 
 
 def keep_keys(key_file: Path, filed: Settings, settings: Settings) -> None:
-    """Write new keys into the key file; what the command line says instead of it stays out of it."""
+    """Write new keys, or a new number, into the key file; what the command line says instead of it stays out of it."""
     write_settings(
         key_file,
         msgspec.structs.replace(
             filed,
+            terminal=settings.terminal,
             root_key=settings.root_key,
             key_version=settings.key_version,
             next_root_key=settings.next_root_key,

@@ -35,10 +35,10 @@ def settlement(till: Till) -> Dialog:
     _ = till.translate
     storage = till.storage
     state = storage.settlement
+    # One that is to go on as well: a host restored meanwhile has to get its records back first.
+    if not till.is_quiet:
+        yield from _still_open(till)
     if state is None:
-        if not till.is_quiet:
-            yield Show((_("Settlement"), _("Something is"), _("still open"), _("Try again soon")), BeepKind.ERROR)
-            return
         batch = oldest_batch(storage)
         rows = rows_of(storage.acknowledged(), batch)
         count = sum(row.count for row in totals_of(rows))
@@ -46,6 +46,8 @@ def settlement(till: Till) -> Dialog:
     newest = storage.used[0] if state is None else state.batch
     while True:
         if state is None:
+            if not till.is_quiet:
+                yield from _still_open(till)
             state = begin(storage, till.operator, claimed_time_s(till.now.wall_s))
         done = yield from _settled(till, state)
         yield Print(report(done, str(till.settings.terminal), till.merchant))
@@ -74,6 +76,13 @@ def _settled(till: Till, state: Settlement) -> Generator[Prompt, Any, Settlement
             state = after
         storage.save_settlement(state)
     return state
+
+
+def _still_open(till: Till) -> Generator[Prompt, Any, None]:
+    """The host lacks what it needs to compare."""
+    _ = till.translate
+    yield Show((_("Settlement"), _("Something is"), _("still open"), _("Try again soon")), BeepKind.ERROR)
+    raise Stop
 
 
 def _not_now(till: Till) -> Generator[Prompt, Any, None]:

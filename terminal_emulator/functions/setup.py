@@ -37,14 +37,17 @@ def terminal_number(till: Till) -> Dialog:
     """The supervisor's password has been given. Records name no terminal: those of the old number go first."""
     _ = till.translate
     title = _("Terminal no.")
-    if any(record.state is not RecordState.DECLINED for record in till.storage.records.values()):
+    storage = till.storage
+    has_records = any(record.state is not RecordState.DECLINED for record in storage.records.values())
+    if has_records or storage.settlement is not None or not till.is_quiet:
         yield Show((title, _("Records are kept"), _("Please settle")), BeepKind.ERROR)
         return
-    group = yield Digits(title, _("Group"), 1, NUMBER_DIGITS)
-    device = yield Digits(title, _("Device"), 1, NUMBER_DIGITS)
-    if not (int(group) <= NUMBER_MAX and int(device) <= NUMBER_MAX and int(group) + int(device)):
+    while True:
+        group = yield Digits(title, _("Group"), 1, NUMBER_DIGITS)
+        device = yield Digits(title, _("Device"), 1, NUMBER_DIGITS)
+        if int(group) <= NUMBER_MAX and int(device) <= NUMBER_MAX and int(group) + int(device):
+            break
         yield Show((title, _("No such number"), f"0-0 ... {NUMBER_MAX}"), BeepKind.ERROR)
-        return
     number = TerminalNumber(int(group), int(device))
     yield Confirm((title, str(till.settings.terminal), f"-> {number}"))
     yield Renumber(number)

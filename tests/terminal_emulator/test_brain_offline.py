@@ -405,3 +405,21 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_or_doubled(events):
     assert host.chain.booked == [record.identity for record in offline]
     assert not any(isinstance(effect, Beep) and effect is None for effect in till.effects)
     assert (host.chain.quarantine, till.brain.offline_waiting, till.brain.unresolved) == ([], 0, 0)
+
+
+def test_a_terminal_that_the_host_refuses_sells_nothing(till):
+    """Its records would not be booked: the meals would be for nothing."""
+    till.offline("refused")
+    till.sell()
+    assert till.screen == "no_link"
+    assert not till.storage.waiting
+
+
+def test_the_repeat_guard_knows_of_a_sale_found_open_after_a_power_cut(till):
+    till.online()
+    till.sell("12.5")
+    till.power_on()
+    assert till.screen == "last_asking"
+    till.offline("unreachable")
+    till.sell("12.5")
+    assert till.panel[0] == "Pay again?"

@@ -100,7 +100,7 @@ def test_every_field_of_a_record_comes_back(opened):
 
 def test_two_programs_cannot_use_one_folder(tmp_path):
     first = FileStorage(tmp_path)
-    with pytest.raises(StorageError, match="in use by another terminal program"):
+    with pytest.raises(StorageError, match="in use by another program"):
         FileStorage(tmp_path)
     first.close()
     FileStorage(tmp_path).close()
@@ -467,3 +467,19 @@ def test_cut_off_at_any_byte_a_batch_is_either_there_or_settled(opened, tmp_path
         seen.add((len(storage.records), storage.settlement))
     storage.close()
     assert seen == {(1, SETTLING), (0, None)}
+
+
+def test_a_memory_that_was_told_to_forget_is_as_new_also_when_it_is_read_again(opened):
+    storage = opened()
+    storage.save(record(1))
+    storage.save(record(1, RecordState.DECLINED))
+    storage.save(record(2, RecordState.APPROVED))
+    storage.save_settlement(Settlement(batch=1, operator=7, claimed_at_s=1, stage=Stage.DONE))
+    storage.save_epoch(9)
+    storage.forget()
+    again = opened()
+    for memory in (storage, again):
+        assert contents(memory) == contents(MemoryStorage())
+        assert (memory.archived, memory.newest_approved, memory.last_settlement) == ({}, (0, 0), None)
+    again.save(record(1))
+    assert list(opened().records) == [(1, 1)]

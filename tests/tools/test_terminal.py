@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from protocol import TerminalNumber
 from protocol.messages import EnrolAnswer, EnrolRequest
@@ -29,6 +30,7 @@ from tools.terminal import (
     choose,
     enrol_into,
     find_place,
+    keep_keys,
     machine_of,
     paper_of,
     read_card,
@@ -263,3 +265,11 @@ def test_a_memory_in_use_is_not_shared(key_file, tmp_path, capsys):
     storage.close()
     assert caught.value.code == USAGE
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_new_number_is_in_the_key_file_and_a_chosen_host_is_not(tmp_path):
+    key_file = tmp_path / "key.json"
+    filed = settings_of()
+    write_settings(key_file, filed)
+    keep_keys(key_file, filed, replace(filed, terminal=TerminalNumber(3, 59), host="elsewhere"))
+    assert read_settings(key_file) == replace(filed, terminal=TerminalNumber(3, 59))

@@ -231,3 +231,14 @@ def test_the_total_of_the_day_goes_on_behind_a_settlement(till, host):
     assert till.storage.last_settlement is not None
     till.keys("clear 5")
     assert till.panel == before
+
+
+def test_a_settlement_goes_on_only_when_a_restored_host_has_its_records_back(till, host):
+    till.keys(f"{SETTLE} enter")
+    assert isinstance(till.request, SettlementRequest)
+    till.offline()
+    till.keys("clear clear")
+    till.online(last=(0, 0), history=2, restored_at_s=99)
+    assert till.brain.view.upload is not None
+    till.keys(SETTLE)
+    assert till.panel[:3] == ["Settlement", "Something is", "still open"]

@@ -3,8 +3,11 @@
 import pytest
 
 from protocol import TerminalNumber
+from protocol.messages import UploadRequest
 from protocol.messages.parameters import Profile
-from terminal_emulator.effects import ChangeNumber
+from terminal_emulator.effects import ChangeNumber, Send
+from terminal_emulator.parameters import Parameters
+from terminal_emulator.settled import Settlement, Stage
 from tests.terminal_emulator.till import Till, ToyHost
 
 
@@ -86,3 +89,59 @@ def test_parameters_on_demand(till, host):
     assert till.panel == ["Parameters", "5", "Enter: go on"]
     parameters = till.brain.till.parameters
     assert (parameters.config_version, parameters.profile, parameters.repeat_guard) == (5, Profile.MEMBER, True)
+
+
+NEW_NUMBER = "f2 1 7 123456 enter 3 enter 59 enter enter enter"
+"""3-58 becomes 3-59."""
+LIMITS = Parameters(
+    offline_sale_limit_fen=10_000,
+    offline_card_limit_fen=50_000,
+    offline_total_limit_fen=100_000,
+    offline_count_limit=50,
+)
+
+
+def settled_till(host):
+    till = Till()
+    till.online()
+    till.do("12.5 enter tap enter", host)
+    till.storage.save_settlement(Settlement(batch=1, operator=7, claimed_at_s=1, stage=Stage.DONE))
+    return till
+
+
+def test_what_the_old_number_has_settled_does_not_go_up_under_the_new_one(host):
+    """A host restored from a backup knows no sales of the new number: it would book them once more."""
+    till = settled_till(host)
+    till.do(NEW_NUMBER, host)
+    till.offline()
+    till.online(last=(0, 0), history=2, restored_at_s=99)
+    till.wait(10)
+    assert not [
+        effect for effect in till.effects if isinstance(effect, Send) and isinstance(effect.message, UploadRequest)
+    ]
+
+
+def test_a_new_number_accuses_no_host_of_having_lost_sales(host):
+    till = settled_till(host)
+    till.do(NEW_NUMBER, host)
+    till.offline()
+    till.online(last=(0, 0))
+    assert not till.brain.view.host_rolled_back
+
+
+def test_a_new_number_sells_nothing_offline_before_the_host_has_seen_it(till, host):
+    till.storage.keep(LIMITS)
+    till.brain.till.refresh()
+    assert till.brain.till.offline_limits.allow_any
+    till.do(NEW_NUMBER, host)
+    till.offline()
+    till.sell()
+    assert till.screen == "no_link"
+    assert not till.storage.waiting
+
+
+def test_a_settlement_under_way_keeps_the_number(host):
+    till = settled_till(host)
+    till.storage.save_settlement(Settlement(batch=2, operator=7, claimed_at_s=1))
+    till.do("f2 1 7 123456 enter", host)
+    assert till.panel[:2] == ["Terminal no.", "Records are kept"]

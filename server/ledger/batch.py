@@ -45,7 +45,10 @@ Movement = Sequence[tuple[Account, int]]
 """Each account of a transfer, once, and what it gets in fen (negative: gives). Together zero."""
 
 _encode = msgspec.json.encode
-
+_new: Final = tuple.__new__
+"""What a named tuple's own constructor, a function in Python, comes to: two to four entries a sale are made."""
+_DECISIONS: Final[dict[int, Decision]] = {int(decision): decision for decision in Decision}
+"""By number: looked up for every answer, and Enum's own way takes three times as long."""
 
 _WHOLE: Final = len(msgspec.structs.fields(Transfer)) - 1
 _FIRST: Final = _WHOLE - 3
@@ -168,7 +171,7 @@ class Batch:
         entries: list[Entry] = []
         for account, delta in movement:
             account.balance_fen += delta
-            entries.append(Entry(seq, account.account_id, delta, account.balance_fen, account.last_seq))
+            entries.append(_new(Entry, (seq, account.account_id, delta, account.balance_fen, account.last_seq)))
             account.last_seq = seq
             self.dirty[account.account_id] = account
         return entries
@@ -246,7 +249,7 @@ def outcome_of(transfer: Transfer, *, replayed: bool = False) -> Outcome:
     approved = transfer.decision == Decision.APPROVED
     charged_fen = transfer.amount_fen + transfer.adjust_fen if approved and transfer.kind not in IN_POINTS else 0
     return Outcome(
-        Decision(transfer.decision),
+        _DECISIONS[transfer.decision],
         transfer.amount_fen,
         transfer.balance_fen,
         transfer.seq,

@@ -53,8 +53,9 @@ class Entry(NamedTuple):
     previous_seq: int
 
 
-class Account(msgspec.Struct, gc=False):
-    """An account as the batch in hand sees it; mutable only inside one `Ledger.apply`.
+class Account(msgspec.Struct, gc=False, array_like=True):
+    """An account as the batch in hand sees it; mutable only inside one `Ledger.apply`. An array in JSON, as stores
+    load it.
 
     `spent_fen` and `day_count` are of business day `spent_day`, `meal_fen` of the meal `meal_key`. `code_step`: that of
     the newest payment code it has paid with.

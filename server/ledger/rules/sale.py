@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from server.ledger.batch import Batch, Movement, outcome_of, token_hash
-from server.ledger.model import Account, Decision, Kind, Outcome, Sale, Side, Terminal
+from server.ledger.model import POINTS_ISSUED_ACCOUNT, Account, Decision, Kind, Outcome, Sale, Side, Terminal
 from server.ledger.rules import checks
-from server.ledger.rules.posting import Wanted, add_points, movement_of, spend
+from server.ledger.rules.posting import points_account, spend
 
 
 def apply(batch: Batch, sale: Sale) -> Outcome:
@@ -56,10 +56,11 @@ def apply(batch: Batch, sale: Sale) -> Outcome:
 
 
 def _moves(batch: Batch, payer: Account, terminal: Terminal, charged_fen: int) -> tuple[Movement, int]:
-    """Money from payer to merchant, and the points that earns."""
-    if charged_fen and not batch.tariff.points_rates:
-        return ((payer, -charged_fen), (batch.accounts[terminal.merchant_account_id], charged_fen)), 0
-    wanted: Wanted = {payer.account_id: -charged_fen, terminal.merchant_account_id: charged_fen}
-    points = batch.tariff.points_of(terminal.merchant_id, charged_fen)
-    add_points(batch, wanted, payer, points)
-    return movement_of(batch, wanted), points
+    """Money from payer to merchant, and the points that earns: four accounts at most, each once."""
+    movement: list[tuple[Account, int]] = []
+    if charged_fen:
+        movement = [(payer, -charged_fen), (batch.accounts[terminal.merchant_account_id], charged_fen)]
+    points = batch.tariff.points_of(terminal.merchant_id, charged_fen) if batch.tariff.points_rates else 0
+    if points:
+        movement += ((points_account(batch, payer), points), (batch.accounts[POINTS_ISSUED_ACCOUNT], -points))
+    return movement, points

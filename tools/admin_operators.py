@@ -39,7 +39,7 @@ def add_operator(merchant: int, operator: int, name: str = "", /, *, data: Data 
     merchant
         Number of the merchant.
     operator
-        The teller's number, 1..9999.
+        The teller's number, 1..99.
     name
         At most 8 Chinese characters.
     """

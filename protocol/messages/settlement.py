@@ -43,7 +43,8 @@ class SettlementResult(IntEnum):
     ALREADY_CLOSED = 4
     """By another request: this one came too late, or the terminal has lost its memory of it."""
     EARLIER_OPEN = 5
-    """`next_batch` is an older batch of this terminal that has money in it and was never settled: that one first."""
+    """`next_batch` is an older batch of this terminal that was never settled, and has money in it or is the newest that
+    the host knows of: that one first."""
     UNDECIDED = 6
 
 
@@ -131,6 +132,21 @@ class DifferenceRow(msgspec.Struct, frozen=True):
     rrn: int
 
 
+def differences_digest(differences: Iterable[DifferenceRow]) -> bytes:
+    """First bytes of SHA-256 over the list of differences as it was read, each field as 0330/03 has it. The batch is
+    closed with this list and with no other."""
+    packed = b"".join(
+        row.stan.to_bytes(3, "big")
+        + bytes((row.difference, row.kind, row.terminal_standing))
+        + row.terminal_fen.to_bytes(4, "big")
+        + row.host_standing.to_bytes(1, "big")
+        + row.host_fen.to_bytes(4, "big")
+        + row.rrn.to_bytes(8, "big")
+        for row in differences
+    )
+    return sha256(packed).digest()[:FINGERPRINT_SIZE]
+
+
 class SettlementRequest(Message, frozen=True, kw_only=True):
     """Terminal to host: what this batch comes to here. Close it if it comes to the same there."""
 
@@ -158,16 +174,17 @@ class SettlementAnswer(_Settled, frozen=True, kw_only=True):
 
 
 class SettlementCloseRequest(Message, frozen=True, kw_only=True):
-    """Terminal to host: a supervisor has accepted so many differences; close the batch with them."""
+    """Terminal to host: a supervisor has accepted these differences; close the batch with them."""
 
     batch: int
     operator: int = 0
     claimed_at_s: int
     differences: int
+    differences_digest: bytes
 
 
 class SettlementCloseAnswer(_Settled, frozen=True, kw_only=True):
-    """Host to terminal: closed, or UNBALANCED again, if there are not exactly so many: read them anew."""
+    """Host to terminal: closed, or UNBALANCED again, if it has not exactly these: read them anew."""
 
 
 class BatchUploadRequest(Message, frozen=True, kw_only=True):
@@ -239,7 +256,7 @@ def _totals(whose: str) -> Field:
             _kind(),
             unsigned("count", 3, "how many were approved and not reversed", high=MAX_STAN),
             unsigned("amount_fen", 8, "their amounts in fen; of points, in points", high=MAX_STAN * MAX_AMOUNT_FEN),
-            unsigned("charged_fen", 8, "what was charged or given for them, in fen", high=MAX_STAN * MAX_AMOUNT_FEN),
+            unsigned("charged_fen", 8, "what was charged or given for them, in fen", high=MAX_STAN * 0xFFFF_FFFF),
         ],
         TOTALS_MAX,
         f"{whose} totals, one row a kind that occurs, in the order of their numbers",
@@ -294,7 +311,17 @@ LAYOUTS: Final = (
         0x0500,
         0x01,
         "settlement close",
-        [_batch(), _OPERATOR, claimed_at_field(), _differences()],
+        [
+            _batch(),
+            _OPERATOR,
+            claimed_at_field(),
+            _differences(),
+            octets(
+                "differences_digest",
+                FINGERPRINT_SIZE,
+                "SHA-256, cut, over the differences that were read and shown, one behind the other as 0330/03 has them",
+            ),
+        ],
         kind=Kind.REQUEST,
     ),
     Layout(SettlementCloseAnswer, 0x0510, 0x01, "settlement close answer", _SETTLED, kind=Kind.ANSWER),
@@ -314,7 +341,7 @@ LAYOUTS: Final = (
                     _kind(),
                     choice("standing", RecordStanding, "how it stands at the terminal"),
                     unsigned("amount_fen", 4, "its amount in fen", high=MAX_AMOUNT_FEN),
-                    unsigned("charged_fen", 4, "what was charged or given, in fen", high=MAX_AMOUNT_FEN),
+                    unsigned("charged_fen", 4, "what was charged or given, in fen"),
                     unsigned("rrn", 8, "RRN it was answered with, 0 = none"),
                 ],
                 ROWS_MAX,
@@ -385,9 +412,9 @@ LAYOUTS: Final = (
                     choice("difference", DifferenceKind, "what differs"),
                     _kind(),
                     choice("terminal_standing", RecordStanding, f"how it stands at the terminal; {_STANDINGS}"),
-                    unsigned("terminal_fen", 4, "charged at the terminal, in fen", high=MAX_AMOUNT_FEN),
+                    unsigned("terminal_fen", 4, "charged at the terminal, in fen"),
                     choice("host_standing", RecordStanding, f"how it stands at the host; {_STANDINGS}"),
-                    unsigned("host_fen", 4, "charged at the host, in fen", high=MAX_AMOUNT_FEN),
+                    unsigned("host_fen", 4, "charged at the host, in fen"),
                     unsigned("rrn", 8, "the host's RRN; the terminal's if the host has none"),
                 ],
                 ROWS_MAX,

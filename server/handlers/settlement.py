@@ -33,6 +33,7 @@ from protocol.messages.settlement import (
     RecordStanding,
     SettlementResult,
     TotalsRow,
+    differences_digest,
     fingerprint,
     totals_of,
 )
@@ -90,7 +91,12 @@ def close(desk: Desk, terminal_id: int, message: SettlementCloseRequest) -> Sett
     """Close the batch with what differs."""
     if not _is_active(desk, terminal_id):
         return close_undecided(message, NOT_PERMITTED)
-    settled = settlement.close(desk.ledger, terminal_id, message.batch, message.differences, desk.now_ms())
+
+    def seen(differing: Sequence[Differing]) -> bool:
+        digest = differences_digest(map(_difference_row, differing))
+        return (len(differing), digest) == (message.differences, message.differences_digest)
+
+    settled = settlement.close(desk.ledger, terminal_id, message.batch, seen, desk.now_ms())
     _note(desk, terminal_id, message.batch, settled)
     return _told(SettlementCloseAnswer, message.batch, settled)
 

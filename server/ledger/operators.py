@@ -28,7 +28,7 @@ class Role(IntEnum):
 
 SUPERVISOR: Final = 0
 FIRST_TELLER: Final = 1
-TELLER_MAX: Final = 9_999
+TELLER_MAX: Final = 99
 """As many digits as a terminal asks for."""
 RECHARGE: Final = 10_000
 """The row of the recharge password: no number that anybody could sign on with."""

@@ -22,6 +22,8 @@ from server.ledger.store import Store
 
 DIGEST_SIZE: Final = 8
 """Bytes of the journal's digest that the slip carries."""
+LAST_BATCH: Final = 999_998
+"""The last batch that is ever closed: behind it is the last number there is, and a terminal needs one to sell under."""
 RRNS_MAX: Final = 500
 """RRNs looked up in one statement: of records that the host has under none of their numbers, which are few."""
 
@@ -53,7 +55,7 @@ class Result(IntEnum):
     ALREADY_CLOSED = 3
     """By another request."""
     EARLIER_OPEN = 4
-    """An older batch was never settled, and there is money in it."""
+    """An older batch was never settled, and there is money in it, or none newer is known."""
 
 
 class Whose(IntEnum):
@@ -126,6 +128,10 @@ def settle(ledger: Ledger, claim: Claim, now_ms: int) -> Settled:
         return already_closed(store, terminal_id)
     if (earlier := _earlier_open(store, terminal_id, closed, batch)) is not None:
         return Settled(Result.EARLIER_OPEN, earlier)
+    newest = min(max(closed + 1, _newest_batch(store, terminal_id)), LAST_BATCH)
+    if batch > newest:
+        # A wrong number, once closed, would refuse all that the terminal sells under its right ones.
+        return Settled(Result.EARLIER_OPEN, newest)
     items = host_items(store, terminal_id, batch)
     with store.transaction():
         number = _open(ledger, claim, found, now_ms)
@@ -187,16 +193,21 @@ def differences(store: Store, terminal_id: int, batch: int) -> Compared:
     return Compared(_compare(store, terminal_id, batch, found.settlement))
 
 
-def close(ledger: Ledger, terminal_id: int, batch: int, differences_seen: int, now_ms: int) -> Settled:
-    """Close the batch with what differs, if that is still as many as a supervisor has seen."""
+def close(
+    ledger: Ledger, terminal_id: int, batch: int, seen: Callable[[Sequence[Differing]], bool], now_ms: int
+) -> Settled:
+    """Close the batch with what differs, if `seen` says that a supervisor has seen exactly this.
+
+    Something may have come since the list was read, that takes one difference away and makes another.
+    """
     store = ledger.store
     found = find(store, terminal_id, batch)
     if found is None or found.state != State.OPEN:
-        if found is not None and count_accepted(store, found.settlement) == differences_seen:
+        if found is not None and seen(accepted(store, found.settlement)):
             return _settled(store, terminal_id, found)
         return already_closed(store, terminal_id)
     differing = _compare(store, terminal_id, batch, found.settlement) if found.records >= 0 else None
-    if differing is None or len(differing) != differences_seen:
+    if differing is None or not seen(differing):
         return _settled(store, terminal_id, found)
     with store.transaction():
         # Of the records, which were compared: what was claimed at first may have been added up wrongly.
@@ -264,6 +275,12 @@ def _earlier_open(store: Store, terminal_id: int, closed: int, batch: int) -> in
         (terminal_id, closed, batch),
     )
     return min((int(one) for one in (begun, found) if one is not None), default=None)
+
+
+def _newest_batch(store: Store, terminal_id: int) -> int:
+    """The newest batch of a terminal of which there is anything, 0 if there is nothing."""
+    [(found,)] = store.execute("SELECT max(batch) FROM transfers WHERE terminal_id = ?", (terminal_id,))
+    return 0 if found is None else int(found)
 
 
 # --- rows

@@ -33,6 +33,7 @@ from protocol.messages.settlement import (
     RecordRow,
     RecordStanding,
     SettlementResult,
+    differences_digest,
     fingerprint,
     totals_of,
 )
@@ -118,6 +119,7 @@ def request_of(settlement: Settlement, records: Iterable[Record]) -> Message | N
             operator=settlement.operator,
             claimed_at_s=settlement.claimed_at_s,
             differences=settlement.difference_count,
+            differences_digest=differences_digest(settlement.differences),
         )
     return None
 
@@ -167,7 +169,7 @@ def _told(
     if result is SettlementResult.ALREADY_CLOSED:
         return replace(known, stage=Stage.ELSEWHERE)
     if result is SettlementResult.UNBALANCED:
-        # After CLOSE the records are there already, but not so many differences as were accepted: read them anew.
+        # After CLOSE the records are there already, but not the differences that were accepted: read them anew.
         again = settlement.stage is Stage.CLOSE
         return replace(known, stage=Stage.END if again else _upload_or_end(rows), part=1)
     balanced = result is SettlementResult.BALANCED

@@ -36,6 +36,7 @@ from protocol.messages.settlement import (
     SettlementCloseRequest,
     SettlementRequest,
     SettlementResult,
+    differences_digest,
     fingerprint,
     totals_of,
 )
@@ -129,7 +130,13 @@ SETTLEMENT: list[Message] = [
     BatchEndAnswer(batch=17, response_code="00", differences=1, next_part=0),
     DifferencesRequest(batch=17, page=1),
     DifferencesAnswer(batch=17, page=1, response_code="00", pages=1, differences=(DIFFERENCE,)),
-    SettlementCloseRequest(batch=17, operator=1, claimed_at_s=NOW_S + 90, differences=1),
+    SettlementCloseRequest(
+        batch=17,
+        operator=1,
+        claimed_at_s=NOW_S + 90,
+        differences=1,
+        differences_digest=differences_digest([DIFFERENCE]),
+    ),
     SettlementCloseAnswer(
         **CLOSED, result=SettlementResult.CLOSED_WITH_DIFFERENCES, differences=1, totals=UNBALANCED.totals
     ),

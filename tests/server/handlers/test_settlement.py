@@ -8,9 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from protocol.limits import MAX_AMOUNT_FEN
 from protocol.messages import SettlementRequest
 from protocol.messages.money import TransactionKind
-from protocol.messages.settlement import ROWS_MAX, DifferenceKind, RecordStanding, SettlementResult, totals_of
+from protocol.messages.settlement import (
+    ROWS_MAX,
+    DifferenceKind,
+    RecordStanding,
+    SettlementResult,
+    fingerprint,
+    totals_of,
+)
 from server.handlers import CALLS
 from server.ledger import settlement as ledger_settlement
 from server.ledger.checks import SETTLEMENTS
@@ -221,6 +229,18 @@ class TestDifferences:
         assert world.named() == [(2, DifferenceKind.AMOUNT), (3, DifferenceKind.STATUS)]
         assert world.accept() is Stage.DONE
 
+    def test_as_many_differences_but_others_close_nothing(self, world):
+        """One has gone and another has come since the list was shown."""
+        self.lose_here(world)
+        world.settle()
+        assert world.named() == [(2, DifferenceKind.MISSING_AT_TERMINAL)]
+        decide(world.ledger, reversal(2, 250))
+        decide(world.ledger, reversal(3, 600))
+        assert world.accept() is Stage.ACCEPT
+        assert world.named() == [(3, DifferenceKind.STATUS)]
+        assert world.accept() is Stage.DONE
+        assert [row.stan for row in ledger_settlement.accepted(world.store, 1)] == [3]
+
     def test_a_terminal_that_mends_itself_settles_after_all(self, world):
         self.change_amount(world)
         assert world.settle() is Stage.ACCEPT
@@ -283,6 +303,28 @@ class TestOrder:
         )
         assert [*stale.records] == [(1, 1)]
         assert world.accept() is Stage.DONE
+
+    @pytest.mark.parametrize(("sold", "batch", "right"), [(False, 3, 2), (False, 999_999, 2), (True, 7, 6)])
+    def test_a_batch_number_from_nowhere_closes_nothing(self, world, sold, batch, right):
+        """Closed, it would refuse all that the terminal sells under its own numbers, for ever."""
+        assert world.settle() is Stage.DONE
+        if sold:
+            decide(world.ledger, sale(1, 100, batch=6))
+            decide(world.ledger, reversal(1, 100, batch=6))
+        request = SettlementRequest(batch=batch, claimed_at_s=9, fingerprint=fingerprint(()), totals=())
+        answer = world.ask(request)
+        assert (answer.result, answer.response_code, answer.next_batch) == (SettlementResult.EARLIER_OPEN, "77", right)
+        assert ledger_settlement.closed_batch(world.store, TILL) == 1
+        world.till.skip_to(batch, 0)
+        while ledger_settlement.closed_batch(world.store, TILL) < min(batch, right):
+            assert world.settle() is Stage.DONE  # the terminal finds its way by itself
+
+    def test_the_last_batch_number_there_is_stays_open(self, world):
+        decide(world.ledger, sale(1, 100, batch=999_999))
+        request = SettlementRequest(batch=999_999, claimed_at_s=9, fingerprint=bytes(8), totals=())
+        assert world.ask(request).next_batch == 999_998
+        assert ledger_settlement.closed_batch(world.store, TILL) == 0
+        assert world.ledger.newest_identity(TILL) == Identity(TILL, 999_999, 1)
 
 
 class Cut(Exception):
@@ -416,6 +458,17 @@ def test_every_kind_of_transaction_balances_with_its_discount_bonus_and_points(w
         for account_id in CARDS:
             world.store.execute("INSERT INTO customers VALUES (?, ?, ?)", (account_id, f"S{account_id}", "Ann"))
     assert [check.detail for check in verify(world.store) if not check.ok] == []
+
+
+def test_a_top_up_of_the_largest_amount_differs_with_its_bonus(world):
+    """What was credited is more than any amount that can be keyed."""
+    world.ledger.tariff = Tariff(bonus_tiers={0: (BonusTier(100, 100),)})
+    assert world.transact(TransactionKind.TOPUP, MAX_AMOUNT_FEN).charged_fen == MAX_AMOUNT_FEN + 100
+    world.sell(300)
+    del world.till.records[(1, 2)]
+    assert world.settle() is Stage.ACCEPT
+    assert world.named() == [(2, DifferenceKind.MISSING_AT_TERMINAL)]
+    assert world.accept() is Stage.DONE
 
 
 def test_a_host_restored_from_before_the_settlement_gets_batch_and_settlement_back():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.ledger.operators import RECHARGE, WRONG_TRIES_MAX
+from protocol.messages.password import OPERATOR_MAX
+from server.ledger.operators import RECHARGE, TELLER_MAX, WRONG_TRIES_MAX
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def test_a_forgotten_password_and_a_lock(hall):
 @pytest.mark.parametrize(
     ("operation", "arguments", "said"),
     [
-        ("add", {"operator": 0}, "teller: expected 1 to 9999, got 0"),
-        ("add", {"operator": 10_000}, "teller: expected 1 to 9999, got 10000"),
+        ("add", {"operator": 0}, "teller: expected 1 to 99, got 0"),
+        ("add", {"operator": 10_000}, "teller: expected 1 to 99, got 10000"),
         ("add", {"operator": 1}, "expected a number not in use at merchant 1, got 01"),
         ("add", {"operator": 2, "name": "张" * 9}, "name: expected at most 24 bytes"),
         ("delete", {"operator": 0}, "expected a teller's number, got 00"),
@@ -83,3 +84,9 @@ def test_an_unknown_merchant_has_none(hall):
 def test_no_more_than_several_shifts(hall, monkeypatch):
     monkeypatch.setattr("server.operations.operators.OPERATORS_MAX", 3)
     assert "expected at most 3 at merchant 1" in hall.refused("operator.add", merchant_id=1, operator=2)
+
+
+def test_no_teller_gets_a_number_that_no_terminal_can_key(hall):
+    """A terminal's list of tellers could not be sent at all."""
+    assert "teller: expected 1 to 99, got 100" in hall.refused("operator.add", merchant_id=1, operator=100, name="x")
+    assert TELLER_MAX == OPERATOR_MAX

@@ -25,6 +25,7 @@ from protocol.messages.settlement import (
     RecordStanding,
     SettlementResult,
     TotalsRow,
+    differences_digest,
     fingerprint,
     totals_of,
 )
@@ -116,7 +117,9 @@ class TestRequests:
             (replace(AT_FIRST, stage=Stage.DIFFERENCES, page=4), DifferencesRequest(batch=1, page=4)),
             (
                 replace(AT_FIRST, stage=Stage.CLOSE, difference_count=5),
-                SettlementCloseRequest(batch=1, operator=3, claimed_at_s=9, differences=5),
+                SettlementCloseRequest(
+                    batch=1, operator=3, claimed_at_s=9, differences=5, differences_digest=differences_digest(())
+                ),
             ),
             (replace(AT_FIRST, stage=Stage.ACCEPT), None),
             (replace(AT_FIRST, stage=Stage.ELSEWHERE), None),

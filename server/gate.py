@@ -141,6 +141,7 @@ class Gate:
         self._background: deque[_Waiting] = deque()
         self._has_background = False  # whether the batch in hand carries some
         self._calls: deque[_Waiting] = deque()
+        self._long_calls: deque[_Waiting] = deque()
         self._wanted = trio.Event()
         self.healthy = True
         """Whether the newest batch could be committed: what /readyz shows."""
@@ -162,8 +163,17 @@ class Gate:
 
     async def call(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a function that touches the store in the ledger's thread, between batches; its exceptions come back."""
-        waiting = _Waiting(lambda: function(*args))
-        self._calls.append(waiting)
+        return await self._call(self._calls, lambda: function(*args))
+
+    async def call_alone(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """The same for a function that reads much: there is one of these at most between two commits. Terminals settle
+        all at once when a canteen closes, while another still sells: each of its sales waits for one of them, not all.
+        """
+        return await self._call(self._long_calls, lambda: function(*args))
+
+    async def _call(self, calls: deque[_Waiting], function: Callable[[], T]) -> T:
+        waiting = _Waiting(function)
+        calls.append(waiting)
         self._wanted.set()
         result: T = await waiting.wait()
         return result
@@ -174,8 +184,8 @@ class Gate:
         while True:
             await self._wanted.wait()
             self._wanted = trio.Event()
-            while self._commands or self._background or self._calls:
-                if self._calls:
+            while self._commands or self._background or self._calls or self._long_calls:
+                if self._calls or self._long_calls:
                     await self._run_calls()
                 elif not self._commands:
                     await self._wait_for_background()
@@ -186,7 +196,7 @@ class Gate:
     async def _wait_for_background(self) -> None:
         """Only what can wait is there: wait for its turn, or for something else."""
         with trio.move_on_at(self._background_from_s):
-            while not (self._commands or self._calls):
+            while not (self._commands or self._calls or self._long_calls):
                 await self._wanted.wait()
                 self._wanted = trio.Event()
 
@@ -206,6 +216,11 @@ class Gate:
         taken = [self._calls.popleft() for _ in range(min(len(self._calls), self._batch_max))]
         # Who has gone away needs no look-up any more: strangers must not be able to leave work behind.
         calls = [call for call in taken if call.task is not None]
+        while self._long_calls:
+            long_call = self._long_calls.popleft()
+            if long_call.task is not None:
+                calls.append(long_call)
+                break
         results = await self._executor.run(_capture_all, [call.work for call in calls])
         for call, result in zip(calls, results, strict=True):
             if isinstance(result, outcome.Error) and isinstance(result.error, StoreError):

@@ -188,7 +188,8 @@ class Service:
         """Answer in the ledger's thread what is no command of the ledger."""
         started_s = trio.current_time()
         try:
-            answer = await self._gate.call(call.run, self._desk, terminal.to_int(), message)
+            ask = self._gate.call_alone if call.is_long else self._gate.call
+            answer = await ask(call.run, self._desk, terminal.to_int(), message)
         except StorePaused:  # said in the log by the gate
             answer = call.undecided(message, RESPONSE_CODES[Decision.FAULT])
         self._count(call.name, getattr(answer, "response_code", APPROVED), started_s)

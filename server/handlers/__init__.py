@@ -64,12 +64,14 @@ class Call(NamedTuple):
     """A request that is no command of the ledger: `run` answers it in the ledger's thread, between two batches.
 
     `run(desk, terminal_id, message)` opens its own transaction if it writes. `undecided(message, code)` is the answer
-    when the store cannot be written now: it decides nothing, and the terminal asks again.
+    when the store cannot be written now: it decides nothing, and the terminal asks again. `is_long`: it reads a whole
+    batch, so that sales go in between.
     """
 
     name: str
     run: Callable[[Desk, int, Any], Message]
     undecided: Callable[[Any, str], Message]
+    is_long: bool = False
 
 
 HANDLERS: Final[dict[type[Message], Handler]] = {
@@ -99,9 +101,9 @@ CALLS: Final[dict[type[Message], Call]] = {
     ParametersRequest: Call("parameters", parameters.run, parameters.undecided),
     ProductRequest: Call("product", product.run, product.undecided),
     StopListRequest: Call("stop_list", stop_list.run, stop_list.undecided),
-    SettlementRequest: Call("settlement", settlement.settle, settlement.settle_undecided),
-    SettlementCloseRequest: Call("settlement_close", settlement.close, settlement.close_undecided),
-    BatchUploadRequest: Call("batch_upload", settlement.take_part, settlement.take_part_undecided),
-    BatchEndRequest: Call("batch_end", settlement.end_parts, settlement.end_parts_undecided),
-    DifferencesRequest: Call("differences", settlement.differences, settlement.differences_undecided),
+    SettlementRequest: Call("settlement", settlement.settle, settlement.settle_undecided, is_long=True),
+    SettlementCloseRequest: Call("settlement_close", settlement.close, settlement.close_undecided, is_long=True),
+    BatchUploadRequest: Call("batch_upload", settlement.take_part, settlement.take_part_undecided, is_long=True),
+    BatchEndRequest: Call("batch_end", settlement.end_parts, settlement.end_parts_undecided, is_long=True),
+    DifferencesRequest: Call("differences", settlement.differences, settlement.differences_undecided, is_long=True),
 }

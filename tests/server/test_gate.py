@@ -423,6 +423,34 @@ async def test_calls_run_in_the_ledgers_thread_between_batches(threaded):
     assert len(outcomes) == 10
 
 
+async def test_between_two_long_calls_those_who_wait_are_served(threaded):
+    """A canteen closes and all its terminals settle: the sales of another do not wait for all of that."""
+    rig, held = threaded
+    async with trio.open_nursery() as nursery, held:
+        seen = []
+
+        async def look():
+            seen.append(await rig.gate.call_alone(lambda: rig.store.head()[0]))
+
+        for _ in range(4):
+            nursery.start_soon(look)
+        await wait_all_tasks_blocked()
+        submit_all(rig.gate, nursery, [sale(stan, 1) for stan in range(1, 11)])
+        await wait_all_tasks_blocked()
+    assert sorted(seen) == [10, 12, 12, 12]  # the second half of the sales goes behind one of them
+
+
+async def test_a_long_call_whose_caller_has_gone_is_not_made(threaded):
+    rig, held = threaded
+    made = threading.Event()
+    async with held:
+        with trio.move_on_after(0) as scope:
+            await rig.gate.call_alone(made.set)
+        assert scope.cancelled_caught
+    assert await rig.gate.call_alone(lambda: 6 * 7) == 42
+    assert not made.is_set()
+
+
 async def test_a_call_whose_caller_has_gone_is_not_made(threaded):
     """A stranger who says HELLO and leaves must not leave work behind."""
     rig, held = threaded

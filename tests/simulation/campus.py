@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final
 
 import trio
@@ -28,8 +29,14 @@ from tests.simulation.network import Line
 from tests.simulation.oracle import Oracle, content_of
 from tests.simulation.world import World, describe
 
+STOP_HASH_SIZE: Final = 8
 READERS: Final = frozenset({"open_records", "kept", "acknowledged"})
 """Methods of a storage that change nothing."""
+
+
+def stop_hash(token: bytes) -> bytes:
+    """How a stop list names a card (docs/protocol.md)."""
+    return sha256(token).digest()[:STOP_HASH_SIZE]
 
 
 class PowerCut(BaseException):
@@ -64,6 +71,8 @@ class Flash:
         if self.cut_at == "before":
             self._device.cut_power("before a write")
             raise PowerCut
+        if args and isinstance(args[0], Record):
+            self._device.check_stop_list(args[0])
         result = change(*args)
         if args and isinstance(args[0], Record):
             self._device.oracle.stored(self._device.name, self._device.terminal_id, args[0])
@@ -305,6 +314,13 @@ class Device:
         if terminal is None or terminal.brain.busy:
             return False
         return not terminal.brain.online and terminal.brain.till.sells_offline
+
+    def check_stop_list(self, record: Record) -> None:
+        """What is sold without a host is sold to nobody on the list this terminal holds."""
+        if record.state is not RecordState.OFFLINE or record.identity in self.image.records:
+            return
+        stopped = stop_hash(record.payer) in self.image.stopped
+        self.world.check(not stopped, "T5", f"{self.name} STAN {record.stan}: sold to a card on its own stop list")
 
     def _go_home(self, brain: Brain, now: Now) -> None:
         """At rest, Clear would be the first key of a combination."""

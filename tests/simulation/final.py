@@ -23,9 +23,14 @@ from protocol.messages import (
     MoneyRequest,
     QueryRequest,
     ReversalRequest,
+    SignOnAnswer,
+    SignOnRequest,
+    StopAction,
+    StopListAnswer,
+    StopListRequest,
 )
 from protocol.messages.money import NO_PIN_BLOCK
-from tests.simulation.campus import Device
+from tests.simulation.campus import Device, stop_hash
 from tests.simulation.model import Model
 from tests.simulation.network import Line
 from tests.simulation.oracle import REQUESTS, Case, Content, Identity
@@ -38,6 +43,10 @@ if TYPE_CHECKING:
 INQUIRING: Final = 3
 INQUIRIES: Final = 12
 """Terminals that ask for balances and look things up in the end, and how often each."""
+SIGN_ONS: Final = 10
+FIRST_PASSWORDS: Final = {0: "123456", 1: "0000"}
+"""Of supervisor and first teller, as the manual has them; nobody changes one on this campus."""
+PASSWORD_TRIES: Final = 5
 REVERSED_SHARE: Final = 0.3
 """Of the refused sales that are asked about again, so many are reversed, too."""
 
@@ -49,6 +58,8 @@ class FinalReads:
         self._simulation = simulation
         self._oracle = simulation.oracle
         self._share = share
+        self._wrong_passwords: dict[tuple[int, int], int] = {}
+        """(merchant, operator) -> in a row."""
         self._rng: Random = simulation.world.rng("final")
 
     async def run(self) -> None:
@@ -89,6 +100,8 @@ class FinalReads:
                         await self._ask_balance(probe, model, device.terminal_id, card)
                     for identity in self._rng.sample(identities, min(len(identities), INQUIRIES)):
                         await self._look_up(probe, model, device.terminal_id, identity)
+                    await self._sign_on(probe, device.terminal_id)
+                    await self._read_stop_list(probe)
                 finally:
                     await probe.close()
 
@@ -107,6 +120,53 @@ class FinalReads:
         told = (answer.response_code, answer.balance_fen, answer.held_fen, answer.points)
         expected = model.balance(terminal_id, Content(0, payer, 0, 0, entry_mode.value), pin, now_ms)
         self._simulation.world.check(told == expected, "I2", f"balance of {card.hex()}: {told}, expected {expected}")
+
+    async def _read_stop_list(self, probe: Probe) -> None:
+        """T5: from the beginning, as a new terminal reads it."""
+        status: dict[bytes, str] = {}
+        for change in self._simulation.office.changes:
+            if change.what == "card":
+                assert isinstance(change.key, bytes)
+                status[change.key] = str(change.value)
+        expected = {stop_hash(card) for card, value in status.items() if value != "active"}
+        held: set[bytes] = set()
+        version, newest = 0, 1
+        while version < newest:
+            answer = await probe.ask(StopListRequest(version=version))
+            assert isinstance(answer, StopListAnswer)
+            version, newest = answer.version, answer.newest
+            for row in answer.changes:
+                (held.add if row.action is StopAction.STOPPED else held.discard)(row.token_hash)
+            if not answer.changes:
+                break
+        text = f"{len(expected - held)} missing, {len(held - expected)} too many, of {len(expected)}"
+        self._simulation.world.check(held == expected, "T5", f"stop list: {text}")
+
+    async def _sign_on(self, probe: Probe, terminal_id: int) -> None:
+        """Cashiers sign on, with the password everybody gets first or another: wrong ones in a row lock their number,
+        for all terminals of the merchant."""
+        merchant = self._simulation.office.merchant_of[terminal_id]
+        for _ in range(SIGN_ONS):
+            operator = self._rng.choice((*FIRST_PASSWORDS, *FIRST_PASSWORDS, 57))
+            right = FIRST_PASSWORDS.get(operator, "")
+            password = right if right and self._rng.random() < 0.25 else "8" * self._rng.randrange(4, 9)
+            wrong = self._wrong_passwords.get((merchant, operator), 0)
+            if not right:
+                expected = "55"
+            elif wrong >= PASSWORD_TRIES:
+                expected = "75"
+            else:
+                wrong = 0 if password == right else wrong + 1
+                expected = "00" if not wrong else "75" if wrong >= PASSWORD_TRIES else "55"
+                self._wrong_passwords[merchant, operator] = wrong
+            answer = await probe.ask(SignOnRequest(operator=operator, password=password))
+            assert isinstance(answer, SignOnAnswer)
+            self._simulation.world.counts[f"sign-ons {answer.response_code}"] += 1
+            self._simulation.world.check(
+                answer.response_code == expected,
+                "I10",
+                f"operator {operator} of merchant {merchant}: {answer.response_code}, expected {expected}",
+            )
 
     async def _look_up(self, probe: Probe, model: Model, terminal_id: int, identity: Identity) -> None:
         terminal, batch, stan = identity

@@ -24,6 +24,7 @@ from protocol.messages import (
     ReversalRequest,
     SettlementCloseRequest,
     SettlementRequest,
+    SignOnRequest,
     StopListRequest,
     UploadRequest,
 )
@@ -50,6 +51,7 @@ NAMES: Final = KINDS | {
     ParametersRequest: "parameters",
     StopListRequest: "stop_list",
     PasswordRequest: "password",
+    SignOnRequest: "sign_on",
     PasswordChangeRequest: "password_change",
     SettlementRequest: "settlement",
     SettlementCloseRequest: "settlement_close",

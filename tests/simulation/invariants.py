@@ -47,8 +47,9 @@ CHECKED: Final = {
     "I22": "same seed, same digest, in other processes and under other hash seeds",
     "I24": "exported counters are the simulator's own count",
 }
-"""And beside these T1 (stored before sent), T4 (one session a number), A9 (silence for strangers) and S4 (no exception
-nobody had foreseen)."""
+"""And beside these T1 (stored before sent), T4 (one session a number), T5 (without a host nothing is sold to a card on
+the terminal's stop list, and the host's list is what the office has stopped), A9 (silence for strangers) and S4 (no
+exception nobody had foreseen)."""
 
 LATER: Final = {
     "I16": "one campus has one operator; merchants see nothing yet",

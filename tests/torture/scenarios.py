@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.torture import of_folder, of_ledger, of_settlement
+from tests.torture import of_folder, of_functions, of_ledger, of_settlement
 from tests.torture.table import SCENARIOS, Scenario
 
-__all__ = ["SCENARIOS", "Scenario", "of_folder", "of_ledger", "of_settlement"]
+__all__ = ["SCENARIOS", "Scenario", "of_folder", "of_functions", "of_ledger", "of_settlement"]

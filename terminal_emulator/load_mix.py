@@ -79,16 +79,24 @@ class Mix:
         if self._rng.random() < SALES_SHARE:
             return None
         [kind] = self._rng.choices(KINDS, SHARES)
+        if kind is POINTS_SALE:
+            return self._spend_points(till, card)
         if kind is None:
             return self._ask(till, card)
         if kind not in UNDOES:
-            amount_fen = POINTS if kind is POINTS_SALE else amount_fen
             return transact(till.new_record(kind, amount_fen, Payer(card)))
         original = self._last.pop(UNDOES[kind], None)
         if original is None:
             return self._ask(till, card)
         part_fen = max(1, original.amount_fen // 2) if kind in (REFUND, COMPLETION) else original.amount_fen
         return transact(till.new_record(kind, part_fen, Payer(original.payer), original))
+
+    def _spend_points(self, till: Till, card: bytes) -> Dialog:
+        """Points of who has paid last, and has earned some: most other cards of a fresh campus have none."""
+        sale = self._last.get(SALE)
+        if sale is None:
+            return self._ask(till, card)
+        return transact(till.new_record(POINTS_SALE, POINTS, Payer(sale.payer)))
 
     def _ask(self, till: Till, card: bytes) -> Dialog:
         self.is_asking = True

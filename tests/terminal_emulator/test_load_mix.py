@@ -79,6 +79,19 @@ def test_what_is_undone_was_done_by_this_terminal_and_is_undone_once(till):
     assert set(undone.values()) == {1}
 
 
+def test_points_are_spent_by_who_has_earned_some(till):
+    mix = Mix(Random(1), [].append)
+    sale = replace(till.new_record(TransactionKind.SALE, 600, Payer(b"earner")), state=RecordState.APPROVED)
+    mix.remember(sale)
+    spent = []
+    while len(spent) < 3:
+        prompt = next(mix.next(till, CARD, 600) or iter([None]))
+        if isinstance(prompt, Transact) and prompt.record.kind is TransactionKind.POINTS_SALE:
+            spent.append(prompt.record)
+        mix.remember(sale)  # whatever was done about it: the next customer is the same one
+    assert {record.payer for record in spent} == {b"earner"}
+
+
 def test_a_question_without_an_answer_is_a_customer_not_served(till):
     told = []
     mix = Mix(Random(1), told.append)

@@ -156,13 +156,9 @@ class Admin:
         group, _, name = operation.partition(".")
         self._trail.begin(who or NOBODY, operation)
         try:
-            result = getattr(self._groups[group], name)(**msgspec.structs.asdict(checked))
+            return getattr(self._groups[group], name)(**msgspec.structs.asdict(checked))
         except OverflowError:
             raise AdminError(f"{operation}: expected numbers of at most 64 bits, got a larger one") from None
-        if self._trail.changed:
-            self._ledger.tariff = read_tariff(self.desk.registry.store, self._ledger.tariff.utc_offset_min)
-        self._trail.config_version = self._changes.config_version(self._ledger.history)
-        return result
 
     def config_version(self) -> int:
         """Which configuration terminals should have. May be called in any thread."""

@@ -6,8 +6,8 @@ numbers, texts, lists, objects; money in fen, card numbers as hex, terminal numb
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from server.ledger.model import CONSOLE, Adjustment, Decision, Identity, Outcome
 from server.ledger.operators import RECHARGE, Operators
 from server.ledger.parameters import ParameterTable
 from server.ledger.registry import CustomerRecord, MerchantRecord, Registry
+from server.ledger.tariffs import read_tariff
 
 MERCHANT_NAME_BYTES_MAX: Final = 48
 """READY carries the name in a field of this size, UTF-8: 16 Chinese characters."""
@@ -80,9 +81,19 @@ class Desk(msgspec.Struct, frozen=True):
     on_revoked: Callable[[int], None]
     trail: Trail = msgspec.field(default_factory=Trail)
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """One commit for all that is written inside."""
-        return self.registry.store.transaction()
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One commit for all that is written inside. What rules and terminals have to know of it is read before the
+        commit, and holds after it: of a change that was committed they always know, of one that was not, never.
+        """
+        store, ledger = self.registry.store, self.ledger
+        tariff, config_version = ledger.tariff, self.trail.config_version
+        with store.transaction():
+            yield
+            if self.trail.changed:
+                tariff = read_tariff(store, tariff.utc_offset_min)
+                config_version = self.changes.config_version(ledger.history)
+        ledger.tariff, self.trail.config_version = tariff, config_version
 
     @property
     def catalogue(self) -> Catalogue:
@@ -120,7 +131,6 @@ class Desk(msgspec.Struct, frozen=True):
         self.changes.note(self.now_ms(), self.trail.who, self.trail.operation, what, old, new)
         if for_terminals:
             self.changes.raise_config_version()
-            self.trail.config_version = self.changes.config_version(self.ledger.history)
 
     def note_operator(self, terminal_id: int, merchant_id: int, operator: int, old: str, new: str) -> None:
         """The same of an operator or a password that somebody has changed at a terminal."""

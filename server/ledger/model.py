@@ -69,6 +69,8 @@ class Decision(IntEnum):
     HOLD_EXPIRED = 31
     WRONG_TERMINAL = 32
     """The original is another terminal's, and only that one may void it."""
+    TOO_MANY_REFUNDS = 33
+    """One sale is refunded in so many parts at most."""
     OFFLINE_TAMPERED = 40
     """An offline record that its terminal did not write, or not so."""
     STOPPED = 41

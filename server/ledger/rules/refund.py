@@ -6,6 +6,7 @@ The discount, the points and what OFFLINE_DEBT bore are shared out: after the la
 from __future__ import annotations
 
 from datetime import date
+from typing import Final
 
 from server.ledger.batch import Batch, outcome_of
 from server.ledger.model import Decision, Kind, Outcome, Refund, Side, Transfer
@@ -13,6 +14,9 @@ from server.ledger.rules import checks, follow_up
 from server.ledger.rules.posting import Wanted, add_points, give_back, post
 
 REFUNDABLE = (*follow_up.SALES, Kind.COMPLETION)
+REFUNDS_MAX: Final = 99
+"""Parts in which one sale may be refunded, those that were reversed included. Each costs as many steps as there are
+before it, here and in `verify`: a terminal gone wrong that refunded one sale fen by fen would stop all the others."""
 
 
 def apply(batch: Batch, refund: Refund) -> Outcome:
@@ -79,7 +83,15 @@ def remaining_of(batch: Batch, original: Transfer) -> int:
     return original.amount_fen - batch.family.refunded(original)[0]
 
 
+def are_too_many(batch: Batch, original: Transfer) -> bool:
+    """Whether there are as many refunds of a sale already as there may be."""
+    refunds = [follower for follower in batch.family.followers(original) if follower.kind == Kind.REFUND]
+    return len(refunds) >= REFUNDS_MAX
+
+
 def _decide(batch: Batch, refund: Refund, original: Transfer) -> Decision:
+    if are_too_many(batch, original):
+        return Decision.TOO_MANY_REFUNDS
     if not batch.family.stands(original) or batch.family.is_under_a_reversal(original):
         return Decision.ALREADY_UNDONE
     if _days_between(original.business_day, batch.today) > batch.tariff.refund_days:

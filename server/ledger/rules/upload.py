@@ -112,6 +112,8 @@ def _may_follow(batch: Batch, upload: Upload, terminal: Terminal, original: Tran
         return False
     if original.token_hash != token_hash(upload.token):
         return False
+    if upload.kind == Kind.REFUND and refund.are_too_many(batch, original):
+        return False
     if not batch.family.stands(original) or batch.family.is_under_a_reversal(original):
         return False
     if upload.kind == Kind.REFUND:

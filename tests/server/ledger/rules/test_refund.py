@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Decision, Kind, PreAuth, Refund, Sale
+from server.ledger.rules.refund import REFUNDS_MAX
 from server.ledger.sqlite import SqliteStore
 from server.ledger.tariff import CardClass, Tariff
 from tests.server.ledger import audit
@@ -197,3 +198,15 @@ def test_a_refund_never_takes_when_refunds_come_back_out_of_order_after_a_restor
     decide(discounted, upload_of(refund(2, meal, 1), Kind.REFUND, charged_fen=1))
     assert decide(discounted, refund(3, meal, 1)).charged_fen == 0
     audit.check(discounted.store)
+
+
+def test_a_sale_is_refunded_in_so_many_parts_at_most(ledger):
+    """Those that were reversed count: they cost as much to look through."""
+    eaten = sale(1, 500)
+    parts = [refund(stan, eaten, 1) for stan in range(2, 102)]
+    outcomes = apply(ledger, eaten, *parts[:50], reversal_of(parts[0]), *parts[50:])
+    refused = [outcome.decision for outcome in outcomes if outcome.decision != Decision.APPROVED]
+    assert refused == [Decision.TOO_MANY_REFUNDS] == [outcomes[-1].decision]
+    assert balance(ledger) == START_FEN - 500 + REFUNDS_MAX - 1
+    ledger.open_history(NOW_MS)
+    assert decide(ledger, upload_of(refund(102, eaten, 1), Kind.REFUND)).decision == Decision.ID_CONFLICT

@@ -262,6 +262,11 @@ def closed_batch(store: Store, terminal_id: int) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def oldest_due(store: Store, terminal_id: int) -> int | None:
+    """The oldest batch of a terminal that has to be settled, None if none has."""
+    return _earlier_open(store, terminal_id, closed_batch(store, terminal_id), LAST_BATCH + 2)
+
+
 def _earlier_open(store: Store, terminal_id: int, closed: int, batch: int) -> int | None:
     """The oldest batch in between that has to be settled first: one with money in it, or with a settlement begun."""
     [(begun,)] = store.execute(

@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 from protocol import TerminalNumber
 from protocol.security import ENROL_CODE_SIZE, ROOT_KEY_SIZE, wrap_root_key
 from server.keys import KeyFault
+from server.ledger import settlement
 from server.ledger.devices import EventKind
 from server.ledger.model import CONSOLE, Status
 from server.ledger.registry import TerminalRecord
@@ -61,6 +62,7 @@ class Terminals:
             serial_number = check_text("serial number", serial_number, bytes_max=SERIAL_NUMBER_BYTES_MAX)
         known = self._desk.registry.find_terminal(terminal_id)
         merchant_id = self._open_merchant(terminal, merchant_id or (known.merchant_id if known is not None else 0))
+        self._check_move(known, merchant_id)
         if with_code:
             return self._offer_code(terminal_id, merchant_id, serial_number, known)
         with self._desk.transaction():
@@ -77,6 +79,8 @@ class Terminals:
             terminal_id: self._desk.registry.find_terminal(terminal_id)
             for terminal_id in range(first_id, first_id + count)
         }
+        for record in known.values():
+            self._check_move(record, merchant_id)
         with self._desk.transaction():
             enrolled = [self._give_key(terminal_id, merchant_id, "", record) for terminal_id, record in known.items()]
         for terminal_id, record in known.items():
@@ -92,6 +96,17 @@ class Terminals:
         if self._desk.merchant(merchant_id).status != Status.ACTIVE:
             raise AdminError(f"merchant: expected an open one, got {merchant_id}, which is closed; reopen it first")
         return merchant_id
+
+    def _check_move(self, known: TerminalRecord | None, merchant_id: int) -> None:
+        """A terminal goes to another merchant with an empty till: what it still brings is booked for its new one."""
+        if known is None or known.merchant_id == merchant_id:
+            return
+        due = settlement.oldest_due(self._desk.registry.store, known.terminal_id)
+        if due is not None:
+            raise AdminError(
+                f"merchant: expected {known.merchant_id}, for whom terminal {show_terminal(known.terminal_id)} has"
+                f" batch {due} to settle, got {merchant_id}; let it upload what it sold offline and settle first"
+            )
 
     def _give_key(self, terminal_id: int, merchant_id: int, serial_number: str, known: TerminalRecord | None) -> Fields:
         """Its serial number stays, if no other is said: it is on the machine's plate."""

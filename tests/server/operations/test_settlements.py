@@ -7,7 +7,7 @@ import pytest
 from server.admin import Admin
 from server.keys import KeyRing
 from server.operations.desk import AdminError
-from tests.server.ledger.campus import NOW_MS
+from tests.server.ledger.campus import NOW_MS, TILL
 from tests.server.office import KEK
 from tests.server.settling import World, forged
 
@@ -84,3 +84,19 @@ def test_one_with_all_that_differs(call):
 def test_one_that_does_not_exist(call):
     with pytest.raises(AdminError, match="expected the number of a settlement, got 9"):
         call("settlement.show", settlement=9)
+
+
+def test_a_terminal_goes_to_another_merchant_only_when_it_has_settled(world, call):
+    """What it still brings, and its settlement, would be booked for the new one."""
+    world.accept()
+    world.sell(500)
+    for arguments in ({}, {"with_code": True}):
+        with pytest.raises(AdminError, match="expected 1, for whom terminal 3-58 has batch 4 to settle, got 2"):
+            call("terminal.enrol", terminal="3-58", merchant_id=2, **arguments)
+    with pytest.raises(AdminError, match="has batch 4 to settle"):
+        call("terminal.enrol_many", first="3-58", count=1, merchant_id=2)
+    assert world.desk.registry.find_terminal(TILL).merchant_id == 1
+    call("terminal.enrol", terminal="3-58", merchant_id=1)  # another machine may settle it
+    world.settle()
+    call("terminal.enrol", terminal="3-58", merchant_id=2)
+    assert world.desk.registry.find_terminal(TILL).merchant_id == 2

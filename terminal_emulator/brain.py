@@ -409,7 +409,7 @@ class Brain:
         """First remember it, then send it; or decide it here alone."""
         order, self._desk.order = self._desk.order, None
         assert order is not None
-        if self.till.sells_offline and order.record.kind is TransactionKind.SALE:
+        if self.till.sells_offline and not order.online_only and order.record.kind is TransactionKind.SALE:
             self._sell_offline(order.record, effects)
             return
         self._storage.save(order.record)

@@ -198,7 +198,7 @@ class Desk:
         self.result = None
         self.lock = self.offline_refusal = None
 
-    def may_sell(self, record: Record | None = None) -> bool:
+    def may_sell(self, record: Record | None = None, *, online_only: bool = False) -> bool:
         """Whether money could be moved now, or this record decided; if not, the screen says why."""
         storage = self.till.storage
         if storage.is_full:
@@ -207,7 +207,7 @@ class Desk:
             self.lock = Lock.NUMBERS_USED_UP
         if self.lock is not None:
             self.screen = Screen.LOCKED
-        elif self.till.sells_offline and (record is None or record.kind is TransactionKind.SALE):
+        elif self.till.sells_offline and not online_only and (record is None or record.kind is TransactionKind.SALE):
             return record is None or self._may_sell_offline(record)
         elif self.till.link is not Link.ONLINE:
             self.screen = Screen.NO_LINK
@@ -318,7 +318,7 @@ class Desk:
                 runner = self.runner = Runner(open_function(self.till, prompt.name))
             elif isinstance(prompt, Card) and self.till.carried is not None:
                 payer, self.till.carried = self.till.carried, None
-                runner.reply(payer)
+                runner.read(payer)  # a code is refused where only a card will do
             elif isinstance(prompt, Ask) and not self.till.online:
                 runner.reply(None)
             elif isinstance(prompt, Ask):
@@ -328,7 +328,7 @@ class Desk:
                 self.job = prompt.job
                 return
             elif isinstance(prompt, Transact):
-                if self.may_sell(prompt.record):
+                if self.may_sell(prompt.record, online_only=prompt.online_only):
                     self.order = prompt
                 else:
                     self._end()  # the screen says why

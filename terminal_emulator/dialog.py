@@ -102,6 +102,8 @@ class Transact(msgspec.Struct, frozen=True):
 
     record: Record
     pin: str = ""
+    online_only: bool = False
+    """Never to be decided here alone, as after a wrong PIN: nobody here can check the next one."""
 
     def __repr__(self) -> str:
         return f"Transact({self.record!r}{', with PIN' if self.pin else ''})"

@@ -15,7 +15,7 @@ from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.printer import PrinterState
-from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, Advice, advice, yuan
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, MOVED_TEXT, Advice, advice, yuan
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
 LCD_COLUMNS: Final = 16
@@ -72,6 +72,20 @@ OFFLINE_ADVICE: Final = {
     OfflineRefusal.OVER_TOTAL: Advice(N_("Till limit used"), N_("Wait for network")),
     OfflineRefusal.OVER_COUNT: Advice(N_("Too many waiting"), N_("Wait for network")),
 }
+
+
+UNDONE: Final = Advice(N_("Did not happen"), N_("Do it again"))
+_ORIGINAL_STANDS: Final = Advice(N_("Original stands"), N_("Do it again"))
+UNDONE_ADVICE: Final = {
+    TransactionKind.SALE: Advice(N_("Keep the meal"), N_("Key it in again")),
+    TransactionKind.TOPUP: Advice(N_("Give cash back"), N_("Or do it again")),
+    TransactionKind.VOID: _ORIGINAL_STANDS,
+    TransactionKind.PREAUTH_VOID: _ORIGINAL_STANDS,
+    TransactionKind.COMPLETION_VOID: _ORIGINAL_STANDS,
+    TransactionKind.TOPUP_VOID: _ORIGINAL_STANDS,
+    TransactionKind.POINTS_VOID: _ORIGINAL_STANDS,
+}
+"""What a transaction that did not happen means for meal, cash and original. Only a sale is collected again."""
 
 
 def render(view: View, _: Translate, printer: PrinterState = PrinterState.READY) -> Lcd:
@@ -221,7 +235,8 @@ def _approved(view: View, _: Translate) -> Lcd:
     label = _("Approved") if view.kind is TransactionKind.SALE else _(KIND_TEXT[view.kind])
     last = _what_next(view, _)
     if view.charged_fen is not None:  # the host's discount, or a bonus
-        last = _labelled(_("Charged") if view.charged_fen < view.amount_fen else _("Credited"), view.charged_fen)
+        moved = MOVED_TEXT.get(view.kind)
+        last = last if moved is None else _labelled(_(moved), view.charged_fen)
     return (
         _voucher(label, view.stan),
         _sum(view, _("Amount"), view.amount_fen),
@@ -234,6 +249,9 @@ def _declined(view: View, _: Translate) -> Lcd:
     reason, action = advice(view.response_code)
     if view.response_code == INSUFFICIENT_FUNDS and view.balance_fen is not None:
         money = _sum(view, _("Balance"), view.balance_fen)
+        if view.kind in COUNTS_POINTS:
+            reason, action = N_("Too few points"), N_("Other card/cash")
+            money = _sum(view, _("Points left"), view.balance_fen)
     else:
         money = _sum(view, _("Amount"), view.amount_fen)
     return spread(_("Declined"), view.response_code, LCD_COLUMNS), _(reason), _(action), money
@@ -241,11 +259,12 @@ def _declined(view: View, _: Translate) -> Lcd:
 
 def _uncharged(view: View, _: Translate) -> Lcd:
     is_sale = view.kind is TransactionKind.SALE
+    what, action = UNDONE_ADVICE.get(view.kind, UNDONE)
     return (
         _("Unpaid, reversal") if is_sale else _("Undone, reversal"),
         _sum(view, _("Amount") if is_sale else _(KIND_TEXT[view.kind]), view.amount_fen),
-        _("Keep the meal") if is_sale else _("Did not happen"),
-        _("Key it in again"),
+        _(what),
+        _(action),
     )
 
 
@@ -290,7 +309,9 @@ def _last_approved(view: View, _: Translate) -> Lcd:
 def _last_uncharged(view: View, _: Translate) -> Lcd:
     reason = _(advice(view.response_code).reason) if view.response_code else _("Result unknown")
     what = _("Not charged") if view.kind is TransactionKind.SALE else _("Did not happen")
-    return _last(view, _), what, reason, _("Key it in again")
+    advised = UNDONE_ADVICE.get(view.kind, UNDONE)
+    action = advised.reason if view.kind is TransactionKind.TOPUP else advised.action
+    return _last(view, _), what, reason, _(action)
 
 
 def _locked(view: View, _: Translate) -> Lcd:

@@ -19,7 +19,7 @@ from terminal_emulator.rotation import Keep
 from terminal_emulator.slip import Copy, Slip, record_slip
 from terminal_emulator.slip_day import lay_out
 from terminal_emulator.terminal import OpenStream, Terminal, Ticker, Write
-from terminal_emulator.texts import yuan
+from terminal_emulator.texts import COUNTS_POINTS, yuan
 from terminal_emulator.view import Link
 
 
@@ -179,7 +179,8 @@ class Machine(Terminal):
                 for slip in lay_out(report, terminal, self.translate, zone):
                     self.printer.put(slip)
             case Outcome(record):
-                self._note(f"{record.stan:06d} {yuan(record.amount_fen)} {record.state}")
+                amount = f"{record.amount_fen} points" if record.kind in COUNTS_POINTS else yuan(record.amount_fen)
+                self._note(f"{record.stan:06d} {amount} {record.state}")
             case Note(kind, detail):
                 self._note(f"{kind}: {detail}")
             case _:

@@ -21,7 +21,17 @@ from protocol.messages.money import EntryMode, TransactionKind
 from terminal_emulator.columns import center, clean, columns, cut, spread, wrap
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.record import Merchant, Record, RecordState
-from terminal_emulator.texts import CHINA_TIME, COUNTS_POINTS, STATE_TEXT, advice, date_time, masked, rmb, sum_text
+from terminal_emulator.texts import (
+    CHINA_TIME,
+    COUNTS_POINTS,
+    MOVED_TEXT,
+    STATE_TEXT,
+    advice,
+    date_time,
+    masked,
+    rmb,
+    sum_text,
+)
 
 SLIP_COLUMNS: Final = 32
 """A 58 mm printer with its usual font: 384 dots, 12 to a half-width column."""
@@ -212,10 +222,11 @@ def _money(record: Record, _: Translate) -> Iterator[Row]:
     adjusted = record.moved_fen - record.amount_fen
     if record.kind not in HOLDS_ONLY and adjusted < 0:
         yield Row(_("Discount"), rmb(-adjusted))
-        yield Row(_("Charged"), rmb(record.moved_fen))
+        yield Row(_(MOVED_TEXT.get(record.kind, N_("Charged"))), rmb(record.moved_fen))
     elif record.kind not in HOLDS_ONLY and adjusted > 0:
-        yield Row(_("Bonus"), rmb(adjusted))
-        yield Row(_("Credited") if record.kind is TransactionKind.TOPUP else _("Debited"), rmb(record.moved_fen))
+        is_taken = record.kind is TransactionKind.TOPUP_VOID
+        yield Row(_("Bonus taken") if is_taken else _("Bonus"), rmb(adjusted))
+        yield Row(_(MOVED_TEXT.get(record.kind, N_("Debited"))), rmb(record.moved_fen))
     if record.points:
         yield Row(_(POINTS_TEXT.get(record.kind, N_("Points"))), str(record.points))
     if record.posted_at_ms:

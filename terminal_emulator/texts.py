@@ -45,6 +45,18 @@ KIND_TEXT: Final = {
 COUNTS_POINTS: Final = frozenset({TransactionKind.POINTS_SALE, TransactionKind.POINTS_VOID})
 """Their amounts and balances are points, not money."""
 
+MOVED_TEXT: Final = {
+    TransactionKind.SALE: N_("Charged"),
+    TransactionKind.OFFLINE_SALE: N_("Charged"),
+    TransactionKind.COMPLETION: N_("Charged"),
+    TransactionKind.VOID: N_("Given back"),
+    TransactionKind.REFUND: N_("Given back"),
+    TransactionKind.COMPLETION_VOID: N_("Given back"),
+    TransactionKind.TOPUP: N_("Credited"),
+    TransactionKind.TOPUP_VOID: N_("Debited"),
+}
+"""What became of the money, where discount or bonus make it another sum than the amount. Not of holds and points."""
+
 STATE_TEXT: Final = {
     RecordState.PENDING: N_("Result unknown"),
     RecordState.APPROVED: N_("Approved"),

@@ -145,7 +145,9 @@ class Till:
         return offline and self.link is not Link.REFUSED and self.offline_limits.allow_any
 
     def offline_refusal(self, sale: Record) -> OfflineRefusal | None:
-        """Why this sale may not be made without the host; None: it may."""
+        """Why this sale may not be made without the host; None: it may. Nobody here could check a PIN."""
+        if 0 < self.parameters.pin_limit_fen < sale.amount_fen:
+            return OfflineRefusal.OVER_SALE
         return refusal(
             self.offline_limits,
             self.storage.waiting.values(),

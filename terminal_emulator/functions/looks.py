@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
-from protocol.messages.money import TransactionKind
+from protocol.messages.money import EntryMode, TransactionKind
 from terminal_emulator.columns import spread
 from terminal_emulator.dialog import Dialog, Pages, Show
 from terminal_emulator.effects import BeepKind
@@ -14,7 +14,7 @@ from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import FIRMWARE
-from terminal_emulator.texts import KIND_TEXT, date_time, masked, whole_day_text, yuan
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, date_time, masked, sum_text, whole_day_text, yuan
 from terminal_emulator.till import Till
 
 LCD_COLUMNS: Final = 16
@@ -52,7 +52,7 @@ def sale_back(back: int) -> Callable[[Till], Dialog]:
             (
                 spread(_(titles[back]), f"{sale.stan:06d}", LCD_COLUMNS),
                 f"RMB {yuan(sale.moved_fen)}",
-                masked(sale.payer),
+                masked(sale.payer, is_code=sale.entry_mode is EntryMode.CODE),
                 date_time(sale.claimed_at_s, till.parameters.zone)[5:16],
             )
         )
@@ -119,10 +119,11 @@ def journal_page(record: Record, till: Till) -> tuple[str, ...]:
     _ = till.translate
     time = date_time(record.claimed_at_s, till.parameters.zone)[11:16]
     fen = record.moved_fen if record.state in HAPPENED else record.amount_fen
+    amount = sum_text(record.kind, record.amount_fen, _) if record.kind in COUNTS_POINTS else yuan(fen)
     return (
         spread(_(KIND_TEXT[record.kind]), f"{record.stan:06d}", LCD_COLUMNS),
-        spread(time, yuan(fen), LCD_COLUMNS),
-        masked(record.payer),
+        spread(time, amount, LCD_COLUMNS),
+        masked(record.payer, is_code=record.entry_mode is EntryMode.CODE),
         f"{_(STATE_TEXT[record.state])} {record.response_code if record.state is RecordState.DECLINED else ''}".strip(),
     )
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from protocol.messages import LookupAnswer, LookupRequest, TransactionState
 from protocol.messages.money import THIS_TERMINAL, TransactionKind
 from terminal_emulator.columns import beside
-from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Transact
+from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Stop, Transact
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import must_be_answered, refused
@@ -106,11 +106,20 @@ def follow_up(
 ) -> Generator[Prompt, Any, Record]:
     """Move money because of an earlier transaction, wherever it was made."""
     here = found.original_terminal == till.settings.terminal.to_int()
+    terminal = THIS_TERMINAL if here else found.original_terminal
+    _ = till.translate
+    original = (terminal, found.original_batch, found.original_stan)
+    for one in till.storage.open_records():
+        if one.kind is kind and (one.original_terminal, one.original_batch, one.original_stan) == original:
+            yield Show(
+                (_(KIND_TEXT[kind]), _("Result unknown"), _("Repeated till ok"), _("Do not do again")), BeepKind.ERROR
+            )
+            raise Stop
     record = till.new_record(
         kind,
         amount_fen,
         payer,
-        original_terminal=THIS_TERMINAL if here else found.original_terminal,
+        original_terminal=terminal,
         original_batch=found.original_batch,
         original_stan=found.original_stan,
     )

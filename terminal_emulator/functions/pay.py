@@ -52,7 +52,7 @@ def with_pin(till: Till, record: Record) -> Generator[Prompt, Any, Record]:
             original_stan=record.original_stan,
             discount_fen=record.discount_fen,
         )
-        record = yield Transact(again, pin)
+        record = yield Transact(again, pin, online_only=True)
     return record
 
 

@@ -26,6 +26,14 @@ HOST_STATE_TEXT: Final = {
     TransactionState.NEVER_SEEN: N_("Host: never seen"),
 }
 
+VOIDS: Final = (
+    TransactionKind.VOID,
+    TransactionKind.PREAUTH_VOID,
+    TransactionKind.COMPLETION_VOID,
+    TransactionKind.TOPUP_VOID,
+    TransactionKind.POINTS_VOID,
+)
+
 MAX_PAGES: Final = 200
 """Newest first; nobody leafs further by hand. Any other is found by its voucher number."""
 
@@ -106,8 +114,11 @@ def totals_of(till: Till) -> list[tuple[TransactionKind, int, int]]:
 
 
 def _ask_about(till: Till, record: Record) -> Dialog:
-    """The host's word about a record of this terminal."""
+    """The host's word about a record of this terminal; of one that waits to go up it has none yet."""
     _ = till.translate
+    if record.state is RecordState.OFFLINE:
+        yield Show(_page(record, till, _))
+        return
     request = QueryRequest(
         stan=record.stan,
         batch=record.batch,
@@ -127,7 +138,9 @@ def _ask_about(till: Till, record: Record) -> Dialog:
             spread(_(KIND_TEXT[record.kind]), sum_text(record.kind, record.amount_fen, _), PANEL_COLUMNS),
             said,
             spread(_("Voucher"), f"{record.stan:06d}", PANEL_COLUMNS),
-            spread(_("Batch"), f"{record.batch:06d}", PANEL_COLUMNS),
+            _("Is voided")
+            if till.undone_by(record, *VOIDS)
+            else spread(_("Batch"), f"{record.batch:06d}", PANEL_COLUMNS),
         ),
         BeepKind.OK if answer.state is TransactionState.APPROVED else BeepKind.ERROR,
     )

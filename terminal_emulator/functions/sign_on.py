@@ -35,10 +35,10 @@ TRIES_MAX: Final = 5
 def sign_on(till: Till) -> Dialog:
     """Operator number and password. The supervisor's number leads on to the supervisor's menu."""
     _ = till.translate
+    number = yield Digits(_("Sign on"), _("Operator no."), 1, OPERATOR_DIGITS)
+    operator = int(number)
+    purpose = PasswordPurpose.SUPERVISOR if operator == SUPERVISOR_OPERATOR else PasswordPurpose.OPERATOR
     while True:
-        number = yield Digits(_("Sign on"), _("Operator no."), 1, OPERATOR_DIGITS)
-        operator = int(number)
-        purpose = PasswordPurpose.SUPERVISOR if operator == SUPERVISOR_OPERATOR else PasswordPurpose.OPERATOR
         password = yield password_prompt(till, purpose, _("Password"))
         answer = yield Ask(SignOnRequest(operator=operator, password=password), _("Signing on..."))
         yield from must_be_answered(till, answer)

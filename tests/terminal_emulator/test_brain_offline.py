@@ -1,5 +1,6 @@
 """Selling without a host, key by key: automatic and by key, within limits, through power cuts, and the upload after."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -423,3 +424,21 @@ def test_the_repeat_guard_knows_of_a_sale_found_open_after_a_power_cut(till):
     till.offline("unreachable")
     till.sell("12.5")
     assert till.panel[0] == "Pay again?"
+
+
+def test_a_wrong_pin_does_not_become_right_when_the_line_goes(till, host):
+    till.online()
+    host.refusals, host.balance_fen = ["55"], -1
+    till.do("12.5 enter tap", host)
+    till.offline()
+    till.keys("0 0 0 0 enter")
+    assert till.screen == "no_link"
+    assert not till.storage.waiting
+
+
+def test_what_would_need_a_pin_is_not_sold_offline(till):
+    till.brain.till.keep(msgspec.structs.replace(ALLOWED, pin_limit_fen=1_000))
+    till.offline("unreachable")
+    till.sell("10.01")
+    assert till.screen == "offline_refused"
+    assert not till.storage.waiting

@@ -13,7 +13,7 @@ from terminal_emulator.columns import columns
 from terminal_emulator.i18n import LANGUAGES, translator
 from terminal_emulator.lcd import BLANK, LCD_COLUMNS, LCD_LINES, LOCK_ADVICE, SCREENS, render
 from terminal_emulator.record import Merchant
-from terminal_emulator.texts import ADVICE, COUNTS_POINTS, yuan
+from terminal_emulator.texts import ADVICE, COUNTS_POINTS, KIND_TEXT, yuan
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
 BASE = View(
@@ -257,3 +257,27 @@ def test_another_card_than_the_one_that_paid_is_not_a_wrong_amount():
         "请用原卡或付款码",
         "金额       12.50",
     )
+
+
+def test_of_what_did_not_happen_only_a_sale_is_collected_again():
+    lines = {kind: chinese(Screen.UNCHARGED, kind=kind) for kind in TransactionKind if kind in KIND_TEXT}
+    assert lines[TransactionKind.TOPUP][2:] == ("请退还现金", "或重新充值")
+    assert lines[TransactionKind.VOID][2:] == ("原交易仍有效", "请重新操作")
+    assert [kind for kind, shown in lines.items() if shown[3] == "请重新收款"] == [TransactionKind.SALE]
+    assert chinese(Screen.LAST_UNCHARGED, kind=TransactionKind.TOPUP)[3] == "请退还现金"
+
+
+def test_money_taken_back_is_not_called_credited():
+    shown = {"charged_fen": 11_000, "amount_fen": 10_000}
+    assert "到账" in chinese(Screen.APPROVED, kind=TransactionKind.TOPUP, **shown)[3]
+    assert "到账" not in chinese(Screen.APPROVED, kind=TransactionKind.TOPUP_VOID, **shown)[3]
+    assert "实收" not in chinese(Screen.APPROVED, kind=TransactionKind.VOID, charged_fen=1_125)[3]
+    assert "0.00" not in chinese(Screen.APPROVED, kind=TransactionKind.POINTS_SALE, amount_fen=2, charged_fen=0)[3]
+
+
+def test_points_that_lack_are_no_money_that_lacks():
+    shown = chinese(
+        Screen.DECLINED, kind=TransactionKind.POINTS_SALE, amount_fen=100, response_code="51", balance_fen=4
+    )
+    assert shown[1] == "积分不足"
+    assert shown[3] == "积分余额       4"

@@ -2,10 +2,12 @@
 
 import pytest
 
-from protocol.messages.money import TransactionKind
+from protocol.messages.money import EntryMode, TransactionKind
 from protocol.messages.parameters import Meal
+from terminal_emulator.functions.looks import journal_page, sale_back
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Record, RecordState
+from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
 from tests.terminal_emulator.till import CARD, WALL_S, Till, ToyHost
 
 NOW_S = int(WALL_S + 100)  # 16:55 in China
@@ -134,3 +136,12 @@ def test_a_combination_waits_some_seconds_and_says_so(till):
 def test_a_key_that_makes_no_combination_is_just_itself(till):
     till.keys("clear 4")
     assert (till.screen, till.brain.view.amount_text) == ("amount", "4")
+
+
+def test_a_payment_code_is_masked_as_on_its_slip_and_points_are_not_yuan():
+    code = record_of(7, entry_mode=EntryMode.CODE, payer=b"9172158619130123456789")
+    points = record_of(8, TransactionKind.POINTS_SALE, amount_fen=50, charged_fen=0)
+    till = till_of(code, points)
+    assert journal_page(code, till)[2] == "****1913"
+    assert journal_page(points, till)[1].endswith("50 积分")
+    assert Talk(till, sale_back(0)).shown[0][2] == "****1913"

@@ -81,3 +81,16 @@ def test_totals_by_kind_of_what_happened():
 
 def test_one_level_up():
     assert Talk(till_of(), transactions, None).shown == []
+
+
+def test_a_voided_sale_is_said_to_be_voided():
+    void = record_of(8, TransactionKind.VOID, original_batch=1, original_stan=7)
+    talk = Talk(till_of(record_of(7), void), transactions, "1", "7", None, host={QueryRequest: answer()})
+    assert talk.shown == [("消费   RMB 12.50", "主机: 已入账", "凭证号    000007", "此笔已撤销")]
+
+
+def test_what_waits_to_go_up_is_not_asked_about():
+    waiting = record_of(7, TransactionKind.OFFLINE_SALE, state=RecordState.OFFLINE)
+    talk = Talk(till_of(waiting), query_last)
+    assert talk.asked == []
+    assert talk.shown[0][1] == "RMB 12.50"

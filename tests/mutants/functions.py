@@ -168,6 +168,7 @@ FUNCTION_MUTANTS: Final = (
         RULES + "checks.py",
         "    if payer is not None and asked.code_step <= payer.code_step:\n",
         "    if payer is not None and asked.code_step < payer.code_step:\n",
+        "simulation",
         "rules",
     ),
     _one(

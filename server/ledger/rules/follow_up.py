@@ -26,13 +26,16 @@ def refusal(
     original: Transfer | None,
     kinds: Collection[Kind],
 ) -> Decision:
-    """Who asks, and whether the original is this merchant's, of the right kind, and this payer's."""
+    """Who asks, and whether the original is this merchant's, of the right kind, and this payer's.
+
+    Any card or code of the account will do: cards are replaced, and a code is another every time.
+    """
     if (command.identity, Side.REVERSAL) in batch.transfers:
         return Decision.REVERSED_BEFORE
     decision = checks.who(batch, command, asker)
     if decision:
         return decision
-    terminal, card, _ = asker
+    terminal, card, payer = asker
     assert terminal is not None
     assert card is not None  # `who` has refused everything else
     if original is None or original.merchant_account_id != terminal.merchant_account_id:
@@ -41,6 +44,7 @@ def refusal(
         return Decision.ORIGINAL_UNKNOWN
     if original.kind not in kinds:
         return Decision.WRONG_KIND
-    if original.token_hash != token_hash(command.token):
+    is_same_account = payer is not None and payer.account_id == original.account_id
+    if not is_same_account and original.token_hash != token_hash(command.token):
         return Decision.WRONG_PAYER
     return checks.pin_refusal(batch, command.pin_verifier, terminal, card, is_required=False)

@@ -240,6 +240,7 @@ class Reference:
         charged, points, moves, payer = asked.amount_fen, 0, {}, found.payer
         standing = [self.originals[child] for child in self._standing(about)]
         gone = not self._stands(about) or self._buried(about)
+        another = was.token != asked.token and card != found.payer
         if isinstance(asked, Void):
             moves = {account: -fen for account, fen in self._moved(about).items()}
             charged, points = found.charged, -found.points
@@ -249,7 +250,7 @@ class Reference:
             strict = asked.kind != Kind.PREAUTH_VOID
             reasons += [
                 (Decision.WRONG_KIND, not isinstance(was, VOIDED[asked.kind])),
-                (Decision.WRONG_PAYER, was.token != asked.token),
+                (Decision.WRONG_PAYER, another),
                 (Decision.WRONG_TERMINAL, strict and elsewhere),
                 (Decision.WRONG_DAY, strict and late),
                 (Decision.WRONG_AMOUNT, was.amount_fen != asked.amount_fen),
@@ -267,7 +268,7 @@ class Reference:
                 moves |= {payer + POINTS_ACCOUNT_OFFSET: points, POINTS_ISSUED_ACCOUNT: -points}
             reasons += [
                 (Decision.WRONG_KIND, not isinstance(was, Sale | Upload | Completion)),
-                (Decision.WRONG_PAYER, was.token != asked.token),
+                (Decision.WRONG_PAYER, another),
                 (Decision.ALREADY_UNDONE, gone),
                 (Decision.OVER_REMAINDER, share > was.amount_fen),
             ]
@@ -278,7 +279,7 @@ class Reference:
                 moves |= self._back(about, held - charged)
             reasons += [
                 (Decision.WRONG_KIND, not isinstance(was, PreAuth)),
-                (Decision.WRONG_PAYER, was.token != asked.token),
+                (Decision.WRONG_PAYER, another),
                 (Decision.ALREADY_UNDONE, gone or bool(standing)),
                 (Decision.OVER_REMAINDER, charged > was.amount_fen),
             ]

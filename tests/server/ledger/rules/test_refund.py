@@ -210,3 +210,13 @@ def test_a_sale_is_refunded_in_so_many_parts_at_most(ledger):
     assert balance(ledger) == START_FEN - 500 + REFUNDS_MAX - 1
     ledger.open_history(NOW_MS)
     assert decide(ledger, upload_of(refund(102, eaten, 1), Kind.REFUND)).decision == Decision.ID_CONFLICT
+
+
+def test_a_refund_goes_to_the_account_whichever_of_its_cards_is_there(ledger):
+    meal = asked(Sale, 1, 1_000)
+    decide(ledger, meal)
+    ledger.store.execute("UPDATE cards SET status = 3 WHERE account_id = ?", (ANN,))
+    ledger.store.execute("INSERT INTO cards (token, account_id) VALUES (?, ?)", (b"new card", ANN))
+    assert decide(ledger, refund(2, meal, 400, token=b"new card")).decision == APPROVED
+    assert balance(ledger, ANN) == START_FEN - 600
+    audit.check(ledger.store)

@@ -91,7 +91,7 @@ class Metrics:
         self.uploads = counter(
             "fanka_uploads_total",
             "Sales that terminals uploaded after a restore, by verdict: restored, known, reversed, conflict (never"
-            " posted: somebody has to look), not_open, undecided.",
+            " posted: somebody has to look), not_open, waiting (for a card, or for what it is about), undecided.",
             ("verdict",),
         )
         self.offline_sales = counter(

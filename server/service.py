@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Final, Protocol
 
 import structlog
@@ -44,6 +45,11 @@ log = structlog.get_logger("service")
 
 QUARANTINED: Final = (Decision.OFFLINE_TAMPERED, Decision.ID_CONFLICT, Decision.TERMINAL_REVOKED)
 """What keeps an offline record apart."""
+WAITS: Final = (Decision.ORIGINAL_UNKNOWN, Decision.CARD_UNKNOWN)
+"""Why an upload is not decided, other than for the host's sake."""
+WAIT_LINE_EVERY_S: Final = 60.0
+"""Least time between two log lines about uploads that wait: each asks again every half a minute. The counter has them
+all."""
 CODES: Final = (*ALL_CODES,)
 APPROVED: Final = "00"
 NOT_PERMITTED: Final = "58"
@@ -91,6 +97,8 @@ class Service:
         self._counters = {
             (name, code): metrics.authorizations.labels(type=name, code=code) for name in names for code in CODES
         }
+        self._waiting = metrics.uploads.labels(verdict="waiting")
+        self._next_wait_line_s = -inf
         self._uploads = {verdict: metrics.uploads.labels(verdict=verdict.name.lower()) for verdict in UploadVerdict}
         self._offline = {one: metrics.offline_sales.labels(verdict=one.name.lower()) for one in OfflineVerdict}
         self._latency = {name: metrics.latency_seconds.labels(type=name) for name in names}
@@ -157,10 +165,26 @@ class Service:
         self._count(handler.name, RESPONSE_CODES[decision], started_s)
         answer: Message = handler.to_answer(message, outcome)
         if isinstance(answer, UploadAnswer):
-            self._uploads[answer.verdict].inc()
+            self._note_upload(terminal, answer, outcome)
         elif isinstance(answer, OfflineSaleAnswer) and isinstance(message, OfflineSaleRequest):
             self._note_offline(terminal, message, answer, outcome)
         return answer
+
+    def _note_upload(self, terminal: TerminalNumber, answer: UploadAnswer, outcome: Outcome) -> None:
+        """Count an upload, and say now and then what waits: the office may have to issue a card again."""
+        if outcome.decision not in WAITS:
+            self._uploads[answer.verdict].inc()
+            return
+        self._waiting.inc()
+        if trio.current_time() >= self._next_wait_line_s:
+            self._next_wait_line_s = trio.current_time() + WAIT_LINE_EVERY_S
+            log.warning(
+                "upload waits for what the backup did not have: its card, or the transaction it is about",
+                terminal=str(terminal),
+                batch=answer.batch,
+                stan=answer.stan,
+                why=outcome.decision.name.lower(),
+            )
 
     def _note_offline(
         self, terminal: TerminalNumber, asked: OfflineSaleRequest, answer: OfflineSaleAnswer, outcome: Outcome

@@ -80,6 +80,7 @@ class NoteKind(StrEnum):
     KEY_NOT_CHANGED = "key_not_changed"  # a new root key was offered and could not be taken: the old one goes on
     HOST_RESTORED = "host_restored"  # the host was restored from a backup: it gets our records again
     RECORD_DIFFERS = "record_differs"  # the restored host says otherwise than our record: a person has to look
+    RECORD_WAITS = "record_waits"  # the restored host lacks the card, or what our record is about: asked again later
     UPLOAD_REFUSED = "upload_refused"  # the restored host lacks a sale of ours, and takes no uploads any more
     UPLOAD_DONE = "upload_done"  # every record has its verdict
     REVERSAL_REFUSED = "reversal_refused"  # a reversal was refused for good: it stays open and needs a person

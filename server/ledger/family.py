@@ -81,6 +81,10 @@ class Family:
             follower.kind in UNDOING and self.stands(follower) for follower in self.followers(transfer)
         )
 
+    def is_reversed(self, transfer: Transfer) -> bool:
+        """Whether it was reversed, which is for ever: a reversal is never undone."""
+        return any(follower.kind == Kind.REVERSAL for follower in self.followers(transfer))
+
     def is_under_a_reversal(self, transfer: Transfer) -> bool:
         """Whether something it is about was reversed: then all of it moved back, and this with it."""
         original = self.original(transfer)

@@ -2,8 +2,10 @@
 
 READY names the host's history; a terminal that has not completed an upload for it begins one. What was approved, of
 whatever kind, goes as an upload, confirmed reversals as reversals, oldest first, one at a time, whenever the line has
-nothing better to do. Copies do no harm, so nothing is kept of how far it has come: after a power cut it starts over. A
-session that ends costs nothing, it goes on in the next. Sales made meanwhile the restored host has decided itself.
+nothing better to do. One that waits for something the host does not have yet, a sale of another terminal or a card,
+goes behind the others: it must not hold up what waits for nothing. Copies do no harm, so nothing is kept of how far it
+has come: after a power cut it starts over. A session that ends costs nothing, it goes on in the next. Sales made
+meanwhile the restored host has decided itself.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ PAUSE_SHARE: Final = 4
 """After each answer, a pause this many times as long as it took. Five thousand terminals upload at once, then: this
 keeps the host's queue short for those who sell, and costs a host that is quick next to nothing."""
 
+WAITS: Final = frozenset({"14", "25"})
+"""Codes of an undecided upload that waits: for its card, or for what it is about. Another terminal or the office may
+bring that; any other undecided answer is about the host, and holds for all the records.
+"""
+
 AGREES: Final = frozenset({UploadVerdict.RESTORED, UploadVerdict.KNOWN})
 
 
@@ -42,8 +49,10 @@ class UploadFlow:
         "_is_open",
         "_next",
         "_notes",
+        "_put_off",
         "_records",
         "_storage",
+        "_waiting",
         "differs",
     )
 
@@ -55,6 +64,8 @@ class UploadFlow:
         self._history = (0, 0)  # of the upload under way
         self._records: list[Record] = []  # of which those before `_next` are done
         self._next = 0
+        self._waiting: set[tuple[int, int]] = set()  # the records that wait for something
+        self._put_off = 0  # of those, how many in a row have been asked for again without any other news
         self._is_open = True  # whether the host takes what it does not have
         self._due_s = self._asked_s = 0.0
 
@@ -62,6 +73,12 @@ class UploadFlow:
     def is_running(self) -> bool:
         """Whether something is left to be uploaded."""
         return self._next < len(self._records)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether something is left that this terminal can bring to an end. What only waits for others does not keep
+        it from settling."""
+        return len(self._waiting) < len(self._records) - self._next
 
     @property
     def progress(self) -> UploadProgress | None:
@@ -84,6 +101,7 @@ class UploadFlow:
         self._history = history
         self._records, self._next = self._storage.acknowledged(), 0
         self._is_open, self.differs = True, 0
+        self._waiting, self._put_off = set(), 0
         self._due_s = now_s
         self._backoff.reset()
         self._note(NoteKind.HOST_RESTORED, f"history {ready.history}: {len(self._records)} records to upload")
@@ -138,7 +156,10 @@ class UploadFlow:
         """See Flow. No record changes: what the customer was told stands."""
         if isinstance(message, UploadAnswer):
             if message.verdict is UploadVerdict.UNDECIDED:
-                return self.unanswered(now_s)
+                if message.response_code not in WAITS:
+                    return self.unanswered(now_s)
+                self._put_behind(now_s)
+                return None
             self._judge(message)
         else:
             assert isinstance(message, ReversalAnswer | Reject)
@@ -148,6 +169,8 @@ class UploadFlow:
                 self._differ(f"code {message.response_code}")
         self._backoff.reset()
         self._due_s = now_s + PAUSE_SHARE * (now_s - self._asked_s)
+        self._waiting.discard(self._records[self._next].identity)
+        self._put_off = 0
         self._next += 1
         while not self._is_open and self.is_running and self._records[self._next].state is RecordState.APPROVED:
             self._next += 1  # reversals are taken for ever, and some may be left
@@ -162,6 +185,23 @@ class UploadFlow:
     def deadline_s(self, now_s: float) -> float:
         """See Flow."""
         return self._due_s if self.is_running else inf
+
+    def _put_behind(self, now_s: float) -> None:
+        """The record asked for waits: the others first. Once a round has brought nothing but that, a pause."""
+        record = self._records.pop(self._next)
+        self._records.append(record)
+        if record.identity not in self._waiting:
+            self._waiting.add(record.identity)
+            self._note(
+                NoteKind.RECORD_WAITS,
+                f"batch {record.batch}, STAN {record.stan}: the host does not have yet what it needs",
+            )
+        self._put_off += 1
+        if self._put_off < len(self._records) - self._next:
+            self._due_s = now_s + PAUSE_SHARE * (now_s - self._asked_s)
+        else:
+            self._put_off = 0
+            self.unanswered(now_s)
 
     def _judge(self, answer: UploadAnswer) -> None:
         if answer.verdict is UploadVerdict.NOT_OPEN:
@@ -188,6 +228,7 @@ class UploadFlow:
 
     def _stop(self) -> None:
         self._records, self._next = [], 0
+        self._waiting, self._put_off = set(), 0
 
     def _note(self, kind: NoteKind, detail: str) -> None:
         self._notes.append(Note(kind, detail))

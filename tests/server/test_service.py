@@ -20,6 +20,7 @@ from protocol.messages import (
     UploadRequest,
     UploadVerdict,
 )
+from protocol.messages.money import TransactionKind
 from server.service import CODES
 from tests.server.host import (
     BUSINESS_DAY,
@@ -102,6 +103,23 @@ def upload_of(sale, **changes):
     fields = {name: getattr(sale, name) for name in sale.__struct_fields__ if name != "pin_block"}
     fields["charged_fen"] = sale.amount_fen
     return UploadRequest(**fields | {"rrn": 900, "balance_fen": 5, "posted_at_ms": START_MS} | changes)
+
+
+async def test_an_upload_that_waits_is_counted_apart_and_said_now_and_then(logs):
+    """It is the office that has to do something: issue the card again, or find the other terminal."""
+    async with open_host() as rig:
+        rig.host.ledger.open_history(START_MS)
+        till = rig.enrol()
+        refund = msgspec.structs.replace(
+            upload_of(till.sale(CARD, 500)), kind=TransactionKind.REFUND, original_batch=1, original_stan=777
+        )
+        for _ in range(3):
+            answer = await ask(rig, till, refund)
+            assert (answer.verdict, answer.response_code) == (UploadVerdict.UNDECIDED, "25")
+        assert rig.count("uploads_total", verdict="waiting") == 3
+        assert rig.count("uploads_total", verdict="undecided") == 0
+        said = [line for line in logs if line["event"].startswith("upload waits")]
+        assert [(line["stan"], line["why"]) for line in said] == [(refund.stan, "original_unknown")]
 
 
 async def test_uploads_are_answered_counted_and_conflicts_are_logged_without_the_card(logs):

@@ -4,8 +4,8 @@ The meal is eaten, so nothing is refused for want of money, for a limit or for a
 payer's balance does not cover, the account OFFLINE_DEBT bears, and so it does all of a sale whose card this ledger does
 not know. It is posted as the lost host had answered it, discount, bonus and points, whatever the tariff is now.
 Only the identity decides: what is here already is not posted twice, what was reversed stays so, and what contradicts
-the journal is never posted: a refund of more than is left of its sale, a void of less than the whole. What is about
-something that is not here yet waits until that has come.
+the journal is never posted: a refund of more than its sale, a void of less than the whole. What is about something
+that is not here yet, or that is voided or used up for now, waits: terminals come back in any order.
 
 Not a request for an answer once given, but for how it stands now: a copy of an upload is told that it is known.
 """
@@ -51,8 +51,8 @@ def apply(batch: Batch, upload: Upload) -> Outcome:
     """Say how it stands, and post it if it is missing. `Outcome.replayed`: it was here before.
 
     REVERSED_BEFORE: it is not charged, whichever of it and its reversal came first. ID_CONFLICT: the journal knows
-    something else of this identity, or declined what the terminal says was approved, or what it is about is undone or
-    used up. RECOVERY_CLOSED: it is missing, and is not taken any more. ORIGINAL_UNKNOWN, CARD_UNKNOWN: not yet.
+    something else of this identity, or declined what the terminal says was approved, or what it is about is reversed
+    or another's. RECOVERY_CLOSED: it is missing, and is not taken any more. ORIGINAL_UNKNOWN, CARD_UNKNOWN: not yet.
     """
     assert upload.amount_fen > 0, f"expected an amount above 0 fen, got {upload.amount_fen}: the merchant would pay"
     known = batch.transfers.get((upload.identity, Side.ORIGINAL))
@@ -76,8 +76,10 @@ def apply(batch: Batch, upload: Upload) -> Outcome:
         return _reversed(_record(batch, upload, Decision.REVERSED_BEFORE, payer, terminal, None, {}))
     if payer is None and upload.kind in GIVES:
         return Outcome(Decision.CARD_UNKNOWN)
-    if original is not None and not _may_follow(batch, upload, terminal, original):
-        return Outcome(Decision.ID_CONFLICT)
+    if original is not None:
+        refusal = _refusal(batch, upload, terminal, original)
+        if refusal != Decision.APPROVED:
+            return Outcome(refusal)
     wanted = _wanted(batch, upload, payer, terminal, original)
     bear(wanted, payer.account_id if payer is not None else 0, payer)
     return outcome_of(_record(batch, upload, Decision.APPROVED, payer, terminal, original, wanted))
@@ -106,33 +108,50 @@ def _payer(batch: Batch, upload: Upload, original: Transfer | None) -> Account |
     return account if account is not None and account.kind == AccountKind.CUSTOMER else None
 
 
-def _may_follow(batch: Batch, upload: Upload, terminal: Terminal, original: Transfer) -> bool:
-    """Whether the journal has an original that this can be about."""
+def _refusal(batch: Batch, upload: Upload, terminal: Terminal, original: Transfer) -> Decision:
+    """APPROVED if it can be about this original; ID_CONFLICT if it never can; else ORIGINAL_UNKNOWN: not yet.
+
+    Terminals upload in any order. What is voided or used up here now may be free again once the void of another
+    terminal is here, or was undone; only a reversal is for ever.
+    """
     if original.kind not in ABOUT[upload.kind] or original.merchant_account_id != terminal.merchant_account_id:
-        return False
-    if original.token_hash != token_hash(upload.token):
-        return False
-    if upload.kind == Kind.REFUND and refund.are_too_many(batch, original):
-        return False
-    if not batch.family.stands(original) or batch.family.is_under_a_reversal(original):
-        return False
+        return Decision.ID_CONFLICT
+    if original.token_hash != token_hash(upload.token) or not _is_within(upload, original):
+        return Decision.ID_CONFLICT
+    family = batch.family
+    if original.decision != Decision.APPROVED or family.is_reversed(original) or family.is_under_a_reversal(original):
+        return Decision.ID_CONFLICT
+    if not family.stands(original):
+        return Decision.ORIGINAL_UNKNOWN
     if upload.kind == Kind.REFUND:
-        return _is_left(batch, upload, original)
-    if any(follower.kind != Kind.HOLD_EXPIRY for follower in batch.family.standing(original)):
-        return False
+        if refund.are_too_many(batch, original):
+            return Decision.ID_CONFLICT
+        is_free = _is_left(batch, upload, original)
+    else:
+        is_free = all(follower.kind == Kind.HOLD_EXPIRY for follower in family.standing(original))
+    return Decision.APPROVED if is_free else Decision.ORIGINAL_UNKNOWN
+
+
+def _is_within(upload: Upload, original: Transfer) -> bool:
+    """Whether it is of no more than the original, were that untouched; a void is of the whole."""
+    if upload.kind == Kind.REFUND:
+        return (
+            upload.amount_fen <= original.amount_fen
+            and 0 <= _charged(upload) <= original.amount_fen + original.adjust_fen
+            and 0 <= upload.points <= max(0, original.points)
+        )
     if upload.kind == Kind.COMPLETION:
         return upload.amount_fen <= original.amount_fen
-    return upload.amount_fen == original.amount_fen  # a void is of the whole
+    return upload.amount_fen == original.amount_fen
 
 
 def _is_left(batch: Batch, upload: Upload, original: Transfer) -> bool:
     """Whether so much of the sale is left to be refunded: of its amount, of what was charged, of the points."""
-    _, charge_back, points_back = batch.family.refunded(original)
-    charge_left = original.amount_fen + original.adjust_fen - charge_back
+    amount_back, charge_back, points_back = batch.family.refunded(original)
     return (
-        upload.amount_fen <= refund.remaining_of(batch, original)
-        and 0 <= _charged(upload) <= charge_left
-        and 0 <= upload.points <= max(0, original.points - points_back)
+        amount_back + upload.amount_fen <= original.amount_fen
+        and charge_back + _charged(upload) <= original.amount_fen + original.adjust_fen
+        and points_back + upload.points <= max(0, original.points)
     )
 
 

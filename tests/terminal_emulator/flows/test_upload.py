@@ -286,6 +286,42 @@ def test_what_decides_nothing_is_asked_again_later_and_later(till, host, done, c
     assert all_of(till, host)[-1] == "note upload_done"
 
 
+def waits(till, host, code="25"):
+    """The host answers that the record waits for something."""
+    undecided = changed(host.answer(NUMBER, till.request), verdict=UploadVerdict.UNDECIDED, response_code=code)
+    return till.answer(undecided)
+
+
+@pytest.mark.parametrize("code", ["14", "25"])
+def test_what_waits_for_something_does_not_hold_up_what_does_not(host, code):
+    """Another terminal's sale may never come back: the sales behind its refund do."""
+    till = till_with(kept(1), kept(2), kept(3, REVERSED))
+    till.online(**RESTORED)
+    assert waits(till, host, code) == ["note record_waits", "Upload 2"]
+    assert notes(till)[-1] == "batch 1, STAN 1: the host does not have yet what it needs"
+    assert answer(till, host) == ["Reversal 3"]
+    assert not till.brain.till.is_quiet
+    assert answer(till, host) == ["Upload 1"]
+    assert (till.brain.view.upload, till.storage.history) == (UploadProgress(2, 3), (1, 0))
+    assert till.brain.till.is_quiet, "it can be settled meanwhile"
+    assert waits(till, host, code) == [], "said once"
+    assert "Upload 1" not in till.wait(0.5)
+    assert all_of(till, host)[-2:] == ["Upload 1", "note upload_done"]
+    assert till.storage.history == (2, 1_790_000_000)
+
+
+def test_of_several_that_wait_each_is_asked_for_once_a_round(host):
+    till = till_with(kept(1), kept(2), kept(3))
+    till.online(**RESTORED)
+    said = [waits(till, host), waits(till, host), waits(till, host)]
+    assert said == [["note record_waits", f"Upload {stan}"] for stan in (2, 3)] + [["note record_waits"]]
+    assert till.wait(2) == ["Upload 1"]
+    answer(till, host)
+    assert any(till.wait(0.25) == ["Upload 2"] for _ in range(32)), "one of them has come: perhaps for the others"
+    assert till.brain.view.upload == UploadProgress(1, 3)
+    assert all_of(till, host)[-1] == "note upload_done"
+
+
 def test_where_uploads_are_not_taken_any_more_only_reversals_go_on(host):
     till = till_with(kept(1), kept(2), kept(3, REVERSED), kept(4), kept(5, REVERSED), kept(6))
     host.takes_uploads = False

@@ -6,7 +6,9 @@ while an older batch is being settled, be it for a minute or, the line being dow
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -75,6 +77,8 @@ class TotalsReport(msgspec.Struct, frozen=True):
     rows: tuple[ReportRow, ...]
     float_fen: int = 0
     """The change that was in the drawer before the first sale."""
+    cash_fen: int | None = None
+    """What top-ups have brought in cash, less what their voids have paid out; None if there were none."""
 
 
 class SettlementReport(msgspec.Struct, frozen=True):
@@ -92,6 +96,18 @@ class SettlementReport(msgspec.Struct, frozen=True):
     rows: tuple[ReportRow, ...]
     differences: tuple[DifferenceRow, ...] = ()
     is_reprint: bool = False
+    cash_fen: int | None = None
+    """What top-ups have brought in cash, less what their voids have paid out; None if there were none."""
+
+
+CASH: Final = {TransactionKind.TOPUP: 1, TransactionKind.TOPUP_VOID: -1}
+"""What moves cash, and which way: its amount is the cash, what was credited is more by the bonus."""
+
+
+def cash_of(amounts: Iterable[tuple[TransactionKind, int]]) -> int | None:
+    """What these have brought into the drawer, in fen; None if none of them moves cash."""
+    moved = [CASH[kind] * amount_fen for kind, amount_fen in amounts if kind in CASH]
+    return sum(moved) if moved else None
 
 
 def report_rows(totals: tuple[TotalsRow, ...], host: tuple[TotalsRow, ...] = ()) -> tuple[ReportRow, ...]:
@@ -129,4 +145,5 @@ def report(done: Settlement, terminal: str, merchant: Merchant | None, *, is_rep
         rows=report_rows(done.totals, done.host_totals),
         differences=done.differences,
         is_reprint=is_reprint,
+        cash_fen=cash_of((row.kind, row.amount_fen) for row in done.totals),
     )

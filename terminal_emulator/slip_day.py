@@ -95,7 +95,7 @@ def _notice(report: ReversalNotice, terminal: TerminalNumber, _: Translate, zone
 
 def _totals(report: TotalsReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
     details = _details(report, terminal, report.printed_at_s, zone, _, batch=report.batch)
-    rows = [*_table(report.rows, _)]
+    rows = [*_table(report.rows, _), *_cash(report.cash_fen, _)]
     if report.float_fen:
         rows += [RULE, Row(_("Opening float"), rmb(report.float_fen))]
     return (_slip(_("TOTALS"), (), report.merchant, details, rows, _),)
@@ -106,7 +106,7 @@ def _settlement(report: SettlementReport, terminal: TerminalNumber, _: Translate
     details = _details(report, terminal, report.closed_at_ms / 1000, zone, _, batch=report.batch)
     if report.settlement:
         details.append((_("Settlement no."), str(report.settlement)))
-    rows = [*_table(report.rows, _)]
+    rows = [*_table(report.rows, _), *_cash(report.cash_fen, _)]
     if not report.is_balanced:
         host = tuple(ReportRow(row.kind, row.host_count, row.host_fen) for row in report.rows)
         rows += [RULE, Row(_("Totals of the host"), style=Style.CENTER), *_table(host, _)]
@@ -119,6 +119,11 @@ def _settlement(report: SettlementReport, terminal: TerminalNumber, _: Translate
     marks = [_("REPRINT")] if report.is_reprint else []
     marks.append(_("BALANCED") if report.is_balanced else _("NOT BALANCED"))
     return (_slip(_("SETTLEMENT"), marks, report.merchant, details, rows, _),)
+
+
+def _cash(cash_fen: int | None, _: Translate) -> list[Row]:
+    """What is in the drawer by now, without the bonus that was credited and never paid."""
+    return [] if cash_fen is None else [RULE, Row(_("Cash of top-ups"), rmb(cash_fen))]
 
 
 def _float(report: FloatReport, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:

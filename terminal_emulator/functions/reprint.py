@@ -6,8 +6,8 @@ from terminal_emulator.dialog import Dialog, Print, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.functions.lookups import of_this_till
 from terminal_emulator.functions.queries import totals_of
-from terminal_emulator.record import Record
-from terminal_emulator.settled import ReportRow, TotalsReport
+from terminal_emulator.record import Record, RecordState
+from terminal_emulator.settled import ReportRow, TotalsReport, cash_of
 from terminal_emulator.slip_day import Reprint
 from terminal_emulator.till import Till
 
@@ -41,6 +41,11 @@ def totals(till: Till) -> Dialog:
             printed_at_s=int(till.now.wall_s),
             rows=tuple(ReportRow(kind, count, moved) for kind, count, moved in totals_of(till)),
             float_fen=till.float_fen,
+            cash_fen=cash_of(
+                (one.kind, one.amount_fen)
+                for one in till.storage.records.values()
+                if one.batch == till.storage.used[0] and one.state is RecordState.APPROVED
+            ),
         )
     )
     yield Show((_("TOTALS"), _("Printed")), BeepKind.OK)

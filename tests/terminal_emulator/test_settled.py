@@ -3,7 +3,7 @@
 from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import DifferenceKind, DifferenceRow, RecordStanding, TotalsRow
 from terminal_emulator.record import Merchant
-from terminal_emulator.settled import ReportRow, Settlement, Stage, report, report_rows
+from terminal_emulator.settled import ReportRow, Settlement, Stage, cash_of, report, report_rows
 
 SALE, VOID, POINTS = TransactionKind.SALE, TransactionKind.VOID, TransactionKind.POINTS_SALE
 
@@ -43,3 +43,11 @@ def test_the_slip_has_what_the_settlement_has():
     assert (slip.settlement, slip.closed_at_ms, slip.digest) == (12, 5_000, bytes(range(8)))
     assert (slip.is_balanced, slip.is_reprint) == (False, True)
     assert (slip.rows, slip.differences) == ((ReportRow(SALE, 1, 1250),), (difference,))
+
+
+def test_the_cash_of_top_ups_is_without_their_bonus():
+    top_up, top_up_void = TransactionKind.TOPUP, TransactionKind.TOPUP_VOID
+    totals = (TotalsRow(SALE, 1, 10, 10), TotalsRow(top_up, 2, 20_000, 22_000), TotalsRow(top_up_void, 1, 9_000, 9_900))
+    done = Settlement(batch=7, operator=3, claimed_at_s=1, stage=Stage.DONE, totals=totals)
+    assert report(done, "3-58", None).cash_fen == 11_000
+    assert cash_of([(SALE, 10)]) is None

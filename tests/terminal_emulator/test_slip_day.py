@@ -64,6 +64,12 @@ def test_totals_line_by_line():
     ]
 
 
+def test_the_cash_of_top_ups_stands_below_the_totals():
+    said = lines(TotalsReport("3-58", MERCHANT, 7, 1, CLAIMED_S, ROWS, cash_fen=11_000))
+    assert said[-4:-2] == ["-" * SLIP_COLUMNS, "充值现金              RMB 110.00"]
+    assert "充值现金              RMB 110.00" in lines(replace(BALANCED, cash_fen=11_000))
+
+
 def test_the_opening_float_stands_below_the_totals():
     said = lines(TotalsReport("3-58", MERCHANT, 7, 1, CLAIMED_S, ROWS, 20_000))
     assert said[-4:-2] == ["-" * SLIP_COLUMNS, "存零头                RMB 200.00"]

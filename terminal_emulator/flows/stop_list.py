@@ -1,4 +1,8 @@
-"""Stop list (黑名单): what changed is fetched when a session opens, and now and then while it lasts."""
+"""Stop list (黑名单): what changed is fetched when a session opens, and now and then while it lasts.
+
+A list from the beginning, the first one or that of a host with a new history, takes the old one's place when all of it
+is there, in one entry: wherever the line goes before, the cards that were stopped stay stopped.
+"""
 
 from __future__ import annotations
 
@@ -20,28 +24,38 @@ terminal has heard of it. Spread, so that a thousand terminals that came back to
 class StopListFlow:
     """See the module's docstring. `is_wanted`: whether this terminal may sell offline; otherwise it needs no list."""
 
-    __slots__ = ("_due_s", "_is_wanted", "_jitter", "_storage")
+    __slots__ = ("_due_s", "_gathered", "_gathered_version", "_is_wanted", "_jitter", "_storage")
 
     def __init__(self, storage: Storage, jitter: Jitter, is_wanted: Callable[[], bool]) -> None:
         self._is_wanted = is_wanted
         self._storage = storage
         self._jitter = jitter
         self._due_s = 0.0
+        self._gathered: dict[bytes, bool] = {}
+        """Of a list from the beginning, as long as it is not whole: whether a card is stopped."""
+        self._gathered_version = 0
+
+    @property
+    def _version(self) -> int:
+        """What is known already of the list that is being fetched."""
+        return self._storage.stop_version or self._gathered_version
 
     def begin(self, now_s: float) -> None:
         """A session is open."""
         self._due_s = now_s
 
     def forget(self) -> None:
-        """The host has begun a new history: what its versions were called before means nothing any more."""
+        """The host has begun a new history: what its versions were called before means nothing any more. The cards
+        stay stopped until the new list is there."""
+        self._gathered, self._gathered_version = {}, 0
         if self._storage.stop_version:
-            self._storage.save_stop_changes(0, (), ())
+            self._storage.save_stop_changes(0, tuple(self._storage.stopped), ())
 
     def next_request(self, now_s: float) -> Message | None:
         """See Flow."""
         if now_s < self._due_s or not self._is_wanted():
             return None
-        return StopListRequest(version=self._storage.stop_version)
+        return StopListRequest(version=self._version)
 
     def fits(self, message: Message) -> bool:
         """See Flow."""
@@ -52,19 +66,35 @@ class StopListFlow:
         if not isinstance(message, StopListAnswer):
             return self.unanswered(now_s)
         self._due_s = now_s
-        if message.newest < self._storage.stop_version:
+        if message.newest < self._version:
             self.forget()  # the host was restored: its numbers mean something else now
             return None
-        if message.changes:
-            stopped = {row.token_hash: row.action is StopAction.STOPPED for row in message.changes}
+        stopped = {row.token_hash: row.action is StopAction.STOPPED for row in message.changes}
+        if self._storage.stop_version:
+            self._save(message.version, stopped)
+        else:
+            self._gather(message, stopped)
+        if self._version >= message.newest or not message.changes:
+            self._due_s += REFRESH_MIN_S + (REFRESH_MAX_S - REFRESH_MIN_S) * self._jitter()
+        return None
+
+    def _gather(self, message: StopListAnswer, stopped: dict[bytes, bool]) -> None:
+        """A part of a list from the beginning. With the last one it takes the place of what is held."""
+        self._gathered.update(stopped)
+        self._gathered_version = max(self._gathered_version, message.version)
+        if self._gathered_version < message.newest:
+            return
+        old = dict.fromkeys(self._storage.stopped, False)
+        self._save(self._gathered_version, old | self._gathered)
+        self._gathered, self._gathered_version = {}, 0
+
+    def _save(self, version: int, stopped: dict[bytes, bool]) -> None:
+        if stopped:
             self._storage.save_stop_changes(
-                message.version,
+                version,
                 [hashed for hashed, is_stopped in stopped.items() if is_stopped],
                 [hashed for hashed, is_stopped in stopped.items() if not is_stopped],
             )
-        if self._storage.stop_version >= message.newest or not message.changes:
-            self._due_s += REFRESH_MIN_S + (REFRESH_MAX_S - REFRESH_MIN_S) * self._jitter()
-        return None
 
     def unanswered(self, now_s: float) -> Record | None:
         """See Flow."""

@@ -58,7 +58,7 @@ def change_password(till: Till, purpose: PasswordPurpose, operator: int, old: st
             continue
         request = PasswordChangeRequest(purpose=purpose, operator=operator, old_password=old, new_password=new)
         answer = yield Ask(request, _("Changing..."))
-        yield from must_be_answered(till, answer)
+        yield from must_be_known(till, answer, _("Try the new one"))
         assert isinstance(answer, PasswordChangeAnswer)
         if answer.response_code == APPROVED:
             yield Show((_(PURPOSE_TEXT[purpose]), _("is changed")), BeepKind.OK)
@@ -82,6 +82,15 @@ def must_be_answered(till: Till, answer: object, *, goes_on: bool = False) -> Ge
         yield Show((_("No answer"), _("Nothing was done"), _("Try again soon")), BeepKind.ERROR)
         if not goes_on:
             raise Stop
+
+
+def must_be_known(till: Till, answer: object, how: str) -> Generator[Prompt, Any, None]:
+    """If there is no answer to what changes something at the host, it may have been done all the same: say so, and how
+    to find out, and stop."""
+    _ = till.translate
+    if answer is None:
+        yield Show((_("No answer"), _("Perhaps done"), how), BeepKind.ERROR)
+        raise Stop
 
 
 def refused(till: Till, response_code: str, *, goes_on: bool = False) -> Generator[Prompt, Any, None]:

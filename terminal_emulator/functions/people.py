@@ -13,6 +13,7 @@ from terminal_emulator.functions.passwords import (
     change_password,
     check_password,
     must_be_answered,
+    must_be_known,
     password_prompt,
     refused,
 )
@@ -102,7 +103,7 @@ def teller_list(till: Till, password: str = "") -> Dialog:
 def _ask(till: Till, request: TellerRequest, done: str) -> Dialog:
     _ = till.translate
     answer = yield Ask(request, _("Asking the host"))
-    yield from must_be_answered(till, answer)
+    yield from must_be_known(till, answer, _("List tellers"))
     assert isinstance(answer, TellerAnswer)
     if answer.response_code != APPROVED:
         yield from refused(till, answer.response_code)

@@ -162,6 +162,16 @@ def test_a_stopped_card_is_refused_once_the_list_says_so(till, host):
     assert till.storage.stop_version == 2
 
 
+def test_a_restored_host_does_not_make_stopped_cards_good(till, host):
+    host.stopped = [CARD]
+    connect(till, host)
+    till.offline()
+    till.online(history=2, restored_at_s=9)
+    till.offline("lost")
+    till.sell("3")
+    assert till.brain.view.offline_refusal == "stopped", "the new list was not there yet"
+
+
 def test_the_repeat_guard_asks_offline_too(till):
     till.sell("3")
     till.keys("clear 3 enter")

@@ -243,6 +243,22 @@ def test_english_is_as_good():
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "charged_fen", "line"),
+    [
+        (TransactionKind.SALE, 1125, "实收       11.25"),
+        (TransactionKind.VOID, 1125, "退还       11.25"),
+        (TransactionKind.REFUND, 1125, "退还       11.25"),
+        (TransactionKind.COMPLETION, 1125, "实收       11.25"),
+        (TransactionKind.TOPUP, 1375, "到账       13.75"),
+        (TransactionKind.TOPUP_VOID, 1375, "收回       13.75"),
+        (TransactionKind.PREAUTH, 1125, "请输入下一笔"),
+    ],
+)
+def test_a_sum_that_is_not_the_amount_says_which_way_it_went(kind, charged_fen, line):
+    assert chinese(Screen.APPROVED, kind=kind, charged_fen=charged_fen)[3] == line
+
+
 def test_points_are_never_shown_as_money():
     spent = {"kind": TransactionKind.POINTS_SALE, "amount_fen": 300, "balance_fen": 20}
     assert chinese(Screen.APPROVED, **spent)[:3] == ("积分消费  000123", "金额         300", "积分余额      20")

@@ -182,6 +182,12 @@ def test_every_kind_has_its_slip(changes, title, rows):
     assert [row for row in rows if row not in lines] == []
 
 
+def test_a_void_of_a_discounted_sale_gives_back_and_charges_nothing():
+    lines = text(replace(RECORD, kind=TransactionKind.VOID, charged_fen=1125)).splitlines()
+    assert "退还                   RMB 11.25" in lines
+    assert not any("实收" in line for line in lines)
+
+
 def test_what_is_only_held_is_no_discount():
     held = text(replace(RECORD, kind=TransactionKind.PREAUTH, charged_fen=0))
     assert "优惠" not in held

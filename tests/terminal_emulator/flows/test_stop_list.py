@@ -109,7 +109,38 @@ def test_a_restored_host_with_older_numbers_is_asked_for_everything(registry):
     assert fetch(flow, restored) == 2
     assert (storage.stopped, storage.stop_version) == ({name(500)}, 1)
     flow.forget()
+    assert (storage.stopped, storage.stop_version) == ({name(500)}, 0), "until the new list is there"
+    fetch(opened(storage), Registry())
     assert (storage.stopped, storage.stop_version) == (set(), 0)
+
+
+def test_the_old_list_holds_until_all_of_the_new_one_is_there(registry, tmp_path):
+    for number in range(2 * STOP_ROWS_MAX):
+        registry.change(number)
+    storage = FileStorage(tmp_path)
+    fetch(opened(storage), registry)
+    restored = Registry()
+    for number in range(STOP_ROWS_MAX, 3 * STOP_ROWS_MAX):
+        restored.change(number)
+    flow = opened(storage)
+    flow.forget()
+    for cut in ("line", "power", ""):
+        flow.answered(restored.answer(flow.next_request(0.0)), 0.0)
+        assert (len(storage.stopped), storage.stop_version) == (2 * STOP_ROWS_MAX, 0)
+        if cut == "power":
+            storage._compact()
+            storage.close()
+            storage = FileStorage(tmp_path)
+            flow = opened(storage)
+        elif cut == "line":
+            flow.begin(0.0)
+            assert flow.next_request(0.0).version == STOP_ROWS_MAX, "the first part need not come again"
+            flow.forget()
+            assert flow.next_request(0.0).version == 0, "one more history"
+    fetch(flow, restored)
+    assert storage.stopped == {name(number) for number in range(STOP_ROWS_MAX, 3 * STOP_ROWS_MAX)}
+    assert storage.stop_version == restored.newest
+    storage.close()
 
 
 def test_a_host_that_has_none_is_asked_seldom_and_one_that_does_not_know_it_too(registry):

@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.messages.password import PasswordPurpose
-from tests.terminal_emulator.till import SUPERVISOR, Till, ToyHost
+from tests.terminal_emulator.till import NUMBER, SUPERVISOR, Till, ToyHost
 
 PASSWORDS = "f1 9"
 TELLERS = "f1 9 6 123456 enter"
@@ -77,6 +77,25 @@ def test_what_the_host_refuses_is_said(till, host):
     till.do(f"clear {TELLERS} 1 5 enter 4321 enter clear {TELLERS} 1 5 enter 1111 enter", host)
     assert till.panel[0] == "Declined 12"
     assert host.tellers == {5: "4321"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "how"),
+    [
+        (f"{TELLERS} 1 5 enter 4321", "List tellers"),
+        (f"{TELLERS} 2 5 enter", "List tellers"),
+        (f"{PASSWORDS} 3 123456 enter 8888 enter 8888", "Try the new one"),
+    ],
+    ids=["add", "delete", "password"],
+)
+def test_a_lost_answer_does_not_mean_that_nothing_was_done(till, host, keys, how):
+    till.do(keys, host)
+    till.keys("enter")
+    host.answer(NUMBER, till.request)  # done; the answer is lost
+    till.offline()
+    assert till.panel[:3] == ["No answer", "Perhaps done", how]
+    till.keys("enter")
+    assert till.screen == "idle"
 
 
 def test_there_may_be_no_tellers(till, host):

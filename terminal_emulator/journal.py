@@ -75,11 +75,14 @@ def to_line(entry: Entry) -> bytes:
 
 
 def from_line(line: bytes) -> Entry | None:
-    """The entry in a whole line without its end, None if the line is damaged."""
+    """The entry in a whole line without its end, None if the line is damaged. ValueError if it is not damaged and
+    cannot be read all the same: a newer version has written it. Such a line is never to be dropped."""
     crc, space, text = line.partition(b" ")
     if not space or crc != b"%08x" % zlib.crc32(text):
         return None
     try:
         return _decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(
+            f"is whole, but this version cannot read it ({error}): a newer one wrote it. Start that one"
+        ) from None

@@ -171,22 +171,28 @@ def _dialog(view: View, _: Translate) -> Lcd:
     return first, second, third, fourth
 
 
+def _what_to_do(view: View, _: Translate) -> str:
+    """What sells something, and whether this terminal decides alone."""
+    if view.fixed_fen:
+        return _("Fixed, offline") if view.sells_offline else _("Fixed: tap card")
+    if view.sells_offline:
+        return _("Offline: amount") if view.profile is Profile.CANTEEN else _("Offline: menu")
+    return _("Key in amount") if view.profile is Profile.CANTEEN else _("Enter: menu")
+
+
 def _idle(view: View, _: Translate) -> Lcd:
     if view.is_armed:
         return _head(view, _), _("Clear and a key"), _("1-9, 0, Enter"), _("Clear: cancel")
-    if view.fixed_fen:
-        return _head(view, _), _("Fixed: tap card"), _big(yuan(view.fixed_fen)), _line_to_host(view.link, _)
-    nothing_yet = _big(yuan(0))
+    amount = yuan(view.fixed_fen)
+    nothing_yet = _big(amount)
     if view.pending_reversals:
         waiting = _("Reversals {count}").format(count=view.pending_reversals)
-        nothing_yet = spread(waiting, yuan(0), LCD_COLUMNS)
+        nothing_yet = spread(waiting, amount, LCD_COLUMNS)
     elif view.offline_waiting or view.offline_unbooked:
         count = view.offline_waiting or view.offline_unbooked
         label = _("Waiting") if view.offline_waiting else _("Unbooked")
-        nothing_yet = spread(f"{label} {count}", yuan(0), LCD_COLUMNS)
-    what = _("Key in amount") if view.profile is Profile.CANTEEN else _("Enter: menu")
-    if view.sells_offline:
-        what = _("Offline: amount") if view.profile is Profile.CANTEEN else _("Offline: menu")
+        nothing_yet = spread(f"{label} {count}", amount, LCD_COLUMNS)
+    what = _what_to_do(view, _)
     line = _line_to_host(view.link, _)
     if view.host_rolled_back or view.records_differ:
         what = _("Host lost sales") if view.host_rolled_back else _("Records differ")

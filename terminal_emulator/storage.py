@@ -415,7 +415,10 @@ class FileStorage(MemoryStorage):
         start = 0
         while start < len(data):
             end = data.find(b"\n", start)
-            entry = None if end < 0 else from_line(data[start:end])
+            try:
+                entry = None if end < 0 else from_line(data[start:end])
+            except ValueError as error:  # it was never torn, and may be about money
+                raise StorageError(f"{self._path}: line {self._lines + 1} at byte {start} {error}") from None
             if entry is None:
                 self._check_torn(data, start)
                 break
@@ -465,8 +468,7 @@ class FileStorage(MemoryStorage):
 
     def _check_torn(self, data: bytes, start: int) -> None:
         """A damaged line is a torn last one, unless a whole line behind it says that this was no torn write: refuse."""
-        end = data.find(b"\n", start)
-        if 0 <= end < len(data) - 1:
+        if 0 <= data.find(b"\n", start) < len(data) - 1:
             raise StorageError(
                 f"{self._path}: line {self._lines + 1} at byte {start} is damaged, and more lines follow: the disk is "
                 "failing. Keep a copy of the folder: it may hold unsettled sales"

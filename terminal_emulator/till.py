@@ -73,7 +73,7 @@ class Till:
         """Whether the cashier has switched to selling offline, whatever the line does."""
         self.shut: Shut | None = None
         """Why nobody may do anything here yet."""
-        self.fixed_fen = storage.kept(FixedAmount).amount_fen
+        self.fixed_fen = self._fixed_fen()
         """The amount of fixed-amount mode; 0 = off."""
         self._work: Callable[[], int] = int
 
@@ -97,6 +97,10 @@ class Till:
         named = PROFILES.get(self.settings.profile)
         return self.parameters.profile if named is None else named
 
+    def _fixed_fen(self) -> int:
+        """Only the canteen's keys can end fixed-amount mode: with others, set from afar, there must be none."""
+        return self.storage.kept(FixedAmount).amount_fen if self.profile is Profile.CANTEEN else 0
+
     @property
     def must_sign_on(self) -> bool:
         """Whether somebody has to sign on before anything is sold."""
@@ -114,7 +118,7 @@ class Till:
         self.profile = self._profile()
         self.offline_limits = limits_of(self.parameters)
         self.offline_mode = self.storage.kept(OfflineMode).is_on
-        self.fixed_fen = self.storage.kept(FixedAmount).amount_fen
+        self.fixed_fen = self._fixed_fen()
         self.ahead_s = self.storage.kept(Clock).ahead_s
         self.sign_on = sign_on = self.storage.kept(SignOn)
         if sign_on.is_locked:

@@ -192,6 +192,15 @@ def test_idle_says_that_records_differ():
     assert render(view(Screen.IDLE, records_differ=1), translator("en"))[1] == "Records differ"
 
 
+def test_fixed_amount_mode_hides_nothing():
+    assert chinese(Screen.IDLE, fixed_fen=450)[1:] == ("定额 请刷卡", "        ４．５０", "联机")
+    offline = chinese(Screen.IDLE, fixed_fen=450, sells_offline=True, offline_waiting=3)
+    assert offline[1:3] == ("定额 脱机", "待上送 3    4.50")
+    assert chinese(Screen.IDLE, fixed_fen=450, pending_reversals=2)[2] == "待冲正2笔   4.50"
+    assert chinese(Screen.IDLE, fixed_fen=450, host_rolled_back=True)[1::2] == ("主机数据回退", "请联系管理员")
+    assert chinese(Screen.IDLE, fixed_fen=450, upload=UploadProgress(1, 3))[3] == "补传 1/3"
+
+
 def test_before_the_first_session_no_merchant_is_known():
     assert chinese(Screen.IDLE, merchant=None)[0] == "食堂        3-58"
 

@@ -169,14 +169,30 @@ def test_damage_in_the_middle_is_no_torn_write_and_is_refused(opened, tmp_path):
 @pytest.mark.parametrize(
     "text", [b'{"type":"used\xff"}', b'{"type":"used","x":' + b"[" * 100_000], ids=["no text", "deep"]
 )
-def test_a_line_with_a_good_checksum_that_says_nothing_is_damage_too(opened, tmp_path, text):
+def test_a_line_with_a_good_checksum_that_says_nothing_is_refused_too(opened, tmp_path, text):
     """Found by fuzzing (target journal): it ended the terminal with a traceback instead of a word about the disk."""
     opened().save(record(1))
     line = b"%08x %s\n" % (zlib.crc32(text), text)
     journal = tmp_path / "till" / "journal"
     journal.write_bytes(line + journal.read_bytes())
-    with pytest.raises(StorageError, match="line 1 at byte 0 is damaged"):
+    with pytest.raises(StorageError, match="line 1 at byte 0 is whole, but"):
         opened()
+
+
+def test_a_whole_last_line_of_a_newer_version_is_not_taken_for_a_torn_one(opened, tmp_path):
+    storage = opened()
+    for stan in (1, 2):
+        storage.save(record(stan))
+    storage.close()
+    journal = tmp_path / "till" / "journal"
+    first, last = journal.read_bytes().splitlines(keepends=True)
+    text = last[9:-1].replace(b'"kind":1,', b'"kind":99,')
+    assert text != last[9:-1]
+    journal.write_bytes(first + b"%08x %s\n" % (zlib.crc32(text), text))
+    before = journal.read_bytes()
+    with pytest.raises(StorageError, match="newer one wrote it"):
+        FileStorage(tmp_path / "till")
+    assert journal.read_bytes() == before, "the newest record is still there"
 
 
 def test_the_journal_stays_bounded_and_compaction_loses_nothing_that_matters(opened, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from protocol.messages.parameters import Profile
 from terminal_emulator.effects import ChangeNumber, Send
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.settled import Settlement, Stage
-from tests.terminal_emulator.till import Till, ToyHost
+from tests.terminal_emulator.till import Till, ToyHost, settings_of
 
 
 @pytest.fixture
@@ -39,6 +39,19 @@ def test_fixed_amount_mode_sells_with_a_tap_and_survives_a_power_cut(till, host)
     assert till.tap() == ["beep error"]
     till.keys("7")
     assert till.screen == "amount"
+
+
+def test_fixed_amount_mode_ends_where_no_key_could_end_it():
+    till = Till(settings=settings_of(sign_on_required=False))
+    till.online()
+    till.keys("clear enter 4 enter")
+    till.brain.till.keep(Parameters(profile=Profile.MEMBER))  # the host makes it a member shop
+    assert till.brain.view.fixed_fen == 0
+    till.power_on()
+    assert till.brain.view.fixed_fen == 0
+    till.online()
+    assert "Sale 1" not in till.tap()
+    assert till.storage.records == {}
 
 
 def test_clear_instead_of_an_amount_leaves_it_off(till):

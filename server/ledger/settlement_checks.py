@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from server.ledger.checks import SETTLEMENTS, Findings
 from server.ledger.comparison import Total, totals
 from server.ledger.model import Kind
-from server.ledger.settlement import DIGEST_SIZE, State, Whose, host_items, totals_of
+from server.ledger.settlement import DIGEST_SIZE, State, Whose, accepted, compare_batch, host_items, totals_of
 from server.ledger.store import Row, Store
 
 _COLUMNS = (
     "settlement, terminal_id, batch, state, closed_at_ms, through_seq, digest,"
     " (SELECT count(*) FROM settlement_differences AS d WHERE d.settlement = settlements.settlement),"
-    " (SELECT count(*) FROM settlement_records AS r WHERE r.settlement = settlements.settlement)"
+    " (SELECT count(*) FROM settlement_records AS r WHERE r.settlement = settlements.settlement), records"
 )
 
 _OUTSIDE = (
     "SELECT t.seq, t.kind, t.lost_rrn, t.terminal_id, t.batch FROM transfers AS t JOIN terminals AS own"
     " ON own.terminal_id = t.terminal_id WHERE t.side = 0 AND t.decision = 0 AND t.batch <= own.closed_batch"
     " AND NOT EXISTS (SELECT 1 FROM settlements AS s WHERE s.terminal_id = t.terminal_id AND s.batch = t.batch"
-    " AND s.through_seq >= t.seq)"
+    " AND s.state <> 0 AND s.through_seq >= t.seq)"
     " AND NOT EXISTS (SELECT 1 FROM transfers AS undone WHERE undone.terminal_id = t.terminal_id"
     " AND undone.batch = t.batch AND undone.stan = t.stan AND undone.side = 1)"
     " ORDER BY t.seq"
@@ -55,12 +55,25 @@ def check_settlements(store: Store, findings: Findings) -> None:
     findings.summary[SETTLEMENTS] = f"{expected - 1} settlements, each what the journal had of its batch{more}"
 
 
+def _check_compared(store: Store, row: Row, announced: int, findings: Findings) -> None:
+    """What an open settlement keeps of its comparison is what the comparison finds."""
+    number, terminal_id, batch, _, _, through_seq, *_ = row
+    where = f"settlement {number}"
+    newest, _ = store.head()
+    if announced < 0 or not 0 < through_seq <= newest:
+        findings.add(SETTLEMENTS, f"{where}: open, with differences as of transfer {through_seq} of {newest}")
+    elif accepted(store, number) != compare_batch(store, terminal_id, batch, number, through_seq):
+        findings.add(SETTLEMENTS, f"{where}: open, and its list is not what its records differ in from the journal")
+
+
 def _check_one(store: Store, row: Row, findings: Findings) -> None:
-    number, terminal_id, batch, state, closed_at_ms, through_seq, digest, differing, records = row
+    number, terminal_id, batch, state, closed_at_ms, through_seq, digest, differing, records, announced = row
     where = f"settlement {number}"
     if state == State.OPEN:
-        if closed_at_ms or through_seq or any(digest) or differing:
+        if closed_at_ms or any(digest):
             findings.add(SETTLEMENTS, f"{where}: open, but it says when it was closed, or with what")
+        if through_seq or differing:
+            _check_compared(store, row, announced, findings)
         return
     if state not in (State.BALANCED, State.DIFFERENCES):
         findings.add(SETTLEMENTS, f"{where}: expected a known state, got {state}")

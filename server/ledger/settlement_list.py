@@ -39,9 +39,10 @@ class Due(NamedTuple):
 
 _LISTED = (
     "SELECT settlement, terminal_id, batch, state, merchant_id, operator, opened_at_ms, closed_at_ms, business_day,"
-    " through_seq, digest,"
+    " CASE state WHEN 0 THEN 0 ELSE through_seq END, digest,"
     " (SELECT coalesce(sum(count), 0) FROM settlement_totals AS t WHERE t.settlement = s.settlement AND t.side = 1),"
-    " (SELECT count(*) FROM settlement_differences AS d WHERE d.settlement = s.settlement) FROM settlements AS s"
+    " (SELECT count(*) FROM settlement_differences AS d WHERE d.settlement = s.settlement AND s.state <> 0)"
+    " FROM settlements AS s"
 )
 
 

@@ -241,6 +241,28 @@ class TestDifferences:
         assert world.accept() is Stage.DONE
         assert [row.stan for row in ledger_settlement.accepted(world.store, 1)] == [3]
 
+    def test_a_list_is_compared_once_until_the_batch_changes(self, world, monkeypatch):
+        """A terminal may ask for pages as often as it likes: that must not keep the ledger from sales."""
+        compared, real = [], ledger_settlement.compare_batch
+
+        def counting(*arguments):
+            compared.append(arguments)
+            return real(*arguments)
+
+        monkeypatch.setattr(ledger_settlement, "compare_batch", counting)
+        del world.till.records[(1, 2)]
+        assert world.settle() is Stage.ACCEPT
+        for _ in range(5):
+            found = ledger_settlement.differences(world.store, *compared[0][1:3])
+            assert [row.stan for row in found.differing] == [2]
+        assert len(compared) == 1
+        decide(world.ledger, reversal(2, 250))
+        for _ in range(5):
+            assert ledger_settlement.differences(world.store, *compared[0][1:3]).differing == []
+        assert len(compared) == 2
+        [check] = [check for check in verify(world.store) if check.name == SETTLEMENTS]
+        assert check.ok, check.detail
+
     def test_a_terminal_that_mends_itself_settles_after_all(self, world):
         self.change_amount(world)
         assert world.settle() is Stage.ACCEPT

@@ -15,8 +15,6 @@ from tests.server.ledger.campus import ANN, BEN, COY, NOW_MS, TILL, decide, reve
 from tests.server.settling import World, forged
 
 UNSEEN = {
-    ("settlements", "terminal_id"),
-    ("settlements", "batch"),
     ("settlements", "merchant_id"),
     ("settlements", "operator"),
     ("settlements", "request_hash"),
@@ -25,10 +23,7 @@ UNSEEN = {
     ("settlements", "business_day"),
     ("settlements", "records"),
     *(("settlement_totals", name) for name in ("side", "kind", "count", "amount_fen", "charged_fen")),
-    *(
-        ("settlement_records", name)
-        for name in ("part", "place", "stan", "kind", "standing", "amount_fen", "charged_fen", "rrn")
-    ),
+    *(("settlement_records", name) for name in ("part", "place", "amount_fen", "rrn")),
     *(
         ("settlement_differences", name)
         for name in (
@@ -45,8 +40,7 @@ UNSEEN = {
     ),
 }
 """Who settled, when, and what a terminal said of itself: nothing else in the ledger bears witness to these. Of totals
-some edits pass: those of a terminal's that did not balance; the slip has them. Whose an open settlement is, only the
-terminal knows."""
+some edits pass: those of a terminal's that did not balance; the slip has them."""
 
 
 @pytest.fixture

@@ -77,6 +77,8 @@ class ExchangeReport(msgspec.Struct, frozen=True, kw_only=True):
     printed_at_s: int
     returned_fen: int
     taken_fen: int
+    moved_fen: int
+    """What the customer paid or got in the end: discounts make it less than the difference of the prices."""
 
 
 def lay_out(report: msgspec.Struct, terminal: TerminalNumber, _: Translate, zone: tzinfo) -> tuple[Slip, ...]:
@@ -139,7 +141,7 @@ def _exchange(report: ExchangeReport, terminal: TerminalNumber, _: Translate, zo
     rows = [
         Row(_("Goods returned"), rmb(report.returned_fen)),
         Row(_("Goods taken"), rmb(report.taken_fen)),
-        Row(label, rmb(abs(owed_fen)), Style.AMOUNT),
+        Row(label, rmb(report.moved_fen), Style.AMOUNT),
     ]
     return (_slip(_("EXCHANGE"), (), report.merchant, details, rows, _),)
 

@@ -112,12 +112,12 @@ def exchange(till: Till) -> Dialog:
     owed_fen = new_fen - back_fen
     label = _("To pay") if owed_fen >= 0 else _("To give back")
     yield Confirm((title, spread(label, yuan(abs(owed_fen)), PANEL_COLUMNS)))
-    left = ""
+    left, moved_fen = "", 0
     if owed_fen:
         record = yield from _settle_difference(till, title, owed_fen, found)
         if record.state is not RecordState.APPROVED:
             return
-        left = spread(_("Balance"), yuan(record.balance_fen), PANEL_COLUMNS)
+        left, moved_fen = spread(_("Balance"), yuan(record.balance_fen), PANEL_COLUMNS), record.moved_fen
     yield Print(
         ExchangeReport(
             merchant=till.merchant,
@@ -125,9 +125,10 @@ def exchange(till: Till) -> Dialog:
             printed_at_s=int(till.now.wall_s),
             returned_fen=back_fen,
             taken_fen=new_fen,
+            moved_fen=moved_fen,
         )
     )
-    yield Show((title, spread(label, yuan(abs(owed_fen)), PANEL_COLUMNS), left, _("Printed")), BeepKind.OK)
+    yield Show((title, spread(label, yuan(moved_fen), PANEL_COLUMNS), left, _("Printed")), BeepKind.OK)
 
 
 def _settle_difference(till: Till, title: str, owed_fen: int, found: LookupAnswer) -> Generator[Prompt, Any, Record]:

@@ -131,8 +131,12 @@ def test_a_reversal_notice_is_one_copy_for_the_cashier():
 
 def test_float_and_exchange():
     assert "备用金                RMB 200.00" in lines(FloatReport(amount_fen=20_000, **BY))
-    assert "顾客应付                RMB 2.00" in lines(ExchangeReport(returned_fen=1000, taken_fen=1200, **BY))
-    assert "应退顾客                RMB 2.00" in lines(ExchangeReport(returned_fen=1200, taken_fen=1000, **BY))
+    assert "顾客应付                RMB 2.00" in lines(
+        ExchangeReport(returned_fen=1000, taken_fen=1200, moved_fen=200, **BY)
+    )
+    assert "应退顾客                RMB 1.80" in lines(
+        ExchangeReport(returned_fen=1200, taken_fen=1000, moved_fen=180, **BY)
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

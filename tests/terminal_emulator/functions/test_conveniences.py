@@ -121,6 +121,13 @@ def test_an_exchange_for_less_refunds_it_with_the_password():
     assert talk.passwords == [PasswordPurpose.SUPERVISOR]
 
 
+def test_an_exchange_says_what_was_moved():
+    discounted = {"charged_fen": 180}  # the sale had been discounted by 10 %
+    talk = Talk(till_of(), exchange, "4711", True, 1000, 800, True, decide=discounted)
+    assert talk.printed[-1].moved_fen == 180
+    assert talk.shown[-1][1].split()[-1] == "1.80"
+
+
 def test_an_even_exchange_moves_nothing():
     talk = Talk(till_of(), exchange, "4711", True, 1000, 1000, True)
     assert talk.moved == []

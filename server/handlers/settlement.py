@@ -136,17 +136,17 @@ def end_parts(desk: Desk, terminal_id: int, message: BatchEndRequest) -> BatchEn
 
 def differences(desk: Desk, terminal_id: int, message: DifferencesRequest) -> DifferencesAnswer:
     """One page of what differs."""
-    compared = settlement.differences(desk.ledger.store, terminal_id, message.batch)
+    first = (message.page - 1) * ROWS_MAX
+    compared, count = settlement.differences(desk.ledger.store, terminal_id, message.batch, first, ROWS_MAX)
     if compared.differing is None:
         code = RECORDS_MISSING if compared.next_part else ANOTHER_BATCH
         return DifferencesAnswer(batch=message.batch, page=message.page, response_code=code, pages=0)
-    start = (message.page - 1) * ROWS_MAX
     return DifferencesAnswer(
         batch=message.batch,
         page=message.page,
         response_code=DONE,
-        pages=-(-len(compared.differing) // ROWS_MAX),
-        differences=tuple(map(_difference_row, compared.differing[start : start + ROWS_MAX])),
+        pages=-(-count // ROWS_MAX),
+        differences=tuple(map(_difference_row, compared.differing)),
     )
 
 

@@ -179,16 +179,21 @@ def end_parts(store: Store, terminal_id: int, batch: int, records: int) -> Compa
     return Compared(_compared(store, terminal_id, batch))
 
 
-def differences(store: Store, terminal_id: int, batch: int) -> Compared:
-    """What differs, once all records are here; of a closed settlement, what was accepted."""
+def differences(store: Store, terminal_id: int, batch: int, first: int, limit: int) -> tuple[Compared, int]:
+    """Up to `limit` of what differs, from place `first` on, and how many there are in all; once all records are here.
+    Of a closed settlement, what was accepted. Never all of it: a batch may differ in every record."""
     found = find(store, terminal_id, batch)
     if found is None:
-        return Compared(None)
-    if found.state != State.OPEN:
-        return Compared(accepted(store, found.settlement))
-    if found.records < 0:
-        return Compared(None, _parts(store, found.settlement) + 1)
-    return Compared(_compared(store, terminal_id, batch))
+        return Compared(None), 0
+    if found.state == State.OPEN:
+        if found.records < 0:
+            return Compared(None, _parts(store, found.settlement) + 1), 0
+        _keep_compared(store, terminal_id, batch)
+    rows = store.execute(
+        f"SELECT {_DIFFERENCES} WHERE settlement = ? AND place >= ? AND place < ? ORDER BY place",
+        (found.settlement, first, first + limit),
+    )
+    return Compared([Differing(*row) for row in rows]), count_accepted(store, found.settlement)
 
 
 def close(
@@ -362,26 +367,28 @@ def _sent(store: Store, settlement: int) -> list[Item]:
 
 
 def _compared(store: Store, terminal_id: int, batch: int) -> list[Differing]:
-    """What differs, compared once and kept beside the open settlement: every page of the list asks for it. Of an open
-    settlement `through_seq` is how far the journal went when it was compared; 0 = not yet, or not these records."""
+    return accepted(store, _keep_compared(store, terminal_id, batch))
+
+
+def _keep_compared(store: Store, terminal_id: int, batch: int) -> int:
+    """Find what differs, once, and keep it beside the open settlement, of which this is the number: every page of the
+    list asks for it. Of an open settlement `through_seq` is how far the journal went when it was compared; 0 = not yet,
+    or not these records."""
     found = find(store, terminal_id, batch)
     assert found is not None
-    if found.through_seq:
-        newer = store.execute(
-            "SELECT 1 FROM transfers WHERE terminal_id = ? AND batch = ? AND seq > ? LIMIT 1",
-            (terminal_id, batch, found.through_seq),
-        )
-        if not newer:
-            return accepted(store, found.settlement)
-    through_seq, _ = store.head()
-    differing = compare_batch(store, terminal_id, batch, found.settlement)
-    with store.transaction():
-        store.execute(
-            "UPDATE settlements SET through_seq = ? WHERE settlement = ?",
-            (through_seq, found.settlement),
-        )
-        _save_differing(store, found.settlement, differing)
-    return differing
+    newer = not found.through_seq or store.execute(
+        "SELECT 1 FROM transfers WHERE terminal_id = ? AND batch = ? AND seq > ? LIMIT 1",
+        (terminal_id, batch, found.through_seq),
+    )
+    if newer:
+        through_seq, _ = store.head()
+        differing = compare_batch(store, terminal_id, batch, found.settlement)
+        with store.transaction():
+            store.execute(
+                "UPDATE settlements SET through_seq = ? WHERE settlement = ?", (through_seq, found.settlement)
+            )
+            _save_differing(store, found.settlement, differing)
+    return found.settlement
 
 
 def _save_differing(store: Store, settlement: int, differing: Sequence[Differing]) -> None:

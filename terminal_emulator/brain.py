@@ -104,7 +104,10 @@ class Brain:
         self._background = Background(self._parameters, self._upload, self._offline, self._stop_list, self._echo)
         self._asked: Flow | None = None  # whose request is outstanding
         self._answer_due_s = inf
-        self.till.watch_work(lambda: self.unresolved + self._upload.is_working + self._offline.is_running)
+        self.till.watch_work(
+            lambda: self.unresolved + self._upload.is_working + self._offline.is_running,
+            lambda: self._reversals.refused,
+        )
 
     # --- What a shell may ask
 

@@ -32,6 +32,7 @@ class Till:
     """Settings, memory, the state of the line, and the time of the last input; the brain keeps it up to date."""
 
     __slots__ = (
+        "_refused",
         "_work",
         "ahead_s",
         "business_day",
@@ -76,10 +77,11 @@ class Till:
         self.fixed_fen = self._fixed_fen()
         """The amount of fixed-amount mode; 0 = off."""
         self._work: Callable[[], int] = int
+        self._refused: Callable[[], list[Record]] = list
 
-    def watch_work(self, count: Callable[[], int]) -> None:
-        """`count` tells how much is open."""
-        self._work = count
+    def watch_work(self, count: Callable[[], int], refused: Callable[[], list[Record]]) -> None:
+        """`count` tells how much is open, `refused` which of it the host will not hear of."""
+        self._work, self._refused = count, refused
 
     def power_on(self) -> None:
         """The power was away: whoever has to sign on, has to sign on again."""
@@ -91,6 +93,16 @@ class Till:
     def is_quiet(self) -> bool:
         """Whether nothing is open: no undecided transaction, no reversal, no upload, nothing that was sold offline."""
         return not self._work()
+
+    @property
+    def refused(self) -> list[Record]:
+        """What is open and may stay so: the host refuses to reverse or to decide it."""
+        return self._refused()
+
+    @property
+    def may_settle(self) -> bool:
+        """Whether nothing is open that waiting could close."""
+        return self._work() <= len(self._refused())
 
     def _profile(self) -> Profile:
         """As the key file says, else as the host says."""

@@ -39,12 +39,14 @@ def reversal_request(record: Record) -> ReversalRequest:
 class Pending:
     """One reversal to be confirmed, or request to be answered, and when to send it next."""
 
-    __slots__ = ("backoff", "due_s", "record")
+    __slots__ = ("backoff", "due_s", "is_refused", "record")
 
     def __init__(self, record: Record, now_s: float, jitter: Jitter) -> None:
         assert record.state in (RecordState.REVERSING, RecordState.REPEATING)
         self.record = record
         self.due_s = now_s
+        self.is_refused = False
+        """The host has answered, and would not do it: perhaps it never will."""
         self.backoff = Backoff(REVERSAL_RETRY_MIN_S, REVERSAL_RETRY_MAX_S, jitter)
 
 
@@ -60,6 +62,11 @@ class ReversalFlow:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    @property
+    def refused(self) -> list[Record]:
+        """What stays open until somebody finds out why the host refuses it."""
+        return [pending.record for pending in self._queue if pending.is_refused]
 
     def add(self, record: Record, now_s: float) -> None:
         """Take a record that is stored as REVERSING or REPEATING; due at once."""
@@ -91,6 +98,7 @@ class ReversalFlow:
         assert self._asked is not None
         state = self._decided(message)
         if state is None:
+            self._asked.is_refused = getattr(message, "response_code", "") not in NON_FINAL
             return self.unanswered(now_s)
         assert isinstance(message, ReversalAnswer | MoneyAnswer)
         pending, self._asked = self._asked, None

@@ -10,12 +10,14 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from protocol.messages.settlement import DifferenceRow, totals_of
+from terminal_emulator.columns import spread
 from terminal_emulator.dialog import Ask, Confirm, Dialog, Pages, Print, Prompt, Show, Stop
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.flows.settlement import accept, answered, begin, oldest_batch, request_of, rows_of, unsettled
 from terminal_emulator.functions.passwords import check_password
 from terminal_emulator.i18n import N_
+from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.settled import Settlement, Stage, report
 from terminal_emulator.slip_day import DIFFERENCE_TEXT
 from terminal_emulator.texts import KIND_TEXT, yuan
@@ -36,8 +38,10 @@ def settlement(till: Till) -> Dialog:
     storage = till.storage
     state = storage.settlement
     # One that is to go on as well: a host restored meanwhile has to get its records back first.
-    if not till.is_quiet:
+    if not till.may_settle:
         yield from _still_open(till)
+    if till.refused:
+        yield from _past_refused(till)
     if state is None:
         batch = oldest_batch(storage)
         rows = rows_of(storage.acknowledged(), batch)
@@ -46,7 +50,7 @@ def settlement(till: Till) -> Dialog:
     newest = storage.used[0] if state is None else state.batch
     while True:
         if state is None:
-            if not till.is_quiet:
+            if not till.may_settle:
                 yield from _still_open(till)
             state = begin(storage, till.operator, claimed_time_s(till.now.wall_s))
         done = yield from _settled(till, state)
@@ -83,6 +87,15 @@ def _still_open(till: Till) -> Generator[Prompt, Any, None]:
     _ = till.translate
     yield Show((_("Settlement"), _("Something is"), _("still open"), _("Try again soon")), BeepKind.ERROR)
     raise Stop
+
+
+def _past_refused(till: Till) -> Generator[Prompt, Any, None]:
+    """What the host refuses to reverse, it may refuse for ever: a supervisor may settle without it. It stays open."""
+    _ = till.translate
+    for record in till.refused:
+        head = spread(_(KIND_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS)
+        yield Show((head, _("Host refuses it"), _("It stays open"), _("Enter: go on")), BeepKind.ERROR)
+    yield from check_password(till)
 
 
 def _not_now(till: Till) -> Generator[Prompt, Any, None]:

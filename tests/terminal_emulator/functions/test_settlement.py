@@ -7,6 +7,7 @@ from protocol.messages import (
     BatchEndRequest,
     BatchUploadRequest,
     DifferencesRequest,
+    ReversalRequest,
     SettlementCloseRequest,
     SettlementRequest,
 )
@@ -18,7 +19,7 @@ from terminal_emulator.i18n import LANGUAGES
 from terminal_emulator.record import RecordState
 from terminal_emulator.settled import SettlementReport, Stage
 from tests.server.settling import World, forged
-from tests.terminal_emulator.till import Till, ToyHost, settings_of
+from tests.terminal_emulator.till import NUMBER, Till, ToyHost, settings_of
 
 SETTLE = "f1 0 1"
 SETTLING = (SettlementRequest, SettlementCloseRequest, BatchUploadRequest, BatchEndRequest, DifferencesRequest)
@@ -154,6 +155,22 @@ def test_nothing_is_settled_while_something_is_open(till, host, world):
     till.keys("f1 0 1")
     assert till.panel == ["Settlement", "Something is", "still open", "Try again soon"]
     assert till.storage.settlement is None
+
+
+def test_a_reversal_that_the_host_refuses_does_not_block_settling_for_ever(till, host, world):
+    world.till.save(replace(world.till.records[(1, 2)], state=RecordState.REVERSING))
+    till.power_on()
+    till.online()
+    assert isinstance(till.request, ReversalRequest)
+    till.answer(replace(host.answer(NUMBER, till.request), response_code="94"))
+    till.do(SETTLE, host)
+    assert till.panel[1:3] == ["Host refuses it", "It stays open"]
+    assert till.panel[0].endswith("000002")
+    till.do("enter", host)
+    assert till.panel[0] == "Superv. password"
+    till.do("123456 enter", host)
+    assert till.panel == ["Settlement", "Batch 000001", "Count 1", "Enter / Clear"]
+    assert world.till.records[(1, 2)].state is RecordState.REVERSING
 
 
 def test_without_a_line_there_is_no_settlement(till, host):

@@ -1,7 +1,7 @@
 """结算: the batch is held against the host's journal; what differs is shown, and closed with a supervisor's password.
 
-Every step is stored before the next one is made, so the dialog may be left or cut off anywhere: pressed again, it goes
-on where it stood. Only a settlement that is done clears the journal.
+Every step but the pages of a list is stored before the next one is made, so the dialog may be left or cut off
+anywhere: pressed again, it goes on where it stood. Only a settlement that is done clears the journal.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _settled(till: Till, state: Settlement) -> Generator[Prompt, Any, Settlement
     """Lead one settlement to its end; Stop where it cannot go on now."""
     storage = till.storage
     while state.is_open:
-        records = storage.acknowledged()
+        records = [] if state.stage is Stage.DIFFERENCES else storage.acknowledged()
         request = request_of(state, records)
         if request is None:
             yield from _ask_supervisor(till, state)
@@ -78,7 +78,10 @@ def _settled(till: Till, state: Settlement) -> Generator[Prompt, Any, Settlement
             if after == state:
                 yield from _not_now(till)
             state = after
-        storage.save_settlement(state)
+        # The pages of a list of differences are kept here until there are all: stored one by one, each with those
+        # before it, a long list would fill the memory. After a cut it is read again from its first page.
+        if state.stage is not Stage.DIFFERENCES or state.page == 1:
+            storage.save_settlement(state)
     return state
 
 

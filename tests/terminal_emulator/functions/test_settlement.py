@@ -6,18 +6,21 @@ from msgspec.structs import replace
 from protocol.messages import (
     BatchEndRequest,
     BatchUploadRequest,
+    DifferencesAnswer,
     DifferencesRequest,
     ReversalRequest,
     SettlementCloseRequest,
     SettlementRequest,
 )
-from protocol.messages.settlement import DifferenceKind
+from protocol.messages.money import TransactionKind
+from protocol.messages.settlement import DifferenceKind, DifferenceRow, RecordStanding
 from server.handlers import CALLS
 from terminal_emulator.columns import columns
 from terminal_emulator.effects import PrintReport, Send
+from terminal_emulator.functions.settlement import _settled as settled
 from terminal_emulator.i18n import LANGUAGES
 from terminal_emulator.record import RecordState
-from terminal_emulator.settled import SettlementReport, Stage
+from terminal_emulator.settled import Settlement, SettlementReport, Stage
 from tests.server.settling import World, forged
 from tests.terminal_emulator.till import NUMBER, Till, ToyHost, settings_of
 
@@ -171,6 +174,27 @@ def test_a_reversal_that_the_host_refuses_does_not_block_settling_for_ever(till,
     till.do("123456 enter", host)
     assert till.panel == ["Settlement", "Batch 000001", "Count 1", "Enter / Clear"]
     assert world.till.records[(1, 2)].state is RecordState.REVERSING
+
+
+def test_the_memory_does_not_grow_with_the_square_of_the_differences(till, world, monkeypatch):
+    kept = []
+    monkeypatch.setattr(type(world.till), "save_settlement", lambda _storage, state: kept.append(state))
+    steps = settled(till.brain.till, Settlement(batch=1, operator=7, claimed_at_s=1, stage=Stage.DIFFERENCES))
+    prompt = next(steps)
+    for page in range(1, 41):
+        assert prompt.message == DifferencesRequest(batch=1, page=page)
+        row = DifferenceRow(
+            stan=page,
+            rrn=1,
+            kind=TransactionKind.SALE,
+            difference=DifferenceKind.MISSING_AT_HOST,
+            terminal_standing=RecordStanding.APPROVED,
+            terminal_fen=1250,
+            host_standing=0,
+            host_fen=0,
+        )
+        prompt = steps.send(DifferencesAnswer(response_code="00", batch=1, page=page, pages=40, differences=(row,)))
+    assert [(one.stage, len(one.differences)) for one in kept] == [(Stage.ACCEPT, 40)]
 
 
 def test_without_a_line_there_is_no_settlement(till, host):

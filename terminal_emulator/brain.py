@@ -235,6 +235,7 @@ class Brain:
         self.till.now = now
         if self._sale is not None:
             return [ERROR_BEEP]
+        self._desk.asks_last = bool(self._recovered)
         effects = self._desk.key(key)
         return self._did(effects, now) if self._desk.is_stirred else effects
 

@@ -47,6 +47,7 @@ class Desk:
     __slots__ = (
         "_armed",
         "armed_until_s",
+        "asks_last",
         "is_stirred",
         "job",
         "keypad",
@@ -80,6 +81,8 @@ class Desk:
         """When the wait for the second key of a combination ends; inf: there is none."""
         self._armed: tuple[Key, ...] = ()
         self.is_stirred = False
+        self.asks_last = False
+        """Whether what was found open after a power cut is on the screen, in place of rest."""
         """Whether the last input did more than key an amount: then the brain has to look."""
 
     @property
@@ -112,7 +115,7 @@ class Desk:
 
     def _clear(self) -> list[Effect]:
         """Home; and at rest already, the first key of a combination."""
-        rests = self.screen is Screen.IDLE and self.last is None and not self._armed
+        rests = self.screen is Screen.IDLE and self.last is None and not self.asks_last and not self._armed
         self.to_idle()
         if rests and self.till.shut is None and self.till.profile is Profile.CANTEEN:
             self._arm(Key.CLEAR)

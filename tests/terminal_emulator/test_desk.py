@@ -292,3 +292,15 @@ def fields_of(message):
 TestMasher = Masher.TestCase
 TestMasher.settings = settings(max_examples=60, stateful_step_count=60)
 TestMasher = pytest.mark.slow(TestMasher)
+
+
+def test_clear_below_a_sale_found_open_is_no_combination():
+    """The cashier wants the screen gone and keys the next amount: 7 must not switch to offline mode."""
+    till = Till()
+    till.online()
+    till.keys("5 enter")
+    till.tap()
+    till.power_on()
+    assert till.screen == "last_asking"
+    till.keys("clear 7 . 5")
+    assert (till.screen, till.brain.view.amount_text) == ("amount", "7.5")

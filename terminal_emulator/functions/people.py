@@ -6,7 +6,7 @@ from typing import Final
 
 from protocol.messages import TellerAction, TellerAnswer, TellerRequest
 from protocol.messages.password import OPERATOR_MAX, SUPERVISOR_OPERATOR, PasswordPurpose
-from terminal_emulator.dialog import Ask, Confirm, Dialog, Digits, Menu, Pages, Show
+from terminal_emulator.dialog import Ask, Confirm, Dialog, Digits, Menu, Open, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import (
@@ -34,11 +34,11 @@ def recharge_password(till: Till) -> Dialog:
 
 
 def teller_password(till: Till) -> Dialog:
-    """柜员改密: one's own."""
+    """柜员改密: one's own. The supervisor's number opens the supervisor's menu, as at every operator prompt."""
     _ = till.translate
     number = yield Digits(_("Teller password"), _("Operator no."), 1, OPERATOR_DIGITS)
     if int(number) == SUPERVISOR_OPERATOR:
-        yield from _change(till, PasswordPurpose.SUPERVISOR, SUPERVISOR_OPERATOR)
+        yield Open("supervisor")
     else:
         yield from _change(till, PasswordPurpose.OPERATOR, int(number))
 

@@ -26,10 +26,9 @@ def till():
     [
         ("3", (SUPERVISOR, 0), "123456"),
         ("4 1 enter", (PasswordPurpose.OPERATOR, 1), "0000"),
-        ("4 0 enter", (SUPERVISOR, 0), "123456"),
         ("5", (PasswordPurpose.RECHARGE, 0), "111111"),
     ],
-    ids=["supervisor", "teller", "supervisor as a teller", "top-up"],
+    ids=["supervisor", "teller", "top-up"],
 )
 def test_a_password_is_changed(till, host, row, key, old):
     till.do(f"{PASSWORDS} {row}", host)
@@ -37,6 +36,13 @@ def test_a_password_is_changed(till, host, row, key, old):
     till.do(f"{old} enter 8888 enter 8888 enter", host)
     assert till.panel[1] == "is changed"
     assert host.passwords[key] == "8888"
+
+
+def test_the_supervisors_number_at_the_prompt_of_a_teller_opens_the_supervisors_menu(till, host):
+    till.do(f"{PASSWORDS} 4 0 enter", host)
+    assert till.panel[0].startswith("Supervisor")
+    till.do("4 123456 enter 8888 enter 8888 enter", host)
+    assert host.passwords[SUPERVISOR, 0] == "8888"
 
 
 def test_a_wrong_old_password_changes_nothing(till, host):

@@ -476,6 +476,7 @@ class Brain:
     def _take(self, record: Record, flow: Flow, now: Now, effects: list[Effect]) -> None:
         """A transaction has a new state: first remember it, then show it."""
         self._storage.save(record)
+        self.till.note_card(record)
         state = record.state
         if flow is self._offline:
             effects.append(Outcome(record))

@@ -27,11 +27,15 @@ from terminal_emulator.view import Link, Shut
 PROFILES: Final = {"canteen": Profile.CANTEEN, "member": Profile.MEMBER}
 """As key files name them."""
 
+BLOCKED_CODES: Final = frozenset({"04", "41", "43", "62"})
+"""Declines that are about the card itself: kept, lost, stolen, frozen."""
+
 
 class Till:
     """Settings, memory, the state of the line, and the time of the last input; the brain keeps it up to date."""
 
     __slots__ = (
+        "_blocked",
         "_refused",
         "_work",
         "ahead_s",
@@ -76,6 +80,7 @@ class Till:
         """Why nobody may do anything here yet."""
         self.fixed_fen = self._fixed_fen()
         """The amount of fixed-amount mode; 0 = off."""
+        self._blocked: set[bytes] = set()
         self._work: Callable[[], int] = int
         self._refused: Callable[[], list[Record]] = list
 
@@ -160,10 +165,19 @@ class Till:
         offline = self.offline_mode or not self.online
         return offline and self.link is not Link.REFUSED and self.offline_limits.allow_any
 
+    def note_card(self, record: Record) -> None:
+        """The host's word about a card counts at once, and not only when the stop list has it."""
+        if record.state is RecordState.DECLINED and record.response_code in BLOCKED_CODES:
+            self._blocked.add(record.payer)
+        elif record.state is RecordState.APPROVED:
+            self._blocked.discard(record.payer)
+
     def offline_refusal(self, sale: Record) -> OfflineRefusal | None:
         """Why this sale may not be made without the host; None: it may. Nobody here could check a PIN."""
         if 0 < self.parameters.pin_limit_fen < sale.amount_fen:
             return OfflineRefusal.OVER_SALE
+        if sale.payer in self._blocked:
+            return OfflineRefusal.STOPPED
         return refusal(
             self.offline_limits,
             self.storage.waiting.values(),

@@ -172,6 +172,17 @@ def test_a_restored_host_does_not_make_stopped_cards_good(till, host):
     assert till.brain.view.offline_refusal == "stopped", "the new list was not there yet"
 
 
+def test_a_card_that_the_host_has_just_refused_is_not_sold_to_offline(till, host):
+    connect(till, host)
+    host.refusals = ["41"]
+    host.balance_fen = -1
+    till.do("3 enter tap", host)
+    assert till.screen == "declined"
+    till.offline()
+    till.sell("3")
+    assert till.brain.view.offline_refusal == "stopped", "the stop list comes minutes later"
+
+
 def test_the_repeat_guard_asks_offline_too(till):
     till.sell("3")
     till.keys("clear 3 enter")

@@ -98,7 +98,7 @@ class Brain:
         self._reversals = ReversalFlow(jitter)
         self._upload = UploadFlow(storage, jitter)
         self._parameters = ParametersFlow(self.till)
-        self._offline = OfflineFlow(storage, jitter, lambda: self.till.offline_mode)
+        self._offline = OfflineFlow(storage, jitter, lambda: self.till.holds_back)
         self._stop_list = StopListFlow(storage, jitter, lambda: self.till.offline_limits.allow_any)
         self._echo = EchoFlow()
         self._background = Background(self._parameters, self._upload, self._offline, self._stop_list, self._echo)

@@ -165,6 +165,11 @@ class Till:
         offline = self.offline_mode or not self.online
         return offline and self.link is not Link.REFUSED and self.offline_limits.allow_any
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether what was sold offline is to wait: the cashier wants it so, and may."""
+        return self.offline_mode and self.offline_limits.allow_any
+
     def note_card(self, record: Record) -> None:
         """The host's word about a card counts at once, and not only when the stop list has it."""
         if record.state is RecordState.DECLINED and record.response_code in BLOCKED_CODES:

@@ -183,6 +183,18 @@ def test_a_card_that_the_host_has_just_refused_is_not_sold_to_offline(till, host
     assert till.brain.view.offline_refusal == "stopped", "the stop list comes minutes later"
 
 
+def test_offline_mode_that_the_host_allows_no_more_holds_nothing_back(till, host):
+    connect(till, host)
+    till.keys("clear 7 enter")
+    till.sell("3")
+    till.keys("enter")
+    assert till.brain.offline_waiting == 1
+    till.brain.till.keep(Parameters())
+    till.offline()
+    connect(till, host, last=till.storage.used)
+    assert till.brain.offline_waiting == 0
+
+
 def test_the_repeat_guard_asks_offline_too(till):
     till.sell("3")
     till.keys("clear 3 enter")

@@ -21,7 +21,7 @@ LABELS = {
     "fanka_unresolved_entries": {"kind": set(KINDS)},
     "fanka_unresolved_age_seconds": {"kind": set(KINDS)},
     "fanka_pin_locks": {"what": {"card", "terminal"}},
-    "fanka_uploads": {"verdict": {"restored", "known", "reversed", "conflict", "not_open", "undecided"}},
+    "fanka_uploads": {"verdict": {"restored", "known", "reversed", "conflict", "not_open", "undecided", "waiting"}},
     "fanka_offline_sales": {
         "verdict": {"accepted", "duplicate", "over_limit", "stopped", "refused", "tampered", "gap", "undecided"}
     },

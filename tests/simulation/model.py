@@ -539,7 +539,9 @@ class Model:
         assert original.content is not None
         if original.kind not in kinds:
             return "12", None
-        if token_of(original.content) != token_of(content):
+        payer = self._customer(content)
+        is_same_account = payer is not None and payer == self._customer(original.content)
+        if not is_same_account and token_of(original.content) != token_of(content):
             return "F6", None
         code = self._keyed(terminal_id, content)
         return code, (original if code == "00" else None)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import inf
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -24,7 +23,7 @@ from protocol.messages.fields import PAYER_SIZE
 from protocol.messages.money import TransactionKind
 from protocol.security import saf_key
 from terminal_emulator.backoff import Jitter, middle
-from terminal_emulator.desk import RESULT_SCREENS, Desk
+from terminal_emulator.desk import Desk
 from terminal_emulator.dialog import Dialog, Payer
 from terminal_emulator.effects import (
     Effect,
@@ -50,14 +49,12 @@ from terminal_emulator.flows.upload import UploadFlow
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.news import ERROR_BEEP, OK_BEEP, news_of
 from terminal_emulator.offline import Chain, sealed
-from terminal_emulator.panels import panel
 from terminal_emulator.record import Merchant, Record, RecordState
 from terminal_emulator.settings import Settings
+from terminal_emulator.sight import Work, view_of
 from terminal_emulator.storage import Storage
 from terminal_emulator.till import Till
 from terminal_emulator.view import Link, Screen, View
-
-SHOWS_BALANCE: Final = frozenset({APPROVED, "51"})
 
 
 class Brain:
@@ -159,60 +156,8 @@ class Brain:
     @property
     def view(self) -> View:
         """The screen now; made when asked for."""
-        screen, record, attempt = self._on_screen()
-        desk, till = self._desk, self.till
-        approved = record is not None and record.state is RecordState.APPROVED
-        shows_balance = (
-            record is not None
-            and record.response_code in SHOWS_BALANCE
-            and (approved or record.state is RecordState.DECLINED)
-        )
-        charged_fen = record.moved_fen if record is not None and approved else None
-        return View(
-            screen=screen,
-            kind=TransactionKind.SALE if record is None else record.kind,
-            link=self.link,
-            terminal=self.settings.terminal,
-            merchant=till.merchant,
-            amount_text=desk.keypad.text,
-            amount_fen=desk.keypad.amount_fen if record is None else record.amount_fen,
-            charged_fen=None if record is None or charged_fen == record.amount_fen else charged_fen,
-            discount_fen=0 if record is None else record.discount_fen,
-            attempt=attempt,
-            response_code="" if record is None else record.response_code,
-            balance_fen=record.balance_fen if record is not None and shows_balance else None,
-            stan=0 if record is None else record.stan,
-            pending_reversals=len(self._reversals),
-            host_rolled_back=self._host_rolled_back,
-            upload=self._upload.progress,
-            records_differ=self._upload.differs,
-            lock=desk.lock,
-            shut=till.shut,
-            operator=till.operator,
-            profile=till.profile,
-            panel=panel(desk.runner, till.translate) if screen is Screen.DIALOG and desk.runner is not None else (),
-            is_armed=desk.is_armed,
-            sells_offline=till.sells_offline,
-            offline_waiting=self.offline_waiting,
-            offline_unbooked=self._offline.refused,
-            offline_refusal=desk.offline_refusal,
-            fixed_fen=till.fixed_fen,
-        )
-
-    def _on_screen(self) -> tuple[Screen, Record | None, int]:
-        desk = self._desk
-        if (sale := self._sale) is not None:
-            if sale.asking:
-                return Screen.ASKING, sale.record, sale.sends
-            return (Screen.RESENDING if sale.sends > 1 else Screen.SENDING), sale.record, sale.sends
-        if desk.screen is Screen.IDLE:
-            if self._recovered:
-                return Screen.LAST_ASKING, self._recovered[0].record, 0
-            if desk.last is not None:
-                return RESULT_SCREENS[desk.last.state][1], desk.last, 0
-            if self.till.shut is not None:
-                return Screen.SHUT, None, 0
-        return desk.screen, desk.result, 0
+        work = Work(self._sale, self._recovered, self._reversals, self._upload, self._offline)
+        return view_of(self._desk, work, host_rolled_back=self._host_rolled_back)
 
     # --- What happens to a terminal
 

@@ -14,11 +14,11 @@ from cyclopts import Parameter
 from protocol import TerminalNumber
 from server.folder import DataFolder
 from terminal_emulator.brain import Brain
+from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.outlet import Outlet
 from terminal_emulator.player import ScriptFailure
 from terminal_emulator.script import parse_script
 from terminal_emulator.settings import Settings
-from terminal_emulator.storage import FileStorage
 from tools.admin_client import open_admin
 from tools.audit import Audit
 from tools.faults import explained

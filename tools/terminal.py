@@ -24,6 +24,7 @@ from protocol.security import ENROL_CODE_SIZE
 from terminal_emulator.brain import Brain
 from terminal_emulator.escpos import escpos as escpos_bytes
 from terminal_emulator.face import MAX_CARDS
+from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.machine import Machine
 from terminal_emulator.outlet import Outlet
 from terminal_emulator.player import ScriptFailure, run_script
@@ -32,7 +33,7 @@ from terminal_emulator.rotation import Keep
 from terminal_emulator.script import Code, Names, ScriptSyntaxError, Step, parse_script, parse_uid
 from terminal_emulator.settings import DEFAULT_PORT, Settings, SettingsError, read_settings, write_settings
 from terminal_emulator.slip import Slip
-from terminal_emulator.storage import FileStorage, StorageError
+from terminal_emulator.storage import StorageError
 from terminal_emulator.terminal import EnrolError, enrol
 from tools.options import Data, admin_channel
 from tools.os_errors import leave

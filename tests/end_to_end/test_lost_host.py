@@ -23,9 +23,9 @@ from server.ledger.verify import verify
 from terminal_emulator.brain import Brain
 from terminal_emulator.desk import HOMES
 from terminal_emulator.effects import Effect, Key, Note, Outcome, Tap
+from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
-from terminal_emulator.storage import FileStorage
 from terminal_emulator.terminal import Terminal, Ticker, Write
 from terminal_emulator.view import Link, Screen
 from tests.server.host import CARD, OTHER_CARD, START_FEN, START_MS, STRANGER, HostRig, open_host

@@ -9,10 +9,11 @@ from protocol.messages import OfflineSaleRequest, StopAction, StopListAnswer, St
 from protocol.messages.money import TransactionKind
 from protocol.messages.stop_list import token_hash
 from terminal_emulator.effects import Beep, PrintSlip
+from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.offline import is_sealed
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import RecordState
-from terminal_emulator.storage import FileStorage, MemoryStorage
+from terminal_emulator.storage import MemoryStorage
 from tests.terminal_emulator.offline_host import KEY, NEXT_KEY, OTHER_CARD, ChainHost
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost
 

@@ -14,11 +14,12 @@ from protocol.messages import EnrolAnswer, EnrolRequest
 from protocol.security import root_key_from_enrol_code
 from terminal_emulator.brain import Brain
 from terminal_emulator.escpos import escpos
+from terminal_emulator.file_storage import JOURNAL_NAME, FileStorage
 from terminal_emulator.outlet import Outlet
 from terminal_emulator.script import parse_script
 from terminal_emulator.settings import read_settings, write_settings
 from terminal_emulator.slip import Copy
-from terminal_emulator.storage import JOURNAL_NAME, FileStorage, MemoryStorage
+from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import EnrolError
 from tests.terminal_emulator.line_host import LineHost
 from tests.terminal_emulator.slips import plain_slip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from server.operations import keys
-from terminal_emulator import storage as storage_module
+from terminal_emulator import file_storage
 from terminal_emulator.record import RecordState
 from tests.terminal_emulator.till import NUMBER, ToyHost
 from tests.torture import data_folder, subjects
@@ -51,8 +51,8 @@ _till = scenario(subjects.TILL, subjects.till_at_work)
 _small_journal = scenario(
     subjects.TILL,
     subjects.nothing,
-    (storage_module, "COMPACT_AFTER", SMALL_JOURNAL_LINES),
-    (storage_module, "KEEP_FINISHED", FEW_FINISHED),
+    (file_storage, "COMPACT_AFTER", SMALL_JOURNAL_LINES),
+    (file_storage, "KEEP_FINISHED", FEW_FINISHED),
 )
 
 

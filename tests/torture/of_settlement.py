@@ -10,7 +10,7 @@ from server.ledger import settlement
 from server.ledger.comparison import Item, Standing, Total
 from server.ledger.model import Kind
 from server.ledger.settlement import Claim, Result, State
-from terminal_emulator import storage as storage_module
+from terminal_emulator import file_storage
 from terminal_emulator.record import RecordState
 from terminal_emulator.settled import Settlement, Stage
 from tests.torture import subjects
@@ -20,7 +20,7 @@ from tests.torture.till import TillLife
 
 _on_campus = scenario(subjects.LEDGER, subjects.campus)
 _till = scenario(subjects.TILL, subjects.till_at_work)
-_small_journal = scenario(subjects.TILL, subjects.till_at_work, (storage_module, "COMPACT_AFTER", 0))
+_small_journal = scenario(subjects.TILL, subjects.till_at_work, (file_storage, "COMPACT_AFTER", 0))
 
 STRANGE: Final = Item(9, int(Kind.SALE), int(Standing.APPROVED), 500, 500, 999)
 """A record that only the terminal has."""

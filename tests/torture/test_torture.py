@@ -8,8 +8,8 @@ import pytest
 
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import StoreBroken
-from terminal_emulator import storage as storage_module
-from terminal_emulator.storage import FileStorage
+from terminal_emulator import file_storage
+from terminal_emulator.file_storage import FileStorage
 from tests.torture import host, plan
 from tests.torture.damage import Damage, damages
 from tests.torture.engine import FAULTS, Torturer, at_work
@@ -175,7 +175,7 @@ def test_a_terminal_that_writes_on_after_a_fault_is_noticed():
         storage._failed = False
         real(storage, entry)
 
-    with patch.object(storage_module.FileStorage, "_append", append):
+    with patch.object(file_storage.FileStorage, "_append", append):
         assert any("written again" in found.fault for found in violations_of("terminal-sells", faults=True))
 
 

@@ -11,13 +11,13 @@ import msgspec
 
 from protocol import TerminalNumber
 from protocol.messages import SaleRequest
+from terminal_emulator import file_storage
 from terminal_emulator import settings as settings_module
-from terminal_emulator import storage as storage_module
 from terminal_emulator.effects import Outcome, Send
+from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings, read_settings, write_settings
 from terminal_emulator.settled import Settlement
-from terminal_emulator.storage import FileStorage
 from tests.terminal_emulator.till import Till
 from tests.torture.disk import Disk
 from tests.torture.posix import installed
@@ -35,7 +35,7 @@ def record(stan: int, state: RecordState = RecordState.PENDING) -> Record:
 def state_of(storage: FileStorage) -> str:
     """A fingerprint of everything a terminal must remember. Of finished sales that moved nothing only the newest: a
     compaction, at a start, too, forgets the others."""
-    dropped = set(sorted(storage._without_money)[: -storage_module.KEEP_FINISHED])
+    dropped = set(sorted(storage._without_money)[: -file_storage.KEEP_FINISHED])
     records = sorted((identity, one) for identity, one in storage.records.items() if identity not in dropped)
     numbers = (storage.used, storage.epoch, storage.history, storage.newest_approved)
     known = (records, storage.archived, numbers, storage.settlement, storage.last_settlement)
@@ -80,7 +80,7 @@ class TillLife:
         self.disk = disk
         self.witness = witness
         self.storage: FileStorage
-        self._installed = installed(disk, storage_module, settings_module)
+        self._installed = installed(disk, file_storage, settings_module)
         self._installed.__enter__()
 
     def open(self) -> None:

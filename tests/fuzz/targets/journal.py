@@ -10,8 +10,9 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from terminal_emulator.file_storage import JOURNAL_NAME, FileStorage
 from terminal_emulator.record import Record
-from terminal_emulator.storage import JOURNAL_NAME, FileStorage, StorageError
+from terminal_emulator.storage import StorageError
 from tests.fuzz.target import Target
 
 MEND = 1

@@ -5,8 +5,9 @@ import pytest
 from protocol.messages import StopAction, StopListAnswer, StopRow
 from protocol.messages.stop_list import STOP_ROWS_MAX
 from terminal_emulator.backoff import middle
+from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.flows.stop_list import REFRESH_MAX_S, REFRESH_MIN_S, StopListFlow
-from terminal_emulator.storage import FileStorage, MemoryStorage
+from terminal_emulator.storage import MemoryStorage
 from tests.terminal_emulator.till import reject_of
 
 STOPPED, ALLOWED = StopAction.STOPPED, StopAction.ALLOWED

@@ -109,15 +109,22 @@ def _payer(batch: Batch, upload: Upload, original: Transfer | None) -> Account |
 
 
 def _refusal(batch: Batch, upload: Upload, terminal: Terminal, original: Transfer) -> Decision:
-    """APPROVED if it can be about this original; ID_CONFLICT if it never can; else ORIGINAL_UNKNOWN: not yet.
+    """APPROVED if it can be about this original; ID_CONFLICT if it never can; else what it waits for, card or original.
 
     Terminals upload in any order. What is voided or used up here now may be free again once the void of another
     terminal is here, or was undone; only a reversal is for ever.
     """
     if original.kind not in ABOUT[upload.kind] or original.merchant_account_id != terminal.merchant_account_id:
         return Decision.ID_CONFLICT
-    if original.token_hash != token_hash(upload.token) or not _is_within(upload, original):
+    if not _is_within(upload, original):
         return Decision.ID_CONFLICT
+    if original.token_hash != token_hash(upload.token):
+        # Another card of the account, or a code: the lost host took any. One that is not known here is to be issued.
+        card = batch.cards.get(upload.token)
+        if card is None:
+            return Decision.CARD_UNKNOWN
+        if card.account_id != original.account_id:
+            return Decision.ID_CONFLICT
     family = batch.family
     if original.decision != Decision.APPROVED or family.is_reversed(original) or family.is_under_a_reversal(original):
         return Decision.ID_CONFLICT

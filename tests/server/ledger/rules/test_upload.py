@@ -518,3 +518,46 @@ def test_uploads_of_two_tills_may_come_between_each_other(ledger, order):
         assert decisions <= {APPROVED, Decision.ORIGINAL_UNKNOWN}
     assert (balance(ledger, MERCHANT), balance(ledger)) == (800, START_FEN - 800)
     assert decide(ledger, uploads[2]).decision == APPROVED
+
+
+# ------------------------------------------------------------------- a card that is not the one that paid
+
+
+def give_card(ledger, token, account_id=ANN):
+    with ledger.store.transaction():
+        ledger.store.execute("INSERT INTO cards (token, account_id) VALUES (?, ?)", (token, account_id))
+
+
+OF_ANOTHER_CARD = {
+    Kind.VOID: lambda meal, token: void(2, meal, token=token),
+    Kind.REFUND: lambda meal, token: refund(2, meal, 1_000, token=token),
+}
+
+
+@pytest.mark.parametrize("kind", OF_ANOTHER_CARD)
+def test_what_went_back_onto_another_card_of_the_account_comes_back(ledger, kind):
+    """The card was replaced, or a telephone paid: the lost host took any card of the account, and so must this one."""
+    meal = asked(Sale, 1, 1_000)
+    decide(ledger, meal)
+    give_card(ledger, STRANGER)
+    assert decide(ledger, upload_of(OF_ANOTHER_CARD[kind](meal, STRANGER), kind)).decision == APPROVED
+    assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN, 0)
+
+
+@pytest.mark.parametrize("kind", OF_ANOTHER_CARD)
+def test_what_went_back_onto_a_card_issued_since_the_backup_waits_for_it(ledger, kind):
+    meal = asked(Sale, 1, 1_000)
+    decide(ledger, meal)
+    again = upload_of(OF_ANOTHER_CARD[kind](meal, STRANGER), kind)
+    assert decide(ledger, again).decision == Decision.CARD_UNKNOWN
+    give_card(ledger, STRANGER)
+    assert decide(ledger, again).decision == APPROVED
+    assert balance(ledger) == START_FEN
+
+
+@pytest.mark.parametrize("kind", OF_ANOTHER_CARD)
+def test_what_went_back_onto_somebody_elses_card_contradicts(ledger, kind):
+    meal = asked(Sale, 1, 1_000)
+    decide(ledger, meal)
+    assert decide(ledger, upload_of(OF_ANOTHER_CARD[kind](meal, CARDS[BEN]), kind)).decision == CONFLICT
+    assert balance(ledger) == START_FEN - 1_000

@@ -70,17 +70,27 @@ RESPONSE_CODES: Final[dict[str, ResponseCode]] = {
         ResponseCode("41", _D, "card reported lost, or on the stop list", "keep the card"),
         ResponseCode("51", _C, "insufficient funds", "show the balance; take another card or cash"),
         ResponseCode("54", _C, "card closed or expired", _SHOW),
-        ResponseCode("55", _C, "wrong PIN", "let the payer key it in again; send a new request, under a new number"),
+        ResponseCode(
+            "55",
+            _C,
+            "wrong PIN or password",
+            "let the payer key it in again; send a new request, under a new number",
+        ),
         ResponseCode("57", _C, "card is bound to other merchants", _SHOW),
         ResponseCode("58", _D, "not permitted to this terminal or in this session", "stop; call the manager"),
         ResponseCode("61", _C, "above the limit, or above what is left of the original", _SHOW),
         ResponseCode("62", _C, "card frozen", _SHOW),
-        ResponseCode("64", _C, "names another amount than its original", "call the manager: records differ"),
+        ResponseCode("64", _C, "names another amount or payer than its original", "call the manager: records differ"),
         ResponseCode("65", _C, "above the limit of one meal or day", _SHOW),
         ResponseCode(
             "68", _C, "came too late: it was reversed before it came", "key the sale in again, under a new number"
         ),
-        ResponseCode("75", _D, "too many wrong PINs with this card", "an operator has to let the card try again"),
+        ResponseCode(
+            "75",
+            _D,
+            "too many wrong PINs with this card, or wrong passwords",
+            "the office has to let the card or the person try again",
+        ),
         ResponseCode("77", _D, "batch is settled", "begin a new batch; key it in again"),
         ResponseCode("79", _B, "records before this one are missing", "send those first, then this again"),
         ResponseCode(
@@ -95,9 +105,7 @@ RESPONSE_CODES: Final[dict[str, ResponseCode]] = {
         ResponseCode("F3", _C, "payment code was used before", "let the payer show a new one"),
         ResponseCode("F4", _C, "what was held has expired", "take it as a sale"),
         ResponseCode("F5", _C, "number or password may not be used", "let the operator choose another"),
-        ResponseCode(
-            "F6", _C, "not the card or code that paid the original", "take the card, or a code of the payer, that paid"
-        ),
+        ResponseCode("F6", _C, "not the account that paid the original", "take any card or code of whoever paid"),
     )
 }
 

@@ -110,13 +110,7 @@ def request_of(record: Record) -> OfflineSaleRequest:
     saf = record.saf
     assert saf is not None
     return OfflineSaleRequest(
-        stan=record.stan,
-        batch=record.batch,
-        amount_fen=record.amount_fen,
-        operator=record.operator,
-        entry_mode=record.entry_mode,
-        payer=record.payer,
-        claimed_at_s=record.claimed_at_s,
+        **record.told(),
         stop_list_version=saf.stop_list_version,
         saf_sequence=saf.sequence,
         previous_tag=saf.previous_tag,

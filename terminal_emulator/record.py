@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -82,6 +83,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     def identity(self) -> tuple[int, int]:
         """(batch, stan): orders the transactions of one terminal."""
         return self.batch, self.stan
+
+    def told(self) -> dict[str, Any]:
+        """What every request, reversal and upload of it says (`protocol.messages.money.Told`), copy after copy the
+        same."""
+        return {
+            "stan": self.stan,
+            "batch": self.batch,
+            "amount_fen": self.amount_fen,
+            "operator": self.operator,
+            "entry_mode": self.entry_mode,
+            "payer": self.payer,
+            "claimed_at_s": self.claimed_at_s,
+        }
 
     @property
     def moved_fen(self) -> int:

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from protocol.messages.fields import Layout, Message, choice, code2, signed64, unsigned
-from protocol.messages.money import NO_PIN_BLOCK, EntryMode, entry_mode_field, payer_field, pin_field
+from protocol.messages.money import NO_PIN_BLOCK, EntryMode, cashier_field, entry_mode_field, payer_field, pin_field
 from protocol.state import Kind
 
 
@@ -46,7 +46,7 @@ LAYOUTS: Final = (
         0x31,
         "balance inquiry",
         [
-            unsigned("operator", 2, "operator number of the cashier, 0 = none signed on"),
+            cashier_field(),
             entry_mode_field(),
             payer_field(),
             pin_field(),

@@ -39,7 +39,7 @@ LAYOUTS: Final = (
         [
             unsigned("host_time_ms", 8, "host clock, milliseconds since 1970-01-01 UTC"),
             unsigned("business_day", 4, "the open business day as YYYYMMDD"),
-            unsigned("config_version", 4, "if it differs from READY's, the terminal may sign off and connect again"),
+            unsigned("config_version", 4, "if it is not that of the terminal's parameters, fetch them: 0800/07"),
         ],
         kind=Kind.ANSWER,
     ),

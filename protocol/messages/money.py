@@ -46,8 +46,8 @@ class TransactionKind(IntEnum):
     OFFLINE_SALE = 15
 
 
-class MoneyRequest(Message, frozen=True, kw_only=True):
-    """Terminal to host: move money, or say why not. The record of it is stored by the terminal before this is sent."""
+class Told(Message, frozen=True, kw_only=True):
+    """What a transaction is, as its terminal tells it: in the request, and again when it is reversed or uploaded."""
 
     stan: int
     batch: int
@@ -56,6 +56,11 @@ class MoneyRequest(Message, frozen=True, kw_only=True):
     entry_mode: EntryMode = EntryMode.CARD
     payer: bytes
     claimed_at_s: int
+
+
+class MoneyRequest(Told, frozen=True, kw_only=True):
+    """Terminal to host: move money, or say why not. The record of it is stored by the terminal before this is sent."""
+
     pin_block: bytes = NO_PIN_BLOCK
 
 
@@ -110,6 +115,11 @@ def entry_mode_field() -> Field:
     return choice("entry_mode", EntryMode, "how the payer was read")
 
 
+def cashier_field() -> Field:
+    """Who works at the till."""
+    return unsigned("operator", 2, "operator number of the cashier, 0 = none signed on")
+
+
 def claimed_at_field() -> Field:
     """When, by the terminal's own clock."""
     return unsigned(
@@ -128,11 +138,11 @@ def pin_field() -> Field:
 
 
 def request_fields(amount_note: str = AMOUNT_NOTE) -> list[Field]:
-    """What a money request says, and its reversal or upload repeats: all but the PIN."""
+    """The fields of a Told: all that a money request says but the PIN."""
     return [
         *identity_fields(),
         amount_field(amount_note),
-        unsigned("operator", 2, "operator number of the cashier, 0 = none signed on"),
+        cashier_field(),
         entry_mode_field(),
         payer_field(),
         claimed_at_field(),

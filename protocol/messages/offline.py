@@ -18,7 +18,7 @@ from typing import Final
 
 from protocol.limits import MAX_AMOUNT_FEN
 from protocol.messages.fields import Layout, Message, choice, code2, octets, unsigned
-from protocol.messages.money import EntryMode, amount_field, identity_fields, request_fields
+from protocol.messages.money import Told, amount_field, identity_fields, request_fields
 from protocol.security import chain_tag
 from protocol.state import Kind
 
@@ -46,16 +46,9 @@ class OfflineVerdict(IntEnum):
     UNDECIDED = 8
 
 
-class OfflineSaleRequest(Message, frozen=True, kw_only=True):
+class OfflineSaleRequest(Told, frozen=True, kw_only=True):
     """Terminal to host: a sale that a payer's card has made while there was no host to ask."""
 
-    stan: int
-    batch: int
-    amount_fen: int
-    operator: int = 0
-    entry_mode: EntryMode = EntryMode.CARD
-    payer: bytes
-    claimed_at_s: int
     stop_list_version: int = 0
     saf_sequence: int
     previous_tag: bytes

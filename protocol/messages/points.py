@@ -19,7 +19,7 @@ class PointsSaleAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 class PointsVoidRequest(FollowUpRequest, frozen=True, kw_only=True):
-    """Terminal to host: the points go back; amount and payer are the original's."""
+    """Terminal to host: the points go back; the amount is the original's."""
 
 
 class PointsVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):

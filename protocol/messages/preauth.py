@@ -19,7 +19,7 @@ class PreAuthAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 class PreAuthVoidRequest(FollowUpRequest, frozen=True, kw_only=True):
-    """Terminal to host: free what is held; amount and payer are the original's."""
+    """Terminal to host: free what is held; the amount is the original's."""
 
 
 class PreAuthVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class PreAuthVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 class CompletionRequest(FollowUpRequest, frozen=True, kw_only=True):
-    """Terminal to host: take this much of what is held; the payer is the original's."""
+    """Terminal to host: take this much of what is held; the payer is any card or code of who it is held of."""
 
 
 class CompletionAnswer(MoneyAnswer, frozen=True, kw_only=True):

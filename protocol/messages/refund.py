@@ -8,7 +8,7 @@ from protocol.messages.money import FollowUpRequest, MoneyAnswer, layouts_of
 
 
 class RefundRequest(FollowUpRequest, frozen=True, kw_only=True):
-    """Terminal to host: the payer is the original sale's; the amount is this part of it."""
+    """Terminal to host: the amount is this part of it, the payer any card or code of who paid."""
 
 
 class RefundAnswer(MoneyAnswer, frozen=True, kw_only=True):

@@ -8,20 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.messages.fields import Layout, Message, code2, unsigned
-from protocol.messages.money import EntryMode, decided_fields, identity_fields, request_fields
+from protocol.messages.money import Told, decided_fields, identity_fields, request_fields
 from protocol.state import Kind
 
 
-class ReversalRequest(Message, frozen=True, kw_only=True):
+class ReversalRequest(Told, frozen=True, kw_only=True):
     """Terminal to host: the request of the original, again, and why it is reversed."""
 
-    stan: int
-    batch: int
-    amount_fen: int
-    operator: int = 0
-    entry_mode: EntryMode = EntryMode.CARD
-    payer: bytes
-    claimed_at_s: int
     reason: str = "98"
 
 

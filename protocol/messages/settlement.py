@@ -20,7 +20,7 @@ import msgspec
 
 from protocol.limits import MAX_AMOUNT_FEN
 from protocol.messages.fields import Field, Layout, Message, choice, code2, octets, rows, unsigned
-from protocol.messages.money import MAX_BATCH, MAX_STAN, TransactionKind, claimed_at_field
+from protocol.messages.money import MAX_BATCH, MAX_STAN, TransactionKind, cashier_field, claimed_at_field
 from protocol.state import Kind
 
 TOTALS_MAX: Final = len(TransactionKind)
@@ -271,7 +271,6 @@ def _differences() -> Field:
     return unsigned("differences", 3, "how many records differ", high=2 * MAX_STAN)
 
 
-_OPERATOR: Final = unsigned("operator", 2, "operator number, 0 = none signed on")
 _STANDINGS: Final = "none: it is not there"
 
 _SETTLED: Final = [
@@ -294,7 +293,7 @@ LAYOUTS: Final = (
         "settlement",
         [
             _batch(),
-            _OPERATOR,
+            cashier_field(),
             claimed_at_field(),
             octets(
                 "fingerprint",
@@ -313,7 +312,7 @@ LAYOUTS: Final = (
         "settlement close",
         [
             _batch(),
-            _OPERATOR,
+            cashier_field(),
             claimed_at_field(),
             _differences(),
             octets(

@@ -16,7 +16,7 @@ class TopUpAnswer(MoneyAnswer, frozen=True, kw_only=True):
 
 
 class TopUpVoidRequest(FollowUpRequest, frozen=True, kw_only=True):
-    """Terminal to host: the cash is given back; amount and payer are the original's."""
+    """Terminal to host: the cash is given back; the amount is the original's."""
 
 
 class TopUpVoidAnswer(MoneyAnswer, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from protocol.messages.money import (
     MAX_BATCH,
     MAX_STAN,
     THIS_TERMINAL,
-    EntryMode,
+    Told,
     TransactionKind,
     amount_field,
     charged_fields,
@@ -35,16 +35,9 @@ class UploadVerdict(IntEnum):
     UNDECIDED = 6
 
 
-class UploadRequest(Message, frozen=True, kw_only=True):
+class UploadRequest(Told, frozen=True, kw_only=True):
     """Terminal to host: the request of an approved sale, again, and the answer it had got."""
 
-    stan: int
-    batch: int
-    amount_fen: int
-    operator: int = 0
-    entry_mode: EntryMode = EntryMode.CARD
-    payer: bytes
-    claimed_at_s: int
     kind: TransactionKind = TransactionKind.SALE
     original_terminal: int = THIS_TERMINAL
     original_batch: int = 0

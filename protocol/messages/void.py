@@ -8,7 +8,7 @@ from protocol.messages.money import FollowUpRequest, MoneyAnswer, layouts_of
 
 
 class VoidRequest(FollowUpRequest, frozen=True, kw_only=True):
-    """Terminal to host: amount and payer are the original sale's."""
+    """Terminal to host: the amount is the original sale's, the payer any card or code of who paid."""
 
 
 class VoidAnswer(MoneyAnswer, frozen=True, kw_only=True):

@@ -59,18 +59,12 @@ def request_of(record: Record) -> MoneyRequest:
     kind = MESSAGES[record.kind][0]
     if issubclass(kind, FollowUpRequest):
         return kind(
-            stan=record.stan,
-            batch=record.batch,
-            amount_fen=record.amount_fen,
-            operator=record.operator,
-            entry_mode=record.entry_mode,
-            payer=record.payer,
-            claimed_at_s=record.claimed_at_s,
+            **record.told(),
             original_terminal=record.original_terminal,
             original_batch=record.original_batch,
             original_stan=record.original_stan,
         )
-    return kind(
+    return kind(  # every sale comes here: by way of `told` it takes four times as long
         stan=record.stan,
         batch=record.batch,
         amount_fen=record.amount_fen,

@@ -25,15 +25,7 @@ REVERSAL_RETRY_MAX_S: Final = 60.0
 
 def reversal_request(record: Record) -> ReversalRequest:
     """The transaction of this record shall not have happened."""
-    return ReversalRequest(
-        stan=record.stan,
-        batch=record.batch,
-        amount_fen=record.amount_fen,
-        operator=record.operator,
-        entry_mode=record.entry_mode,
-        payer=record.payer,
-        claimed_at_s=record.claimed_at_s,
-    )
+    return ReversalRequest(**record.told())
 
 
 class Pending:

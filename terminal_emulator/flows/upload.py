@@ -122,13 +122,7 @@ class UploadFlow:
         if record.state is RecordState.REVERSED:
             return reversal_request(record)
         return UploadRequest(
-            stan=record.stan,
-            batch=record.batch,
-            amount_fen=record.amount_fen,
-            operator=record.operator,
-            entry_mode=record.entry_mode,
-            payer=record.payer,
-            claimed_at_s=record.claimed_at_s,
+            **record.told(),
             kind=record.kind,
             original_terminal=record.original_terminal,
             original_batch=record.original_batch,

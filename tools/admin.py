@@ -23,10 +23,7 @@ from tools.admin_products import product_app
 from tools.admin_reports import offline_app, report_app, unresolved_app
 from tools.admin_settlement import clearing_app, settlement_app
 from tools.listing import Column, moment, print_done, print_json, print_rows, yuan
-from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
-
-PAGE: Final = 500
-"""Rows per request: the most the host gives or takes at once."""
+from tools.options import PAGE, AsJson, Data, admin_channel, all_rows, data_folder, ledger_beside, zone_of
 
 admin_app = App(name="admin", help="Merchants, terminals, cards, prices, people, reports; also while the host runs.")
 merchant_app = App(name="merchant", help="Merchants: who is paid.", sort_key=0)
@@ -221,10 +218,8 @@ def _show_code(offered: dict[str, Any], qr: bool, as_json: bool, zone: tzinfo) -
 @terminal_app.command(name="list")
 def list_terminals(*, data: Data = None, json: AsJson = False) -> None:
     """All terminals with their state."""
-    found: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
-        while page := admin.call("terminal.listing", after=found[-1]["terminal"] if found else "0-0", limit=PAGE):
-            found += page
+        found = all_rows(admin, "terminal.listing", "terminal")
     nothing = "no terminals yet: fanka admin terminal enrol 3-58 ..."
     print_rows(found, TERMINAL_COLUMNS, as_json=json, nothing=nothing, zone=zone_of(data))
 
@@ -304,18 +299,11 @@ def day_totals(day: int | None = None, /, *, data: Data = None, json: AsJson = F
         As YYYYMMDD; default the open one.
     """
     from server.ledger.registry import Registry
-    from server.stores import open_ledger
-    from tools.faults import explained
 
-    # A connection of its own: it reads every transfer of the day, which would keep the host's sales waiting.
-    with explained():
-        store = open_ledger(data_folder(data))
-        try:
-            registry = Registry(store)
-            days = registry.days(1)
-            wanted = day if day is not None else days[0].day if days else 0
-            names = ("merchant_id", "name", "sales", "sales_fen", "reversals", "reversals_fen")
-            totals = [dict(zip(names, row, strict=True)) for row in registry.day_totals(wanted)]
-        finally:
-            store.close()
+    with ledger_beside(data) as store:
+        registry = Registry(store)
+        days = registry.days(1)
+        wanted = day if day is not None else days[0].day if days else 0
+        names = ("merchant_id", "name", "sales", "sales_fen", "reversals", "reversals_fen")
+        totals = [dict(zip(names, row, strict=True)) for row in registry.day_totals(wanted)]
     print_rows(totals, TOTAL_COLUMNS, as_json=json, nothing=f"no sales on business day {wanted}")

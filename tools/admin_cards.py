@@ -12,10 +12,7 @@ from typing import Any, Final
 from cyclopts import App
 
 from tools.listing import Column, console, limit, moment, print_done, print_json, print_rows, yuan
-from tools.options import AsJson, Data, Yuan, admin_channel, to_fen, zone_of
-
-PAGE: Final = 500
-"""Rows per request: the most the host gives at once."""
+from tools.options import AsJson, Data, Yuan, admin_channel, all_rows, to_fen, zone_of
 
 card_app = App(name="card", help="Cards: issue, freeze, report lost, replace; class, PIN, merchants.", sort_key=2)
 account_app = App(name="account", help="Accounts: balance, history, top-up, correction.", sort_key=3)
@@ -121,17 +118,11 @@ def list_cards(*, student_number: str = "", limit: int = 0, data: Data = None, j
     limit
         At most so many; 0 = all.
     """
-    found: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
         if student_number:
             found = admin.call("card.listing", student_number=student_number)
         else:
-            while not limit or len(found) < limit:
-                size = min(PAGE, limit - len(found)) if limit else PAGE
-                page = admin.call("card.listing", after=found[-1]["uid"] if found else "", limit=size)
-                found += page
-                if len(page) < size:
-                    break
+            found = all_rows(admin, "card.listing", "uid", limit=limit)
     print_rows(found, CARD_COLUMNS, as_json=json, nothing="no cards yet: fanka admin card issue, or import")
 
 
@@ -334,14 +325,8 @@ def list_accounts(*, limit: int = 0, data: Data = None, json: AsJson = False) ->
     limit
         At most so many; 0 = all.
     """
-    found: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
-        while not limit or len(found) < limit:
-            size = min(PAGE, limit - len(found)) if limit else PAGE
-            page = admin.call("account.listing", after=found[-1]["account_id"] if found else 0, limit=size)
-            found += page
-            if len(page) < size:
-                break
+        found = all_rows(admin, "account.listing", "account_id", limit=limit)
     print_rows(found, ACCOUNT_COLUMNS, as_json=json, nothing="no accounts yet: fanka admin card issue, or import")
 
 

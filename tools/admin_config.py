@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from cyclopts import App
 
 from tools.listing import Column, limit, moment, print_done, print_row, print_rows, yuan
-from tools.options import AsJson, Data, Yuan, admin_channel, to_fen, zone_of
+from tools.options import AsJson, Data, Yuan, admin_channel, all_rows, to_fen, zone_of
 
 class_app = App(name="class", help="Card classes: limits, discounts by meal.", sort_key=4)
 meal_app = App(name="meal", help="Meal periods (餐次).", sort_key=4)
@@ -16,8 +16,6 @@ bonus_app = App(name="bonus", help="Bonus tiers of top-ups (充值赠送).", sor
 points_app = App(name="points", help="Points rates (积分).", sort_key=4)
 
 ANY_TIME: Final = "0"
-PAGE: Final = 500
-"""Rows per request: the most the host gives at once."""
 
 # ------------------------------------------------------------------------------------------------- classes
 
@@ -326,15 +324,8 @@ def show_history(what: str = "", /, *, limit: int = 50, data: Data = None, json:
     what
         Only of what begins so, like "meal" or "class 1".
     limit
-        At most so many.
+        At most so many; 0 = all.
     """
-    found: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
-        while len(found) < limit:
-            size = min(PAGE, limit - len(found))
-            before = {"before": found[-1]["number"]} if found else {}
-            page = admin.call("history.listing", limit=size, what=what, **before)
-            found += page
-            if len(page) < size:
-                break
+        found = all_rows(admin, "history.listing", "number", limit=limit, going="before", what=what)
     print_rows(found, CHANGE_COLUMNS, as_json=json, nothing="nothing was changed yet", zone=zone_of(data))

@@ -7,13 +7,11 @@ from typing import Any, Final
 from cyclopts import App
 
 from tools.listing import Column, console, moment, print_done, print_json, print_rows, yuan
-from tools.options import AsJson, Data, admin_channel, to_fen, zone_of
+from tools.options import AsJson, Data, admin_channel, all_rows, to_fen, zone_of
 
 parameter_app = App(name="parameter", help="Parameters of terminals and rules.", sort_key=6)
 stop_list_app = App(name="stoplist", help="The stop list (黑名单) that terminals download.", sort_key=7)
 
-PAGE: Final = 500
-"""Rows per request: the most the host gives at once."""
 PROFILES: Final = ("canteen", "member")
 NONE: Final = "none"
 ZERO_IS_NONE: Final = ("meal_limit_fen", "topup_limit_fen", "pin_sale_fen", "pin_count")
@@ -147,7 +145,7 @@ def _row(fields: dict[str, Any]) -> dict[str, Any]:
 def set_parameter(
     name: str, value: str, /, *, merchant: int = 0, terminal: str = "", data: Data = None, json: AsJson = False
 ) -> None:
-    """Set a parameter for the campus, or for one merchant or terminal; the narrowest value counts.
+    """Set a parameter for the campus, a merchant or a terminal; the narrowest counts, of offline limits the least.
 
     Parameters
     ----------
@@ -216,19 +214,10 @@ def show_stop_list(*, data: Data = None, json: AsJson = False) -> None:
     """Version of the stop list, and every card that changed, by hash."""
     with admin_channel(data) as admin:
         found = admin.call("stop_list.show")
-        rows = _stop_rows(admin)
+        rows = all_rows(admin, "stop_list.listing", "version")
     if json:
         print_json({**found, "cards": rows})
         return
     console().print(f"version {found['version']}, {found['stopped']} cards stopped")
     shown = [row | {"state": "stopped" if row["stopped"] else "taken again"} for row in rows]
     print_rows(shown, STOP_COLUMNS, as_json=False, nothing="no card was ever stopped")
-
-
-def _stop_rows(admin: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    while True:
-        page = admin.call("stop_list.listing", after=rows[-1]["version"] if rows else 0, limit=PAGE)
-        rows += page
-        if len(page) < PAGE:
-            return rows

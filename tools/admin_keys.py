@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from tools.listing import print_done, print_json
-from tools.options import AsJson, Data, admin_channel
+from tools.options import PAGE, AsJson, Data, admin_channel
 from tools.words import counted
-
-PAGE: Final = 500
-"""Terminals per request: the most the host takes at once."""
 
 keys_app = App(name="keys", help="The key under which the ledger keeps all other keys.", sort_key=2)
 

@@ -10,13 +10,11 @@ from typing import Any, Final
 from cyclopts import App
 
 from tools.listing import Column, console, print_done, print_json, print_rows, yuan
-from tools.options import AsJson, Data, Yuan, admin_channel, to_fen
+from tools.options import PAGE, AsJson, Data, Yuan, admin_channel, all_rows, to_fen
 from tools.words import counted
 
 product_app = App(name="product", help="Products: prices by code.", sort_key=5)
 
-PAGE: Final = 500
-"""Rows per request: the most the host gives or takes at once."""
 HEADER: Final = ["code", "name", "price_yuan"]
 FILE_BYTES_MAX: Final = 8 << 20
 """A hundred thousand products; a larger file is not one of ours."""
@@ -62,14 +60,8 @@ def delete_product(merchant: int, code: str, /, *, data: Data = None, json: AsJs
 @product_app.command(name="list")
 def list_products(merchant: int, /, *, data: Data = None, json: AsJson = False) -> None:
     """All products of a merchant, by code."""
-    found: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
-        while True:
-            after = found[-1]["code"] if found else ""
-            page = admin.call("product.listing", merchant_id=merchant, after=after, limit=PAGE)
-            found += page
-            if len(page) < PAGE:
-                break
+        found = all_rows(admin, "product.listing", "code", merchant_id=merchant)
     print_rows(found, PRODUCT_COLUMNS, as_json=json, nothing=f"no products yet: fanka admin product set {merchant} ...")
 
 

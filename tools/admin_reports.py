@@ -6,16 +6,13 @@ Both read on a connection of their own: they go through many transfers, which wo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from cyclopts import App
 
 from tools.listing import Column, moment, print_done, print_rows, yuan
-from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
+from tools.options import AsJson, Data, admin_channel, all_rows, data_folder, ledger_beside, zone_of
 
 if TYPE_CHECKING:
     from server.ledger.store import Store
@@ -26,15 +23,6 @@ unresolved_app = App(name="unresolved", help="Money about which something is sti
 
 HOUR_MS: Final = 3_600_000
 DAY_HOURS: Final = 24
-
-
-@contextmanager
-def _ledger(data: Path | None) -> Iterator[Store]:
-    from server.stores import open_ledger
-    from tools.faults import explained
-
-    with explained(), closing(open_ledger(data_folder(data))) as store:
-        yield store
 
 
 def _open_day(store: Store) -> int:
@@ -91,7 +79,7 @@ def report_day(day: int | None = None, /, *, merchant: int = 0, data: Data = Non
     from server.ledger.reports import day_report
     from server.ledger.tariffs import read_tariff
 
-    with _ledger(data) as store:
+    with ledger_beside(data) as store:
         wanted = day if day is not None else _open_day(store)
         offset = load_config(data_folder(data).config_path).day.utc_offset_minutes
         tariff = read_tariff(store, offset)
@@ -121,7 +109,7 @@ def report_losses(day: int | None = None, /, *, data: Data = None, json: AsJson 
     from server.ledger.model import Decision
     from server.ledger.reports import loss_report
 
-    with _ledger(data) as store:
+    with ledger_beside(data) as store:
         wanted = day if day is not None else _open_day(store)
         lines = loss_report(store, wanted)
     rows = [
@@ -136,7 +124,7 @@ def report_debts(*, data: Data = None, json: AsJson = False) -> None:
     """Whose offline sales the campus bears, as the payer's balance did not cover them."""
     from server.ledger.reports import debt_report
 
-    with _ledger(data) as store:
+    with ledger_beside(data) as store:
         rows = [msgspec.structs.asdict(line) for line in debt_report(store)]
     print_rows(rows, DEBT_COLUMNS, as_json=json, nothing="nobody owes the campus anything", zone=zone_of(data))
 
@@ -174,7 +162,7 @@ def list_unresolved(*, kind: str = "", data: Data = None, json: AsJson = False) 
     from tools.faults import InputError
 
     now_ms = time.time_ns() // 1_000_000
-    with _ledger(data) as store:
+    with ledger_beside(data) as store:
         if kind and kind not in KINDS:
             raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind[:20]!r}")
         found = unresolved(store, now_ms, _open_day(store))
@@ -203,20 +191,13 @@ QUARANTINE_COLUMNS: Final = (
     Column("sold, it says", "claimed_at_ms", moment),
     Column("resolved", "resolved"),
 )
-PAGE: Final = 500
-"""Rows per request: the most the host gives at once."""
 
 
 @offline_app.command(name="quarantine")
 def list_quarantine(*, data: Data = None, json: AsJson = False) -> None:
     """Records that were not posted, as something is wrong with them: forged, in conflict, or of a revoked terminal."""
-    found: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
-        while True:
-            page = admin.call("quarantine.listing", after=found[-1]["number"] if found else 0, limit=PAGE)
-            found += page
-            if len(page) < PAGE:
-                break
+        found = all_rows(admin, "quarantine.listing", "number")
     print_rows(found, QUARANTINE_COLUMNS, as_json=json, nothing="nothing is in quarantine", zone=zone_of(data))
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, Final
 
 from cyclopts import App
 
 from tools.listing import Column, console, moment, print_json, print_rows, yuan
-from tools.options import AsJson, Data, admin_channel, data_folder, zone_of
+from tools.options import PAGE, AsJson, Data, admin_channel, all_rows, ledger_beside, zone_of
 from tools.words import counted
 
 settlement_app = App(name="settlement", help="Settlements: batches closed, differences, what is due.", sort_key=10)
 clearing_app = App(name="clearing", help="Clearing: pay merchants out for a business day.", sort_key=10)
 
-PAGE: Final = 500
-"""Rows per request: the most the host gives or takes at once."""
 
 SETTLEMENT_COLUMNS: Final = (
     Column("number", "settlement"),
@@ -72,16 +69,10 @@ def list_settlements(*, open: bool = False, limit: int = 50, data: Data = None, 
     open
         Only those that do not balance and are not closed yet.
     limit
-        How many.
+        At most so many; 0 = all.
     """
-    found: list[dict[str, Any]] = []
     with admin_channel(data) as admin:
-        while len(found) < limit:
-            before = found[-1]["settlement"] if found else 1 << 31
-            page = admin.call("settlement.listing", before=before, limit=min(PAGE, limit - len(found)), only_open=open)
-            if not page:
-                break
-            found += page
+        found = all_rows(admin, "settlement.listing", "settlement", limit=limit, going="before", only_open=open)
     nothing = "no settlement is open" if open else "no settlements yet: terminals make them (menu 0, 1)"
     print_rows(found, SETTLEMENT_COLUMNS, as_json=json, nothing=nothing, zone=zone_of(data))
 
@@ -122,11 +113,8 @@ def list_due(*, data: Data = None, json: AsJson = False) -> None:
     """Batches with money in them that no terminal has settled yet, the oldest first."""
     from server.ledger.settlement_list import due
     from server.operations.desk import show_terminal
-    from server.stores import open_ledger
-    from tools.faults import explained
 
-    # A connection of its own: it reads every transfer not settled, which would keep the host's sales waiting.
-    with explained(), contextlib.closing(open_ledger(data_folder(data))) as store:
+    with ledger_beside(data) as store:
         found = [row._asdict() | {"terminal": show_terminal(row.terminal_id)} for row in due(store)]
     print_rows(found, DUE_COLUMNS, as_json=json, nothing="all is settled", zone=zone_of(data))
 
@@ -141,11 +129,8 @@ def run_clearing(day: int, /, *, data: Data = None, json: AsJson = False) -> Non
         As YYYYMMDD: a day that is over. Days are cleared in order; one left out is paid with the next.
     """
     from server.ledger.clearing import owed
-    from server.stores import open_ledger
-    from tools.faults import explained
 
-    # A connection of its own: it reads every entry since that day, which would keep the host's sales waiting.
-    with explained(), contextlib.closing(open_ledger(data_folder(data))) as store:
+    with ledger_beside(data) as store:
         amounts = [(one.merchant_id, one.amount_fen) for one in owed(store, day)]
     with admin_channel(data) as admin:
         for start in range(0, max(1, len(amounts)), PAGE):

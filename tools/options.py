@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -15,8 +15,11 @@ from tools.money import parse_yuan
 
 if TYPE_CHECKING:
     from server.folder import DataFolder
+    from server.ledger.store import Store
     from tools.admin_client import AdminChannel
 
+PAGE: Final = 500
+"""Rows per request: the most the host gives or takes at once."""
 LAST: Final = 19
 """The lowest priority there is."""
 
@@ -73,3 +76,31 @@ def admin_channel(data: Path | None) -> Iterator[AdminChannel]:
 
     with explained(), open_admin(data_folder(data)) as channel:
         yield channel
+
+
+def all_rows(
+    admin: AdminChannel, operation: str, key: str, *, limit: int = 0, going: str = "after", **arguments: Any
+) -> list[dict[str, Any]]:
+    """All rows of a listing, or the first `limit`, page by page: each begins behind the row before by its `key`.
+
+    `going` is the operation's argument for that: `after` with growing keys, `before` with falling ones.
+    """
+    found: list[dict[str, Any]] = []
+    while not limit or len(found) < limit:
+        size = min(PAGE, limit - len(found)) if limit else PAGE
+        place = {going: found[-1][key]} if found else {}
+        page = admin.call(operation, limit=size, **arguments, **place)
+        found += page
+        if len(page) < size:
+            break
+    return found
+
+
+@contextmanager
+def ledger_beside(data: Path | None) -> Iterator[Store]:
+    """The ledger on a connection of its own, for what reads very many rows: the host's would keep sales waiting."""
+    from server.stores import open_ledger
+    from tools.faults import explained
+
+    with explained(), closing(open_ledger(data_folder(data))) as store:
+        yield store

@@ -77,7 +77,7 @@ def test_history_says_who_it_was(fanka):
 
 
 def test_history_pages_through_everything(fanka, monkeypatch):
-    monkeypatch.setattr("tools.admin_config.PAGE", 2)
+    monkeypatch.setattr("tools.options.PAGE", 2)
     for number in range(1, 6):
         fanka("admin", "meal", "set", number, str(number), f"{number}:00", f"{number}:30")
     assert [row["number"] for row in fanka.json("admin", "history")] == [5, 4, 3, 2, 1]

@@ -75,7 +75,7 @@ def test_refused_in_one_line(fanka, words, said):
 
 
 def test_the_stop_list(fanka, monkeypatch):
-    monkeypatch.setattr("tools.admin_devices.PAGE", 1)
+    monkeypatch.setattr("tools.options.PAGE", 1)
     assert fanka("admin", "stoplist", "show") == 0
     assert fanka.out == "version 0, 0 cards stopped\nno card was ever stopped\n"
     for uid in ("04", "05"):

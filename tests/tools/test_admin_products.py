@@ -33,6 +33,7 @@ def test_one_by_one(fanka, menu):
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
 def test_from_a_file_and_again(fanka, menu, encoding, monkeypatch):
+    monkeypatch.setattr("tools.options.PAGE", 2)
     monkeypatch.setattr("tools.admin_products.PAGE", 2)
     path = menu("001,米饭,1", "002,汤,2.50", "", "003,面,8", encoding=encoding)
     assert fanka("admin", "product", "import", 1, path) == 0

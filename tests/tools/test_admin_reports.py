@@ -79,7 +79,7 @@ def test_who_owes_the_campus(sold, folder):
 
 
 def test_the_quarantine(sold, monkeypatch):
-    monkeypatch.setattr("tools.admin_reports.PAGE", 1)
+    monkeypatch.setattr("tools.options.PAGE", 1)
     [record] = sold.json("admin", "offline", "quarantine")
     assert (record["reason"], record["card"], record["amount_fen"]) == ("tampered", CARD.hex().upper(), 500)
     sold("admin", "unresolved", "resolve", "quarantine", record["number"], "假的")

@@ -57,7 +57,7 @@ def test_settlements_as_a_table(fanka, settled):
 
 
 def test_pages_of_the_list(fanka, settled, monkeypatch):
-    monkeypatch.setattr("tools.admin_settlement.PAGE", 1)
+    monkeypatch.setattr("tools.options.PAGE", 1)
     assert [row["settlement"] for row in fanka.json("admin", "settlement", "list")] == [3, 2, 1]
 
 

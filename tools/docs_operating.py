@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
+from cyclopts import App
 from prometheus_client import CollectorRegistry
 
 from server.config import settings
 from server.metrics import Metrics
 from terminal_emulator import script
+from tools.admin import admin_app
 from tools.main import COMMANDS
 
 
@@ -15,6 +19,22 @@ def commands() -> str:
     """Every command and what it is for."""
     rows = [f"| `fanka {name}` | {about} |" for name, (_, about) in COMMANDS.items()]
     return "\n".join(["| command | does |", "|---|---|", *rows])
+
+
+def admin_commands() -> str:
+    """Every command of `fanka admin`, and the first line of its help."""
+    return "\n".join(["| `fanka admin ...` | does |", "|---|---|", *_commands_of(admin_app)])
+
+
+def _commands_of(app: App, path: str = "") -> Iterator[str]:
+    for name in app:
+        if name.startswith("-"):
+            continue
+        command, full = app[name], f"{path} {name}".lstrip()
+        if command.default_command is None:
+            yield from _commands_of(command, full)
+        else:
+            yield f"| `{full}` | {command.help.splitlines()[0]} |"
 
 
 def settings_table() -> str:

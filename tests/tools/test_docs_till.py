@@ -1,0 +1,33 @@
+"""The menus in docs/till.md, and that the page leaves nothing out that the keys can do."""
+
+import re
+
+from terminal_emulator.functions import FUNCTIONS
+from terminal_emulator.keys import COMBINATIONS
+from terminal_emulator.menus import MENUS
+from tools.docs import ROOT
+from tools.docs_till import menus
+
+TILL_PAGE = (ROOT / "docs" / "till.md").read_text(encoding="utf-8")
+
+
+def test_every_entry_of_every_menu_has_its_row():
+    table = menus()
+    assert "| `F1 5 4` | 撤销 > 退货 | Voids > Refund | the line |" in table
+    assert "| `F1 5 1` | 撤销 > 消费撤销 | Voids > Void sale | the line, the supervisor's password |" in table
+    assert "| `F1 8 1` | 订单处理 > 订单查询 | Orders > Order query | not in this version |" in table
+    assert "| `00 1` | 增加柜员 | Add teller | the line |" in table
+    entries = sum(row.target not in MENUS for menu in MENUS.values() for row in menu.rows)
+    assert len(re.findall(r"^\| `", table, re.MULTILINE)) == entries
+
+
+def test_the_page_names_every_combination():
+    names = {"ENTER": "Enter", "DELETE": "Delete"}
+    said = set(re.findall(r"^\| `(.+?)` \|", TILL_PAGE.split("## Combinations")[1].split("##")[0], re.MULTILINE))
+    assert said == {f"Clear {names.get(key.name, key.value)}" for key in COMBINATIONS} | {"F2 1 7"}
+
+
+def test_no_function_is_out_of_reach():
+    """By a menu or a key; `unlock` by any key of a locked terminal."""
+    reached = {row.target for menu in MENUS.values() for row in menu.rows} | {*COMBINATIONS.values(), "terminal_number"}
+    assert FUNCTIONS.keys() - reached == {"unlock"}

@@ -16,10 +16,16 @@ from terminal_emulator.dialog import Ask, Digits, Prompt, Show, Stop
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.i18n import N_
-from terminal_emulator.texts import advice
+from terminal_emulator.texts import Advice, advice
 from terminal_emulator.till import Till
 
-WRONG: Final = "55"
+PASSWORD_ADVICE: Final = {
+    "55": Advice(N_("Wrong password"), N_("Key it again")),
+    "75": Advice(N_("Password locked"), N_("Call the manager")),
+    "F5": Advice(N_("Not to be used"), N_("Choose another")),
+}
+"""Refusals after which a password is asked for again; Clear gives it up. Even of a locked one: at rest, the digits that
+somebody keys in the belief to be asked for a password would be an amount."""
 
 PURPOSE_TEXT: Final = {
     PasswordPurpose.OPERATOR: N_("Teller password"),
@@ -44,7 +50,7 @@ def check_password(
                 yield Show((_("First use"), _("Password must"), _("be changed")))
                 return (yield from change_password(till, purpose, operator, password))
             return password
-        yield from refused(till, answer.response_code, goes_on=answer.response_code == WRONG)
+        yield from not_taken(till, answer.response_code)
 
 
 def change_password(till: Till, purpose: PasswordPurpose, operator: int, old: str) -> Generator[Prompt, Any, str]:
@@ -63,11 +69,20 @@ def change_password(till: Till, purpose: PasswordPurpose, operator: int, old: st
         if answer.response_code == APPROVED:
             yield Show((_(PURPOSE_TEXT[purpose]), _("is changed")), BeepKind.OK)
             return new
-        yield from refused(till, answer.response_code, goes_on=answer.response_code == NOT_USABLE)
+        yield from not_taken(till, answer.response_code)
+        if answer.response_code != NOT_USABLE:
+            old = yield password_prompt(till, purpose, _("Old password"))
 
 
-NOT_USABLE: Final = "12"
-"""The new password is too short, or the old one."""
+NOT_USABLE: Final = "F5"
+"""The new password is too short, the old one, or that of the factory."""
+
+
+def not_taken(till: Till, response_code: str) -> Generator[Prompt, Any, None]:
+    """Say why a password was refused; Stop if keying another will not help."""
+    if response_code not in PASSWORD_ADVICE:
+        yield from refused(till, response_code)
+    yield _refusal(till, response_code, PASSWORD_ADVICE[response_code])
 
 
 def password_prompt(till: Till, purpose: PasswordPurpose, label: str) -> Digits:
@@ -95,11 +110,11 @@ def must_be_known(till: Till, answer: object, how: str) -> Generator[Prompt, Any
 
 def refused(till: Till, response_code: str, *, goes_on: bool = False) -> Generator[Prompt, Any, None]:
     """Say why the host refuses, and stop unless it may be tried again."""
-    _ = till.translate
-    if response_code == WRONG and goes_on:
-        reason, action = _("Wrong password"), _("Key it again")
-    else:
-        reason, action = map(_, advice(response_code))
-    yield Show((f"{_('Declined')} {response_code}", reason, action), BeepKind.ERROR)
+    yield _refusal(till, response_code, advice(response_code))
     if not goes_on:
         raise Stop
+
+
+def _refusal(till: Till, response_code: str, why: Advice) -> Show:
+    _ = till.translate
+    return Show((f"{_('Declined')} {response_code}", _(why.reason), _(why.action)), BeepKind.ERROR)

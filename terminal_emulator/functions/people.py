@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Generator
+from typing import Any, Final
 
 from protocol.messages import TellerAction, TellerAnswer, TellerRequest
 from protocol.messages.password import OPERATOR_MAX, SUPERVISOR_OPERATOR, PasswordPurpose
-from terminal_emulator.dialog import Ask, Confirm, Dialog, Digits, Menu, Open, Pages, Show
+from terminal_emulator.dialog import Ask, Confirm, Dialog, Digits, Menu, Open, Pages, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import (
+    NOT_USABLE,
     change_password,
     check_password,
     must_be_answered,
@@ -20,7 +22,7 @@ from terminal_emulator.functions.passwords import (
 from terminal_emulator.till import Till
 
 OPERATOR_DIGITS: Final = len(str(OPERATOR_MAX))
-NO_FURTHER: Final = "25"
+NOT_FOUND: Final = "25"
 
 
 def supervisor_password(till: Till) -> Dialog:
@@ -62,22 +64,26 @@ def teller_add(till: Till, password: str = "") -> Dialog:
     """增加."""
     _ = till.translate
     password = password or (yield from check_password(till))
-    number = yield Digits(_("Add teller"), _("Operator no."), 1, OPERATOR_DIGITS)
-    first = yield password_prompt(till, PasswordPurpose.OPERATOR, _("First password"))
-    request = TellerRequest(
-        action=TellerAction.ADD, supervisor_password=password, operator=int(number), new_password=first
-    )
-    yield from _ask(till, request, _("Teller is added"))
+    is_done = False
+    while not is_done:
+        number = yield Digits(_("Add teller"), _("Operator no."), 1, OPERATOR_DIGITS)
+        first = yield password_prompt(till, PasswordPurpose.OPERATOR, _("First password"))
+        request = TellerRequest(
+            action=TellerAction.ADD, supervisor_password=password, operator=int(number), new_password=first
+        )
+        is_done = yield from _ask(till, request, _("Teller is added"))
 
 
 def teller_delete(till: Till, password: str = "") -> Dialog:
     """删除."""
     _ = till.translate
     password = password or (yield from check_password(till))
-    number = yield Digits(_("Delete teller"), _("Operator no."), 1, OPERATOR_DIGITS)
-    yield Confirm((_("Delete teller"), f"{int(number):02d}"))
-    request = TellerRequest(action=TellerAction.DELETE, supervisor_password=password, operator=int(number))
-    yield from _ask(till, request, _("Teller is gone"))
+    is_done = False
+    while not is_done:
+        number = yield Digits(_("Delete teller"), _("Operator no."), 1, OPERATOR_DIGITS)
+        yield Confirm((_("Delete teller"), f"{int(number):02d}"))
+        request = TellerRequest(action=TellerAction.DELETE, supervisor_password=password, operator=int(number))
+        is_done = yield from _ask(till, request, _("Teller is gone"))
 
 
 def teller_list(till: Till, password: str = "") -> Dialog:
@@ -91,7 +97,7 @@ def teller_list(till: Till, password: str = "") -> Dialog:
         answer = yield Ask(request, _("Asking the host"))
         yield from must_be_answered(till, answer)
         assert isinstance(answer, TellerAnswer)
-        if answer.response_code == NO_FURTHER or (answer.response_code == APPROVED and answer.operator <= operator):
+        if answer.response_code == NOT_FOUND or (answer.response_code == APPROVED and answer.operator <= operator):
             break
         if answer.response_code != APPROVED:
             yield from refused(till, answer.response_code)
@@ -100,14 +106,20 @@ def teller_list(till: Till, password: str = "") -> Dialog:
     yield Pages(tuple(pages) or ((_("Tellers"), _("There are none"), "", _("Enter: go on")),))
 
 
-def _ask(till: Till, request: TellerRequest, done: str) -> Dialog:
+def _ask(till: Till, request: TellerRequest, done: str) -> Generator[Prompt, Any, bool]:
+    """Whether the host has done it; if not, the next number is asked for here: at rest it would be an amount."""
     _ = till.translate
     answer = yield Ask(request, _("Asking the host"))
     yield from must_be_known(till, answer, _("List tellers"))
     assert isinstance(answer, TellerAnswer)
-    if answer.response_code != APPROVED:
-        yield from refused(till, answer.response_code)
-    yield Show((done, f"{request.operator:02d}", _("Enter: go on")), BeepKind.OK)
+    code = answer.response_code
+    if code == NOT_FOUND:
+        yield Show((f"{_('Declined')} {code}", _("No such teller"), _("Key it again")), BeepKind.ERROR)
+    elif code != APPROVED:
+        yield from refused(till, code, goes_on=code == NOT_USABLE)
+    else:
+        yield Show((done, f"{request.operator:02d}", _("Enter: go on")), BeepKind.OK)
+    return code == APPROVED
 
 
 ACTIONS: Final = {"1": teller_add, "2": teller_delete, "3": teller_list}

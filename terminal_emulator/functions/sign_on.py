@@ -14,11 +14,10 @@ from terminal_emulator.dialog import Ask, Dialog, Digits, Open, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import (
-    WRONG,
     change_password,
     must_be_answered,
+    not_taken,
     password_prompt,
-    refused,
 )
 from terminal_emulator.keepsakes import Clock, SignOn
 from terminal_emulator.record import Merchant
@@ -45,7 +44,7 @@ def sign_on(till: Till) -> Dialog:
         assert isinstance(answer, SignOnAnswer)
         if answer.response_code == APPROVED:
             break
-        yield from refused(till, answer.response_code, goes_on=answer.response_code == WRONG)
+        yield from not_taken(till, answer.response_code)
     if answer.must_change:
         yield Show((_("First use"), _("Password must"), _("be changed")))
         password = yield from change_password(till, purpose, operator, password)

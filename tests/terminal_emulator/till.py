@@ -167,6 +167,8 @@ class ToyHost:
         keyed = getattr(request, "password", None) or request.old_password
         code = "00" if self.passwords.get(key) == keyed else "55"
         if isinstance(request, PasswordChangeRequest):
+            if code == "00" and request.new_password == keyed:
+                code = "F5"
             if code == "00":
                 self.passwords[key] = request.new_password
                 self.must_change.discard(key)
@@ -220,7 +222,7 @@ class ToyHost:
         elif request.action is TellerAction.DELETE and operator in self.tellers:
             del self.tellers[operator]
         else:
-            return TellerAnswer(response_code="12" if operator in self.tellers else "25")
+            return TellerAnswer(response_code="F5" if operator in self.tellers else "25")
         return TellerAnswer(response_code="00" if operator else "25", operator=operator, name="李" if operator else "")
 
     def _reverse(self, key, request):

@@ -50,7 +50,16 @@ def test_a_wrong_old_password_changes_nothing(till, host):
     assert till.panel[0] == "Declined 55"
     assert host.passwords[SUPERVISOR, 0] == "123456"
     till.do("enter", host)
-    assert till.screen == "idle"
+    assert till.panel[1] == "Old password"
+    till.do("123456 enter 8888 enter 8888 enter", host)
+    assert host.passwords[SUPERVISOR, 0] == "8888"
+
+
+def test_a_new_password_that_may_not_be_used_is_keyed_again(till, host):
+    till.do(f"{PASSWORDS} 3 123456 enter 123456 enter 123456 enter", host)
+    assert till.panel == ["Declined F5", "Not to be used", "Choose another"]
+    till.do("enter 8888 enter 8888 enter", host)
+    assert till.panel == ["Superv. password", "is changed"]
 
 
 def test_two_new_passwords_that_differ_are_keyed_again(till, host):
@@ -79,9 +88,13 @@ def test_tellers_are_added_listed_and_deleted(till, host):
 
 def test_what_the_host_refuses_is_said(till, host):
     till.do(f"{TELLERS} 2 9 enter enter", host)
-    assert till.panel[0] == "Declined 25"
+    assert till.panel == ["Declined 25", "No such teller", "Key it again"]
+    till.do("enter", host)
+    assert till.panel[:2] == ["Delete teller", "Operator no."]
     till.do(f"clear {TELLERS} 1 5 enter 4321 enter clear {TELLERS} 1 5 enter 1111 enter", host)
-    assert till.panel[0] == "Declined 12"
+    assert till.panel == ["Declined F5", "Not to be used", "Choose another"]
+    till.do("enter", host)
+    assert till.panel[:2] == ["Add teller", "Operator no."]
     assert host.tellers == {5: "4321"}
 
 

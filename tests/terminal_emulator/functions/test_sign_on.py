@@ -5,7 +5,7 @@ import pytest
 from protocol.messages.password import PasswordPurpose
 from terminal_emulator.functions.sign_on import TRIES_MAX
 from terminal_emulator.keepsakes import SignOn
-from tests.terminal_emulator.till import POSTED_MS, Till, ToyHost, settings_of
+from tests.terminal_emulator.till import NUMBER, POSTED_MS, Till, ToyHost, changed, settings_of
 
 SIGN_ON = "1 enter 0000 enter"
 
@@ -163,3 +163,12 @@ def test_sign_on_without_a_line_says_so(till):
     assert till.panel[0] == "No network"
     till.keys("clear")
     assert till.screen == "shut"
+
+
+def test_a_locked_operator_is_sent_to_the_manager(till, host):
+    till.do("5 1 enter", host)
+    till.keys("0000 enter")
+    till.answer(changed(host.answer(NUMBER, till.request), response_code="75"))
+    assert till.panel == ["Declined 75", "Password locked", "Call the manager"]
+    till.keys("enter")
+    assert till.panel[:2] == ["Teller password", "Password"]

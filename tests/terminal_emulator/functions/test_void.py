@@ -83,13 +83,15 @@ def test_a_wrong_password_may_be_keyed_again(till, host):
     assert till.panel[1] == "Voucher no."
 
 
-def test_a_locked_password_ends_it(till, host):
+def test_a_locked_password_is_for_the_manager_and_what_is_keyed_next_is_no_amount(till, host):
     till.do(f"{TO_VOID} 123456", host)
     till.keys("enter")
     assert till.panel == ["Checking...", "Please wait", "Clear: cancel"]
     till.answer(changed(host.answer(NUMBER, till.request), response_code="75"))
-    assert till.panel[0] == "Declined 75"
-    till.keys("enter")
+    assert till.panel == ["Declined 75", "Password locked", "Call the manager"]
+    till.do("enter 999999", host)
+    assert till.panel == ["Superv. password", "Password", "******_", "Enter / Clear"], "no amount for all to see"
+    till.do("clear", host)
     assert till.screen == "idle"
 
 

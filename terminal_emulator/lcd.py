@@ -15,7 +15,7 @@ from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.printer import PrinterState
-from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, MOVED_TEXT, Advice, advice, yuan
+from terminal_emulator.texts import COUNTS_POINTS, MOVED_TEXT, SHORT_TEXT, Advice, advice, figure_text, yuan
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
 LCD_COLUMNS: Final = 16
@@ -112,8 +112,9 @@ def _sum(view: View, label: str, amount: int | None) -> str:
     return spread(label, str(amount) if columns(str(amount)) <= LCD_COLUMNS else "#" * 4, LCD_COLUMNS)
 
 
-def _amount_text(view: View) -> str:
-    return str(view.amount_fen) if view.kind in COUNTS_POINTS else yuan(view.amount_fen)
+def _left(view: View, _: Translate) -> str:
+    """What the payer has now."""
+    return _sum(view, _("Pts.left") if view.kind in COUNTS_POINTS else _("Balance"), view.balance_fen)
 
 
 def _money(amount_fen: int | None) -> str:
@@ -188,12 +189,17 @@ def _idle(view: View, _: Translate) -> Lcd:
     if view.pending_reversals:
         waiting = _("Reversals {count}").format(count=view.pending_reversals)
         nothing_yet = spread(waiting, amount, LCD_COLUMNS)
+    elif view.pending_repeats:
+        waiting = _("Unclear {count}").format(count=view.pending_repeats)
+        nothing_yet = spread(waiting, amount, LCD_COLUMNS)
     elif view.offline_waiting or view.offline_unbooked:
         count = view.offline_waiting or view.offline_unbooked
         label = _("Waiting") if view.offline_waiting else _("Unbooked")
         nothing_yet = spread(f"{label} {count}", amount, LCD_COLUMNS)
     what = _what_to_do(view, _)
     line = _line_to_host(view.link, _)
+    if view.sells_offline and view.link is Link.ONLINE:
+        line = _("Clear 7: online") if view.profile is Profile.CANTEEN else _("Offline mode on")
     if view.host_rolled_back or view.records_differ:
         what = _("Host lost sales") if view.host_rolled_back else _("Records differ")
         if view.link is Link.ONLINE:
@@ -218,16 +224,16 @@ def _card(view: View, _: Translate) -> Lcd:
 
 
 def _sending(view: View, _: Translate) -> Lcd:
-    return _head(view, _), _("Processing..."), _big(_amount_text(view)), _("Please wait")
+    return _head(view, _), _("Processing..."), _big(figure_text(view.kind, view.amount_fen)), _("Please wait")
 
 
 def _resending(view: View, _: Translate) -> Lcd:
     again = _("Sending, try {attempt}").format(attempt=view.attempt)
-    return _head(view, _), again, _big(_amount_text(view)), _("Do not tap again")
+    return _head(view, _), again, _big(figure_text(view.kind, view.amount_fen)), _("Do not tap again")
 
 
 def _asking(view: View, _: Translate) -> Lcd:
-    return _head(view, _), _("Asking the host"), _big(_amount_text(view)), _("Do not tap again")
+    return _head(view, _), _("Asking the host"), _big(figure_text(view.kind, view.amount_fen)), _("Do not tap again")
 
 
 def _what_next(view: View, _: Translate) -> str:
@@ -238,7 +244,7 @@ def _what_next(view: View, _: Translate) -> str:
 
 
 def _approved(view: View, _: Translate) -> Lcd:
-    label = _("Approved") if view.kind is TransactionKind.SALE else _(KIND_TEXT[view.kind])
+    label = _("Approved") if view.kind is TransactionKind.SALE else _(SHORT_TEXT[view.kind])
     last = _what_next(view, _)
     if view.charged_fen is not None:  # the host's discount, or a bonus
         moved = MOVED_TEXT.get(view.kind)
@@ -246,7 +252,7 @@ def _approved(view: View, _: Translate) -> Lcd:
     return (
         _voucher(label, view.stan),
         _sum(view, _("Amount"), view.amount_fen),
-        _sum(view, _("Points left") if view.kind in COUNTS_POINTS else _("Balance"), view.balance_fen),
+        _left(view, _),
         last,
     )
 
@@ -254,10 +260,9 @@ def _approved(view: View, _: Translate) -> Lcd:
 def _declined(view: View, _: Translate) -> Lcd:
     reason, action = advice(view.response_code)
     if view.response_code == INSUFFICIENT_FUNDS and view.balance_fen is not None:
-        money = _sum(view, _("Balance"), view.balance_fen)
+        money = _left(view, _)
         if view.kind in COUNTS_POINTS:
             reason, action = N_("Too few points"), N_("Other card/cash")
-            money = _sum(view, _("Points left"), view.balance_fen)
     else:
         money = _sum(view, _("Amount"), view.amount_fen)
     return spread(_("Declined"), view.response_code, LCD_COLUMNS), _(reason), _(action), money
@@ -268,7 +273,7 @@ def _uncharged(view: View, _: Translate) -> Lcd:
     what, action = UNDONE_ADVICE.get(view.kind, UNDONE)
     return (
         _("Unpaid, reversal") if is_sale else _("Undone, reversal"),
-        _sum(view, _("Amount") if is_sale else _(KIND_TEXT[view.kind]), view.amount_fen),
+        _sum(view, _("Amount") if is_sale else _(SHORT_TEXT[view.kind]), view.amount_fen),
         _(what),
         _(action),
     )
@@ -276,7 +281,7 @@ def _uncharged(view: View, _: Translate) -> Lcd:
 
 def _repeating(view: View, _: Translate) -> Lcd:
     return (
-        _sum(view, _(KIND_TEXT[view.kind]), view.amount_fen),
+        _sum(view, _(SHORT_TEXT[view.kind]), view.amount_fen),
         _("Result unknown"),
         _("Repeated till ok"),
         _("Do not do again"),
@@ -285,7 +290,7 @@ def _repeating(view: View, _: Translate) -> Lcd:
 
 def _offline_approved(view: View, _: Translate) -> Lcd:
     waiting = spread(_("Waiting"), str(view.offline_waiting), LCD_COLUMNS)
-    return _voucher(_("Offline OK"), view.stan), _labelled(_("Amount"), view.amount_fen), waiting, _what_next(view, _)
+    return _voucher(_("Offl. OK"), view.stan), _labelled(_("Amount"), view.amount_fen), waiting, _what_next(view, _)
 
 
 def _offline_refused(view: View, _: Translate) -> Lcd:
@@ -295,8 +300,8 @@ def _offline_refused(view: View, _: Translate) -> Lcd:
 
 def _last(view: View, _: Translate) -> str:
     """What was found open after a power cut."""
-    label = _("Last sale") if view.kind is TransactionKind.SALE else _(KIND_TEXT[view.kind])
-    return _labelled(label, view.amount_fen)
+    label = _("Last one") if view.kind is TransactionKind.SALE else _(SHORT_TEXT[view.kind])
+    return _sum(view, label, view.amount_fen)
 
 
 def _last_asking(view: View, _: Translate) -> Lcd:
@@ -307,7 +312,7 @@ def _last_approved(view: View, _: Translate) -> Lcd:
     return (
         _last(view, _),
         _voucher(_("Approved"), view.stan),
-        _labelled(_("Balance"), view.balance_fen),
+        _left(view, _),
         _("Serve the meal") if view.kind is TransactionKind.SALE else _("Enter: go on"),
     )
 

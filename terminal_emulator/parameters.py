@@ -14,6 +14,8 @@ from protocol.messages.parameters import Meal, Profile
 from terminal_emulator.texts import CHINA_OFFSET_MINUTES
 
 DAY_S = 86_400
+VERSION_BITS = 24
+"""Of a version, for the count of changes; above stands the history of the host, which begins anew after a restore."""
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, tag="parameters"):
@@ -33,6 +35,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, tag="parameters"):
     refund_days: int = 0
     utc_offset_minutes: int = CHINA_OFFSET_MINUTES
     meals: tuple[Meal, ...] = ()
+
+    @property
+    def version_text(self) -> str:
+        """The version for people: history and count of changes, "1.8"."""
+        return f"{self.config_version >> VERSION_BITS}.{self.config_version & ((1 << VERSION_BITS) - 1)}"
 
     @property
     def zone(self) -> timezone:

@@ -73,6 +73,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     points: int = 0
     discount_fen: int = 0
     """What the cashier took off the full price before: `amount_fen` is what was left, all the host knows."""
+    discount_allowed: bool = False
+    """Whether that was above the merchant's limit, and a supervisor's password allowed it."""
     rrn: int = 0
     balance_fen: int = 0
     posted_at_ms: int = 0

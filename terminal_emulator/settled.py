@@ -15,6 +15,7 @@ import msgspec
 from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import DIGEST_SIZE, DifferenceRow, TotalsRow
 from terminal_emulator.record import Merchant
+from terminal_emulator.texts import COUNTS_POINTS
 
 
 class Stage(StrEnum):
@@ -128,7 +129,7 @@ def report_rows(totals: tuple[TotalsRow, ...], host: tuple[TotalsRow, ...] = ())
 
 
 def _moved(row: TotalsRow) -> int:
-    return row.charged_fen or row.amount_fen
+    return row.amount_fen if row.kind in COUNTS_POINTS else row.charged_fen
 
 
 def report(done: Settlement, terminal: str, merchant: Merchant | None, *, is_reprint: bool = False) -> SettlementReport:

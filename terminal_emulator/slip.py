@@ -216,6 +216,8 @@ def _money(record: Record, _: Translate) -> Iterator[Row]:
     if record.discount_fen:
         yield Row(_("Full price"), rmb(record.amount_fen + record.discount_fen))
         yield Row(_("Discount"), rmb(record.discount_fen))
+        if record.discount_allowed:
+            yield Row(_("Allowed by"), _("Supervisor"))
     yield Row(label, rmb(record.amount_fen), Style.AMOUNT)
     if not is_approved:
         return
@@ -245,7 +247,10 @@ def _result(record: Record, _: Translate) -> str:
 def _closing(record: Record, copy: Copy, _: Translate) -> Iterator[Row]:
     """What has to be signed, or told."""
     if record.state is RecordState.REVERSING:
-        for line in wrap(_("Not charged. The terminal tells the host until it confirms."), SLIP_COLUMNS):
+        is_sale = record.kind is TransactionKind.SALE
+        what = _("Not charged") if is_sale else _("Did not happen")
+        yield Row(what)
+        for line in wrap(_("The terminal tells the host until it confirms."), SLIP_COLUMNS):
             yield Row(line)
     if record.state is RecordState.REPEATING:
         for line in wrap(_("Not decided yet. The terminal asks the host until it is."), SLIP_COLUMNS):

@@ -15,13 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from protocol import TerminalNumber
+from protocol.messages.money import TransactionKind
 from protocol.messages.settlement import DifferenceKind, DifferenceRow, RecordStanding
 from terminal_emulator.columns import fit, right
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.record import Merchant, Record
 from terminal_emulator.settled import ReportRow, SettlementReport, TotalsReport
 from terminal_emulator.slip import RULE, SLIP_COLUMNS, Copy, Row, Slip, Style, mark, name_rows, record_slip
-from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, date_time, rmb, yuan
+from terminal_emulator.texts import KIND_TEXT, SHORT_TEXT, date_time, figure_text, rmb
 
 NAME_COLUMNS: Final = 14
 """The longest name of a kind."""
@@ -204,8 +205,7 @@ def _slip(
 def _table(rows: Sequence[ReportRow], _: Translate) -> Iterator[Row]:
     yield Row(_table_row(_("Kind"), _("Count"), _("Amount")))
     for row in rows:
-        amount = str(row.charged_fen) if row.kind in COUNTS_POINTS else yuan(row.charged_fen)
-        yield Row(_table_row(_(KIND_TEXT[row.kind]), str(row.count), amount))
+        yield Row(_table_row(_(KIND_TEXT[row.kind]), str(row.count), figure_text(row.kind, row.charged_fen)))
     if not rows:
         yield Row(_("None"))
 
@@ -215,13 +215,21 @@ def _table_row(name: str, count: str, amount: str) -> str:
 
 
 def _difference(difference: DifferenceRow, _: Translate) -> Iterator[Row]:
-    yield Row(f"{difference.stan:06d} {_(KIND_TEXT[difference.kind])}", _(DIFFERENCE_TEXT[difference.difference]))
-    here = _side(difference.terminal_standing, difference.terminal_fen, _)
-    there = _side(difference.host_standing, difference.host_fen, _)
+    yield Row(f"{difference.stan:06d} {_(SHORT_TEXT[difference.kind])}", _(DIFFERENCE_TEXT[difference.difference]))
+    here, there = both_sides(difference, _)
     yield Row(f"  {_('Till')} {here}", f"{_('Host')} {there}")
 
 
-def _side(standing: RecordStanding, amount_fen: int, _: Translate) -> str:
+def both_sides(difference: DifferenceRow, _: Translate) -> tuple[str, str]:
+    """What terminal and host have of a record that differs: the sum, what has become of it, or that there is none."""
+    kind = difference.kind
+    return (
+        _side(kind, difference.terminal_standing, difference.terminal_fen, _),
+        _side(kind, difference.host_standing, difference.host_fen, _),
+    )
+
+
+def _side(kind: TransactionKind, standing: RecordStanding, amount_fen: int, _: Translate) -> str:
     if standing is RecordStanding.APPROVED:
-        return yuan(amount_fen)
+        return figure_text(kind, amount_fen)
     return _(STANDING_TEXT[standing]) if standing else "--"

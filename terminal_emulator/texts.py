@@ -41,6 +41,16 @@ KIND_TEXT: Final = {
 }
 """What a transaction is called, on the LCD and on slips."""
 
+SHORT_TEXT: Final = KIND_TEXT | {
+    TransactionKind.PREAUTH_VOID: N_("PA. void"),
+    TransactionKind.COMPLETION: N_("Complete"),
+    TransactionKind.COMPLETION_VOID: N_("Com.void"),
+    TransactionKind.TOPUP_VOID: N_("Top.void"),
+    TransactionKind.POINTS_SALE: N_("Pts.sale"),
+    TransactionKind.POINTS_VOID: N_("Pts.void"),
+    TransactionKind.OFFLINE_SALE: N_("Off.sale"),
+}
+"""The same in eight columns: on an LCD a voucher number, or an amount below 10,000.00, has room beside it."""
 
 COUNTS_POINTS: Final = frozenset({TransactionKind.POINTS_SALE, TransactionKind.POINTS_VOID})
 """Their amounts and balances are points, not money."""
@@ -61,12 +71,13 @@ STATE_TEXT: Final = {
     RecordState.PENDING: N_("Result unknown"),
     RecordState.APPROVED: N_("Approved"),
     RecordState.DECLINED: N_("Declined"),
-    RecordState.REVERSING: N_("Not charged"),
+    RecordState.REVERSING: N_("Undone, reversal"),
     RecordState.REVERSED: N_("Reversed"),
     RecordState.REPEATING: N_("Result unknown"),
     RecordState.OFFLINE: N_("Not uploaded yet"),
     RecordState.REFUSED: N_("Upload refused"),
 }
+"""What became of a transaction, on the LCD and on slips. Of REVERSING and REPEATING the slip says more below."""
 
 
 class Advice(NamedTuple):
@@ -159,6 +170,11 @@ def yuan(amount_fen: int) -> str:
 def rmb(amount_fen: int) -> str:
     """An amount of money as slips write it."""
     return f"RMB {yuan(amount_fen)}"
+
+
+def figure_text(kind: TransactionKind, amount: int) -> str:
+    """The amount of a transaction beside a word that says what it is: yuan, or points where it counts them."""
+    return str(amount) if kind in COUNTS_POINTS else yuan(amount)
 
 
 def sum_text(kind: TransactionKind, amount: int, _: Translate) -> str:

@@ -213,7 +213,6 @@ class Till:
         original_terminal: int = THIS_TERMINAL,
         original_batch: int = 0,
         original_stan: int = 0,
-        discount_fen: int = 0,
     ) -> Record:
         """A transaction under the next number, about `original` if given, else about what the numbers name. It is
         nothing yet: `Transact` stores and sends it."""
@@ -233,7 +232,6 @@ class Till:
             original_terminal=original_terminal,
             original_batch=original_batch,
             original_stan=original_stan,
-            discount_fen=discount_fen,
         )
 
     @property
@@ -242,24 +240,39 @@ class Till:
         kept, settlement = self.storage.kept(OpeningFloat), self.storage.settlement
         return 0 if settlement is not None and kept.batch <= settlement.batch else kept.amount_fen
 
+    @property
+    def remembered(self) -> list[Record]:
+        """All that is kept, oldest first: of the newest batches that were settled, too."""
+        return [*self.storage.archived.values(), *self.storage.records.values()]
+
+    @property
+    def newest(self) -> Record | None:
+        """The last transaction, settled or not."""
+        return max(self.remembered, key=lambda record: record.identity, default=None)
+
     def find(self, stan: int) -> Record | None:
-        """The newest record with this voucher number."""
+        """The newest transaction with this voucher number, settled or not."""
         batch = self.storage.used[0]
         if (record := self.storage.records.get((batch, stan))) is not None:
             return record
-        found = [record for record in self.storage.records.values() if record.stan == stan]
+        found = [record for record in self.remembered if record.stan == stan]
         return max(found, key=lambda record: record.batch, default=None)
 
-    def undone_by(self, original: Record, *kinds: TransactionKind) -> list[Record]:
-        """What was approved here about this record, of these kinds, or of any."""
-        return [
-            record
-            for record in self.storage.records.values()
-            if (record.original_batch, record.original_stan) == original.identity
-            and record.original_terminal == THIS_TERMINAL
-            and record.state is RecordState.APPROVED
-            and (record.kind in kinds or not kinds)
-        ]
+    def undone_by(self, original: Record) -> list[Record]:
+        """What was approved here about this transaction."""
+        return self.follow_ups().get(original.identity, [])
+
+    def follow_ups(self) -> dict[tuple[int, int], list[Record]]:
+        """What was approved here about transactions of this terminal, by their identity."""
+        found: dict[tuple[int, int], list[Record]] = {}
+        for record in self.remembered:
+            if (
+                record.original_batch
+                and record.original_terminal == THIS_TERMINAL
+                and record.state is RecordState.APPROVED
+            ):
+                found.setdefault((record.original_batch, record.original_stan), []).append(record)
+        return found
 
     def is_repeat(self, payer: Payer, amount_fen: int) -> bool:
         """Whether this is exactly the sale before: the same payer, the same amount. One found open after a power cut

@@ -96,7 +96,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     balance_fen: int | None = None
     stan: int = 0
     pending_reversals: int = 0
-    """Told to people as "did not happen" and not confirmed by the host yet, or repeated until it decides."""
+    """Told to people as "did not happen" and not confirmed by the host yet."""
+    pending_repeats: int = 0
+    """Refunds whose outcome is unknown: they are repeated until the host decides."""
     host_rolled_back: bool = False
     """The host has lost sales it approved: a person has to look into it. Selling goes on."""
     upload: UploadProgress | None = None

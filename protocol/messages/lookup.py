@@ -24,7 +24,7 @@ class LookupRequest(Message, frozen=True, kw_only=True):
 
 
 class LookupAnswer(Message, frozen=True, kw_only=True):
-    """Host to terminal: 25 and zeros if this merchant has no such transaction."""
+    """Host to terminal: 25 and zeros if this merchant has no such transaction. Of a declined one the code it had."""
 
     response_code: str
     state: TransactionState = TransactionState.NEVER_SEEN
@@ -60,7 +60,10 @@ LAYOUTS: Final = (
         0x31,
         "look-up answer",
         [
-            code2("response_code", "00 found, 25 this merchant has no such transaction; 09 or 96: ask again"),
+            code2(
+                "response_code",
+                "what it was answered; state 5 and 25: this merchant has no such transaction; 09 or 96: ask again",
+            ),
             choice("state", TransactionState, "what became of it"),
             choice("kind", TransactionKind, "what it is; of no meaning when it was not found"),
             unsigned("original_terminal", 4, "its terminal number"),

@@ -63,7 +63,11 @@ LAYOUTS: Final = (
         "parameters answer",
         [
             code2("response_code", "response code; with another than 00 the terminal keeps what it has"),
-            unsigned("config_version", 4, "version of these parameters"),
+            unsigned(
+                "config_version",
+                4,
+                "version of these parameters: the host's history in the upper byte, below it a count",
+            ),
             choice("profile", Profile, "meaning of the keys at rest"),
             unsigned("repeat_guard", 1, "1 = the terminal asks before the same payer pays the same again", high=1),
             unsigned("sale_limit_fen", 4, "largest sale in fen; 0 = no limit but the field's"),

@@ -56,6 +56,11 @@ class ReversalFlow:
         return len(self._queue)
 
     @property
+    def repeated(self) -> int:
+        """How many of them are no reversals, but requests repeated until they are answered."""
+        return sum(pending.record.state is RecordState.REPEATING for pending in self._queue)
+
+    @property
     def refused(self) -> list[Record]:
         """What stays open until somebody finds out why the host refuses it."""
         return [pending.record for pending in self._queue if pending.is_refused]

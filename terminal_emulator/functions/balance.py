@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from protocol.messages import BalanceAnswer, BalanceRequest
 from protocol.messages.balance import CardStatus
+from protocol.messages.money import EntryMode
 from protocol.pin_block import PIN_DIGITS_MAX, PIN_DIGITS_MIN
 from terminal_emulator.columns import spread
 from terminal_emulator.dialog import Ask, Card, Dialog, Digits, Payer, Prompt, Show
@@ -36,7 +37,7 @@ def balance(till: Till) -> Dialog:
     answer = yield from inquire(till, title, payer)
     yield Show(
         (
-            f"{title} {masked(payer.token)}",
+            f"{title} {masked(payer.token, is_code=payer.entry_mode is EntryMode.CODE)}",
             spread(_("Balance"), yuan(answer.balance_fen), PANEL_COLUMNS),
             spread(_("Held"), yuan(answer.held_fen), PANEL_COLUMNS) if answer.held_fen else "",
             spread(_("Points"), str(answer.points), PANEL_COLUMNS),

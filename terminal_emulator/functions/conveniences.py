@@ -14,7 +14,7 @@ from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.lookups import find_original, follow_up
 from terminal_emulator.functions.passwords import check_password, must_be_answered
-from terminal_emulator.functions.pay import ask_repeat, pay
+from terminal_emulator.functions.pay import NO_DISCOUNT, Discount, ask_repeat, pay
 from terminal_emulator.functions.refund import REFUNDABLE
 from terminal_emulator.keepsakes import OpeningFloat
 from terminal_emulator.panels import PANEL_COLUMNS
@@ -23,7 +23,8 @@ from terminal_emulator.slip_day import ExchangeReport, FloatReport
 from terminal_emulator.texts import yuan
 from terminal_emulator.till import Till
 
-PERCENT_DIGITS: Final = 2
+PERCENT_DIGITS: Final = 3
+"""One more than a discount may have: "100" is refused, not taken for 10."""
 
 
 def opening_float(till: Till) -> Dialog:
@@ -32,7 +33,7 @@ def opening_float(till: Till) -> Dialog:
     _ = till.translate
     amount_fen = yield Amount(_("Opening float"), _("Cash in drawer"))
     till.keep(OpeningFloat(amount_fen, till.storage.used[0]))
-    printed_at_s = int(till.now.wall_s)
+    printed_at_s = int(till.clock_s)
     yield Print(
         FloatReport(merchant=till.merchant, operator=till.operator, printed_at_s=printed_at_s, amount_fen=amount_fen)
     )
@@ -68,7 +69,8 @@ def discount(till: Till) -> Dialog:
     while not 0 < off_fen < full_fen:
         yield Show((title, _("Invalid amount"), _("Key it again")), BeepKind.ERROR)
         off_fen = yield from _off(till, title, full_fen, is_percent=key == "1")
-    if off_fen * 100 > full_fen * till.parameters.discount_limit_percent:
+    needs_manager = off_fen > _percentage(full_fen, till.parameters.discount_limit_percent)
+    if needs_manager:
         yield from check_password(till)
     yield Confirm(
         (
@@ -77,24 +79,28 @@ def discount(till: Till) -> Dialog:
             spread(_("To pay"), yuan(full_fen - off_fen), PANEL_COLUMNS),
         )
     )
-    yield from _sell(till, title, full_fen - off_fen, off_fen)
+    yield from _sell(till, title, full_fen - off_fen, Discount(off_fen, is_allowed=needs_manager))
 
 
 def _off(till: Till, title: str, full_fen: int, *, is_percent: bool) -> Generator[Prompt, Any, int]:
-    """What is taken off; a percentage is rounded to the customer's good, by less than a fen."""
+    """What is taken off."""
     _ = till.translate
     if not is_percent:
         off_fen: int = yield Amount(title, _("Amount off"))
         return off_fen
-    percent = int((yield Digits(title, _("Percent off"), 1, PERCENT_DIGITS)))
+    return _percentage(full_fen, int((yield Digits(title, _("Percent off"), 1, PERCENT_DIGITS))))
+
+
+def _percentage(full_fen: int, percent: int) -> int:
+    """Rounded to the customer's good, by less than a fen."""
     return -(-full_fen * percent // 100)
 
 
-def _sell(till: Till, title: str, amount_fen: int, discount_fen: int = 0) -> Dialog:
+def _sell(till: Till, title: str, amount_fen: int, discount: Discount = NO_DISCOUNT) -> Dialog:
     payer = yield Card(title, amount_fen, may_scan=True)
     if till.is_repeat(payer, amount_fen):
         yield from ask_repeat(till, amount_fen)
-    yield from pay(till, TransactionKind.SALE, amount_fen, payer, discount_fen=discount_fen)
+    yield from pay(till, TransactionKind.SALE, amount_fen, payer, discount=discount)
 
 
 def exchange(till: Till) -> Dialog:
@@ -122,7 +128,7 @@ def exchange(till: Till) -> Dialog:
         ExchangeReport(
             merchant=till.merchant,
             operator=till.operator,
-            printed_at_s=int(till.now.wall_s),
+            printed_at_s=int(till.clock_s),
             returned_fen=back_fen,
             taken_fen=new_fen,
             moved_fen=moved_fen,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
 from protocol.messages.money import EntryMode, TransactionKind
-from terminal_emulator.columns import spread
+from terminal_emulator.columns import beside, spread
 from terminal_emulator.dialog import Dialog, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import FIRMWARE
-from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, date_time, masked, sum_text, whole_day_text, yuan
+from terminal_emulator.texts import (
+    COUNTS_POINTS,
+    SHORT_TEXT,
+    STATE_TEXT,
+    date_time,
+    masked,
+    sum_text,
+    whole_day_text,
+    yuan,
+)
 from terminal_emulator.till import Till
 
 LCD_COLUMNS: Final = 16
@@ -25,16 +34,27 @@ SOLD: Final = frozenset({TransactionKind.SALE, TransactionKind.OFFLINE_SALE})
 GIVEN_BACK: Final = frozenset({TransactionKind.VOID, TransactionKind.REFUND})
 HAPPENED: Final = frozenset({RecordState.APPROVED, RecordState.OFFLINE})
 
-STATE_TEXT: Final = {
-    RecordState.PENDING: N_("Result unknown"),
-    RecordState.APPROVED: N_("Approved"),
-    RecordState.DECLINED: N_("Declined"),
-    RecordState.REVERSING: N_("Not charged"),
-    RecordState.REVERSED: N_("Reversed"),
-    RecordState.REPEATING: N_("Repeated till ok"),
-    RecordState.OFFLINE: N_("Waits to go up"),
-    RecordState.REFUSED: N_("Refused by host"),
-}
+VOIDS: Final = frozenset(
+    {
+        TransactionKind.VOID,
+        TransactionKind.PREAUTH_VOID,
+        TransactionKind.COMPLETION_VOID,
+        TransactionKind.TOPUP_VOID,
+        TransactionKind.POINTS_VOID,
+    }
+)
+
+
+def standing(record: Record, followers: Sequence[Record], _: Translate) -> str:
+    """Where a transaction stands by now: as it was decided, or what has been taken back of it since."""
+    if record.state is RecordState.DECLINED:
+        return f"{_(STATE_TEXT[record.state])} {record.response_code}".strip()
+    if any(follower.kind in VOIDS for follower in followers):
+        return _("Is voided")
+    refunded_fen = sum(follower.moved_fen for follower in followers if follower.kind is TransactionKind.REFUND)
+    if refunded_fen:
+        return beside(_("Paid back"), yuan(refunded_fen), LCD_COLUMNS)
+    return _(STATE_TEXT[record.state])
 
 
 def sale_back(back: int) -> Callable[[Till], Dialog]:
@@ -48,12 +68,14 @@ def sale_back(back: int) -> Callable[[Till], Dialog]:
             yield Show((_(titles[back]), _("There is none")), BeepKind.ERROR)
             return
         sale = recent[back]
+        followers = till.undone_by(sale)
+        sold_at = date_time(sale.claimed_at_s, till.parameters.zone)[5:16]
         yield Show(
             (
                 spread(_(titles[back]), f"{sale.stan:06d}", LCD_COLUMNS),
                 f"RMB {yuan(sale.moved_fen)}",
                 masked(sale.payer, is_code=sale.entry_mode is EntryMode.CODE),
-                date_time(sale.claimed_at_s, till.parameters.zone)[5:16],
+                standing(sale, followers, _) if followers else sold_at,
             )
         )
 
@@ -65,7 +87,7 @@ def day_total(till: Till) -> Dialog:
     _ = till.translate
     parameters = till.parameters
     today = parameters.local_day(till.clock_s)
-    records = [one for one in _remembered(till) if parameters.local_day(one.claimed_at_s) == today]
+    records = [one for one in till.remembered if parameters.local_day(one.claimed_at_s) == today]
     yield Show(total_lines(_("Day total"), records, _))
 
 
@@ -78,13 +100,8 @@ def meal_total(till: Till) -> Dialog:
         yield Show((_("Meal total"), _("No meal is on")), BeepKind.ERROR)
         return
     began_s = now_s - 60 * ((parameters.local_minute(now_s) - meal.start_minute) % (24 * 60)) - now_s % 60
-    records = [one for one in _remembered(till) if one.claimed_at_s >= began_s]
+    records = [one for one in till.remembered if one.claimed_at_s >= began_s]
     yield Show(total_lines(meal.name or _("Meal total"), records, _))
-
-
-def _remembered(till: Till) -> list[Record]:
-    """Of the open batch, and of the newest that were settled: totals do not begin anew when a batch does."""
-    return [*till.storage.archived.values(), *till.storage.records.values()]
 
 
 def total_lines(title: str, records: Iterable[Record], _: Translate) -> tuple[str, ...]:
@@ -108,23 +125,23 @@ def total_lines(title: str, records: Iterable[Record], _: Translate) -> tuple[st
 def journal(till: Till) -> Dialog:
     """Every transaction that is kept, the newest first, one a page."""
     _ = till.translate
-    records = till.storage.records
+    records, followers = till.storage.records, till.follow_ups()
     newest = islice(sorted(records, reverse=True), JOURNAL_PAGES)
-    pages = tuple(journal_page(records[identity], till) for identity in newest)
+    pages = tuple(journal_page(records[identity], till, followers.get(identity, ())) for identity in newest)
     yield Pages(pages or ((_("Sales journal"), _("It is empty"), "", _("Enter: go on")),))
 
 
-def journal_page(record: Record, till: Till) -> tuple[str, ...]:
+def journal_page(record: Record, till: Till, followers: Sequence[Record] = ()) -> tuple[str, ...]:
     """One transaction in four lines."""
     _ = till.translate
     time = date_time(record.claimed_at_s, till.parameters.zone)[11:16]
     fen = record.moved_fen if record.state in HAPPENED else record.amount_fen
     amount = sum_text(record.kind, record.amount_fen, _) if record.kind in COUNTS_POINTS else yuan(fen)
     return (
-        spread(_(KIND_TEXT[record.kind]), f"{record.stan:06d}", LCD_COLUMNS),
+        spread(_(SHORT_TEXT[record.kind]), f"{record.stan:06d}", LCD_COLUMNS),
         spread(time, amount, LCD_COLUMNS),
         masked(record.payer, is_code=record.entry_mode is EntryMode.CODE),
-        f"{_(STATE_TEXT[record.state])} {record.response_code if record.state is RecordState.DECLINED else ''}".strip(),
+        standing(record, followers, _),
     )
 
 
@@ -145,6 +162,6 @@ def terminal_version(till: Till) -> Dialog:
             spread(_("Terminal no."), str(settings.terminal), LCD_COLUMNS),
             FIRMWARE,
             settings.serial_number,
-            spread(_("Params"), str(till.parameters.config_version), LCD_COLUMNS),
+            spread(_("Params"), till.parameters.version_text, LCD_COLUMNS),
         )
     )

@@ -10,16 +10,15 @@ from typing import Any, Final
 
 from protocol.messages import LookupAnswer, LookupRequest, TransactionState
 from protocol.messages.money import THIS_TERMINAL, TransactionKind
-from terminal_emulator.columns import beside
+from terminal_emulator.columns import beside, spread
 from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Stop, Transact
 from terminal_emulator.effects import BeepKind
-from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import must_be_answered, refused
 from terminal_emulator.functions.pay import with_pin
-from terminal_emulator.i18n import N_
+from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record
-from terminal_emulator.texts import KIND_TEXT, day_text, sum_text
+from terminal_emulator.texts import KIND_TEXT, SHORT_TEXT, day_text, figure_text
 from terminal_emulator.till import Till
 
 RRN_DIGITS: Final = 12
@@ -32,7 +31,8 @@ HOLD_HAS_ENDED: Final = N_("Hold has ended")
 
 
 def look_up(till: Till, title: str) -> Generator[Prompt, Any, LookupAnswer]:
-    """Ask which transaction it is, and the host what it knows of it, until it knows one.
+    """Ask which transaction it is, and the host what it knows of it, until it knows one. Of a declined one the answer
+    has the code it was declined with: that is no refusal of the question.
 
     The next number is keyed here and not at rest, where it would be the amount of a sale.
     """
@@ -45,7 +45,7 @@ def look_up(till: Till, title: str) -> Generator[Prompt, Any, LookupAnswer]:
         answer: LookupAnswer | None = yield Ask(request, _("Looking it up"))
         if answer is None:
             yield from must_be_answered(till, answer, goes_on=True)
-        elif answer.response_code != APPROVED:
+        elif answer.state is TransactionState.NEVER_SEEN:
             yield from refused(till, answer.response_code, goes_on=True)
         else:
             return answer
@@ -82,12 +82,17 @@ def find_original(till: Till, title: str, *kinds: TransactionKind) -> Generator[
     while why := _unfit(found, kinds):
         yield Show((title, _(why), _("Check voucher no")), BeepKind.ERROR)
         found = yield from look_up(till, title)
-    name = beside(_(KIND_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS)
-    left = beside(_("Left"), sum_text(found.kind, found.remaining_fen, _), PANEL_COLUMNS)
-    yield Confirm(
-        (name, beside(day_text(found.business_day), sum_text(found.kind, found.charged_fen, _), PANEL_COLUMNS), left)
-    )
+    name = beside(_(SHORT_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS)
+    yield Confirm((name, *found_lines(found, _)))
     return found
+
+
+def found_lines(found: LookupAnswer, _: Translate) -> tuple[str, str]:
+    """Day and sum of a transaction, and what is left of it."""
+    return (
+        spread(day_text(found.business_day), figure_text(found.kind, found.charged_fen), PANEL_COLUMNS),
+        spread(_("Left"), figure_text(found.kind, found.remaining_fen), PANEL_COLUMNS),
+    )
 
 
 def _unfit(found: LookupAnswer, kinds: tuple[TransactionKind, ...]) -> str:

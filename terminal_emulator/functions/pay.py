@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from protocol.messages.money import TransactionKind
 from protocol.pin_block import PIN_DIGITS_MAX, PIN_DIGITS_MIN
@@ -11,13 +13,23 @@ from terminal_emulator.columns import beside
 from terminal_emulator.dialog import Amount, Card, Confirm, Dialog, Digits, Payer, Prompt, Transact
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
-from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, yuan
+from terminal_emulator.texts import SHORT_TEXT, figure_text, yuan
 from terminal_emulator.till import Till
 
 PIN_REQUIRED: Final = "1A"
 PIN_WRONG: Final = "55"
 PIN_CODES: Final = frozenset({PIN_REQUIRED, PIN_WRONG})
 """Declined, and will be approved with the right PIN, under a new number."""
+
+
+class Discount(NamedTuple):
+    """What the cashier took off the full price, and whether a supervisor's password allowed it."""
+
+    off_fen: int
+    is_allowed: bool
+
+
+NO_DISCOUNT: Final = Discount(0, is_allowed=False)
 
 
 def pay(
@@ -27,11 +39,13 @@ def pay(
     payer: Payer,
     original: Record | None = None,
     pin: str = "",
-    discount_fen: int = 0,
+    discount: Discount = NO_DISCOUNT,
 ) -> Generator[Prompt, Any, Record]:
     """Move money, with as many PINs as the host asks for; the record as it is in the end."""
-    record: Record = yield Transact(till.new_record(kind, amount_fen, payer, original, discount_fen=discount_fen), pin)
-    return (yield from with_pin(till, record))
+    record = till.new_record(kind, amount_fen, payer, original)
+    off_fen, is_allowed = discount
+    decided: Record = yield Transact(replace(record, discount_fen=off_fen, discount_allowed=is_allowed), pin)
+    return (yield from with_pin(till, decided))
 
 
 def with_pin(till: Till, record: Record) -> Generator[Prompt, Any, Record]:
@@ -40,8 +54,7 @@ def with_pin(till: Till, record: Record) -> Generator[Prompt, Any, Record]:
     payer = Payer(record.payer, record.entry_mode)
     while record.state is RecordState.DECLINED and record.response_code in PIN_CODES:
         label = _("Wrong PIN, again") if record.response_code == PIN_WRONG else _("PIN of the payer")
-        amount = str(record.amount_fen) if record.kind in COUNTS_POINTS else yuan(record.amount_fen)
-        title = beside(_(KIND_TEXT[record.kind]), amount, PANEL_COLUMNS)
+        title = beside(_(SHORT_TEXT[record.kind]), figure_text(record.kind, record.amount_fen), PANEL_COLUMNS)
         pin = yield Digits(title, label, PIN_DIGITS_MIN, PIN_DIGITS_MAX, masked=True)
         again = till.new_record(
             record.kind,
@@ -50,8 +63,8 @@ def with_pin(till: Till, record: Record) -> Generator[Prompt, Any, Record]:
             original_terminal=record.original_terminal,
             original_batch=record.original_batch,
             original_stan=record.original_stan,
-            discount_fen=record.discount_fen,
         )
+        again = replace(again, discount_fen=record.discount_fen, discount_allowed=record.discount_allowed)
         record = yield Transact(again, pin, online_only=True)
     return record
 

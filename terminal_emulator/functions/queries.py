@@ -6,16 +6,17 @@ from typing import Final
 
 from protocol.messages import QueryAnswer, QueryRequest, TransactionState
 from protocol.messages.money import TransactionKind
-from terminal_emulator.columns import beside, spread
+from terminal_emulator.columns import spread
 from terminal_emulator.dialog import Ask, Dialog, Menu, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
-from terminal_emulator.functions.lookups import look_up, of_this_till
+from terminal_emulator.functions.looks import journal, standing
+from terminal_emulator.functions.lookups import found_lines, look_up, of_this_till
 from terminal_emulator.functions.passwords import must_be_answered
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
-from terminal_emulator.texts import KIND_TEXT, STATE_TEXT, date_time, day_text, sum_text
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, SHORT_TEXT, date_time, figure_text, sum_text
 from terminal_emulator.till import Till
 
 HOST_STATE_TEXT: Final = {
@@ -26,21 +27,10 @@ HOST_STATE_TEXT: Final = {
     TransactionState.NEVER_SEEN: N_("Host: never seen"),
 }
 
-VOIDS: Final = (
-    TransactionKind.VOID,
-    TransactionKind.PREAUTH_VOID,
-    TransactionKind.COMPLETION_VOID,
-    TransactionKind.TOPUP_VOID,
-    TransactionKind.POINTS_VOID,
-)
-
-MAX_PAGES: Final = 200
-"""Newest first; nobody leafs further by hand. Any other is found by its voucher number."""
-
 
 def query_last(till: Till) -> Dialog:
     """Did the last one succeed? Asked so that nobody taps twice."""
-    record = max(till.storage.records.values(), key=lambda record: record.identity, default=None)
+    record = till.newest
     if record is None:
         yield _none_yet(till)
         return
@@ -53,7 +43,7 @@ def transactions(till: Till) -> Dialog:
     rows = (("1", _("By voucher no")), ("2", _("By reference")), ("3", _("All")), ("4", _("Totals by kind")))
     key = yield Menu(_("Transactions"), rows)
     if key is not None:
-        yield from {"1": by_voucher, "2": by_reference, "3": all_records, "4": totals_by_kind}[key](till)
+        yield from {"1": by_voucher, "2": by_reference, "3": journal, "4": totals_by_kind}[key](till)
 
 
 def by_voucher(till: Till) -> Dialog:
@@ -70,21 +60,11 @@ def by_reference(till: Till) -> Dialog:
     found = yield from look_up(till, _("Transactions"))
     yield Show(
         (
-            spread(_(KIND_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS),
+            spread(_(SHORT_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS),
             _(HOST_STATE_TEXT[found.state]),
-            beside(day_text(found.business_day), sum_text(found.kind, found.charged_fen, _), PANEL_COLUMNS),
-            beside(_("Left"), sum_text(found.kind, found.remaining_fen, _), PANEL_COLUMNS),
+            *found_lines(found, _),
         )
     )
-
-
-def all_records(till: Till) -> Dialog:
-    """Every transaction that is kept here, the newest first."""
-    newest = sorted(till.storage.records.values(), key=lambda record: record.identity, reverse=True)[:MAX_PAGES]
-    if not newest:
-        yield _none_yet(till)
-        return
-    yield Pages(tuple(_page(record, till, till.translate) for record in newest))
 
 
 def totals_by_kind(till: Till) -> Dialog:
@@ -109,7 +89,10 @@ def totals_of(till: Till) -> list[tuple[TransactionKind, int, int]]:
     for record in till.storage.records.values():
         if record.batch == batch and record.state in (RecordState.APPROVED, RecordState.OFFLINE):
             count, moved = counted.get(record.kind, (0, 0))
-            counted[record.kind] = count + 1, moved + (record.moved_fen or record.amount_fen)
+            counted[record.kind] = (
+                count + 1,
+                moved + (record.amount_fen if record.kind in COUNTS_POINTS else record.moved_fen),
+            )
     return [(kind, *counted[kind]) for kind in sorted(counted)]
 
 
@@ -135,11 +118,11 @@ def _ask_about(till: Till, record: Record) -> Dialog:
         said = f"{said} {answer.response_code}"
     yield Show(
         (
-            spread(_(KIND_TEXT[record.kind]), sum_text(record.kind, record.amount_fen, _), PANEL_COLUMNS),
+            spread(_(SHORT_TEXT[record.kind]), figure_text(record.kind, record.amount_fen), PANEL_COLUMNS),
             said,
             spread(_("Voucher"), f"{record.stan:06d}", PANEL_COLUMNS),
-            _("Is voided")
-            if till.undone_by(record, *VOIDS)
+            standing(record, followers, _)
+            if (followers := till.undone_by(record))
             else spread(_("Batch"), f"{record.batch:06d}", PANEL_COLUMNS),
         ),
         BeepKind.OK if answer.state is TransactionState.APPROVED else BeepKind.ERROR,
@@ -149,11 +132,10 @@ def _ask_about(till: Till, record: Record) -> Dialog:
 def _page(record: Record, till: Till, _: Translate) -> tuple[str, ...]:
     """A record on one LCD."""
     at_s = record.posted_at_ms / 1000 if record.posted_at_ms else record.claimed_at_s
-    code = f" {record.response_code}" if record.state is RecordState.DECLINED else ""
     return (
-        spread(_(KIND_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS),
+        spread(_(SHORT_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS),
         sum_text(record.kind, record.amount_fen, _),
-        f"{_(STATE_TEXT[record.state])}{code}",
+        standing(record, till.undone_by(record), _),
         date_time(at_s, till.parameters.zone)[5:],
     )
 

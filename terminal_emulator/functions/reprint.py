@@ -13,9 +13,9 @@ from terminal_emulator.till import Till
 
 
 def reprint_last(till: Till) -> Dialog:
-    """Both copies of the last transaction's slip."""
+    """Both copies of the last transaction's slip, also right after settlement."""
     _ = till.translate
-    record = max(till.storage.records.values(), key=lambda record: record.identity, default=None)
+    record = till.newest
     if record is None:
         yield Show((_("Reprint"), _("None yet")), BeepKind.ERROR)
         return
@@ -38,7 +38,7 @@ def totals(till: Till) -> Dialog:
             merchant=till.merchant,
             batch=till.storage.used[0],
             operator=till.operator,
-            printed_at_s=int(till.now.wall_s),
+            printed_at_s=int(till.clock_s),
             rows=tuple(ReportRow(kind, count, moved) for kind, count, moved in totals_of(till)),
             float_fen=till.float_fen,
             cash_fen=cash_of(

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from protocol.messages.settlement import DifferenceRow, totals_of
-from terminal_emulator.columns import spread
+from terminal_emulator.columns import columns, spread
 from terminal_emulator.dialog import Ask, Confirm, Dialog, Pages, Print, Prompt, Show, Stop
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows.echo import claimed_time_s
@@ -19,8 +19,8 @@ from terminal_emulator.functions.passwords import check_password
 from terminal_emulator.i18n import N_
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.settled import Settlement, Stage, report
-from terminal_emulator.slip_day import DIFFERENCE_TEXT
-from terminal_emulator.texts import KIND_TEXT, yuan
+from terminal_emulator.slip_day import DIFFERENCE_TEXT, both_sides
+from terminal_emulator.texts import KIND_TEXT, SHORT_TEXT
 from terminal_emulator.till import Till
 
 WAITING_TEXT: Final = {
@@ -96,7 +96,7 @@ def _past_refused(till: Till) -> Generator[Prompt, Any, None]:
     """What the host refuses to reverse, it may refuse for ever: a supervisor may settle without it. It stays open."""
     _ = till.translate
     for record in till.refused:
-        head = spread(_(KIND_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS)
+        head = spread(_(SHORT_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS)
         yield Show((head, _("Host refuses it"), _("It stays open"), _("Enter: go on")), BeepKind.ERROR)
     yield from check_password(till)
 
@@ -124,12 +124,11 @@ def _ask_supervisor(till: Till, state: Settlement) -> Generator[Prompt, Any, Non
 
 def _page(till: Till, row: DifferenceRow, where: str) -> tuple[str, ...]:
     _ = till.translate
-    return (
-        f"{row.stan:06d} {where}",
-        _(KIND_TEXT[row.kind]),
-        _(DIFFERENCE_TEXT[row.difference]),
-        f"{yuan(row.terminal_fen)}/{yuan(row.host_fen)}",
-    )
+    head, kind, what = f"{row.stan:06d} {where}", _(KIND_TEXT[row.kind]), _(DIFFERENCE_TEXT[row.difference])
+    here, there = both_sides(row, _)
+    if columns(both := f"{here}/{there}") <= PANEL_COLUMNS:
+        return head, kind, what, both
+    return head, what, spread(_("Till"), here, PANEL_COLUMNS), spread(_("Host"), there, PANEL_COLUMNS)
 
 
 def reprint_settlement(till: Till) -> Dialog:

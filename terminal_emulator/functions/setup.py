@@ -63,4 +63,4 @@ def fetch_parameters(till: Till) -> Dialog:
     if answer.response_code != APPROVED:
         yield from refused(till, answer.response_code)
     till.keep(parameters_of(answer))
-    yield Show((_("Parameters"), str(answer.config_version), "", _("Enter: go on")), BeepKind.OK)
+    yield Show((_("Parameters"), till.parameters.version_text, "", _("Enter: go on")), BeepKind.OK)

@@ -10,9 +10,10 @@ from terminal_emulator.columns import beside
 from terminal_emulator.dialog import Card, Confirm, Dialog, Digits, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.functions.pay import pay
+from terminal_emulator.functions.refund import REFUNDABLE
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
-from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, masked, sum_text
+from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, SHORT_TEXT, masked, sum_text
 from terminal_emulator.till import Till
 
 VOUCHER_DIGITS = 6
@@ -31,9 +32,8 @@ def void_of(till: Till, original_kind: TransactionKind, kind: TransactionKind) -
     title = _(KIND_TEXT[kind])
     record = yield from _find(till, title, original_kind)
     paid_by = masked(record.payer, is_code=record.entry_mode is EntryMode.CODE)
-    yield Confirm(
-        (beside(title, f"{record.stan:06d}", PANEL_COLUMNS), sum_text(record.kind, record.amount_fen, _), paid_by)
-    )
+    voucher = beside(_(SHORT_TEXT[kind]), f"{record.stan:06d}", PANEL_COLUMNS)
+    yield Confirm((voucher, sum_text(record.kind, record.amount_fen, _), paid_by))
     payer = yield Card(title, None if record.kind in COUNTS_POINTS else record.amount_fen, may_scan=True)
     yield from pay(till, kind, record.amount_fen, payer, record)
 
@@ -55,8 +55,13 @@ def _find(till: Till, title: str, original_kind: TransactionKind) -> Generator[P
             or record.state is not RecordState.APPROVED
         ):
             why, action = _("Sale not found"), _("Check voucher no")
-        elif till.undone_by(record):
-            why, action = _("Voided already"), _("Check voucher no")
+        elif record.identity not in till.storage.records:
+            why = _("Settled already")
+            action = _("Refund it") if record.kind in REFUNDABLE else _("Call the manager")
+        elif undone := till.undone_by(record):
+            is_refunded = any(one.kind is TransactionKind.REFUND for one in undone)
+            why = _("Refunded already") if is_refunded else _("Voided already")
+            action = _("Refund the rest") if is_refunded else _("Check voucher no")
         else:
             return record
         yield Show((title, why, action), BeepKind.ERROR)

@@ -306,3 +306,52 @@ def test_points_that_lack_are_no_money_that_lacks():
     )
     assert shown[1] == "积分不足"
     assert shown[3] == "积分余额       4"
+
+
+RESULTS = (
+    Screen.APPROVED,
+    Screen.OFFLINE_APPROVED,
+    Screen.DECLINED,
+    Screen.UNCHARGED,
+    Screen.REPEATING,
+    Screen.LAST_ASKING,
+    Screen.LAST_APPROVED,
+    Screen.LAST_UNCHARGED,
+    Screen.LAST_REPEATING,
+)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("screen", RESULTS)
+def test_no_label_of_any_kind_loses_its_end(language, screen):
+    _ = translator(language)
+    for kind in TransactionKind:
+        asked = []
+
+        def note(text: str, asked: list[str] = asked) -> str:
+            asked.append(_(text))
+            return _(text)
+
+        numbers = {"stan": 123_456, "amount_fen": 999_999, "balance_fen": 999_999, "charged_fen": None}
+        lines = "\n".join(render(view(screen, kind=kind, response_code="51", **numbers), note))
+        assert [text for text in asked if text not in lines and text not in TOLD_OTHERWISE] == [], (kind, lines)
+
+
+TOLD_OTHERWISE = {"余额不足", "请充值", "Low balance", "Please top up"}
+"""Of a decline with too few points: asked for as money first."""
+
+
+def test_points_found_after_a_power_cut_are_not_yuan():
+    lines = chinese(Screen.LAST_APPROVED, kind=TransactionKind.POINTS_SALE, amount_fen=50, balance_fen=20)
+    assert (lines[0], lines[2]) == ("积分消费      50", "积分余额      20")
+
+
+def test_offline_mode_with_a_line_says_how_to_end_it():
+    assert chinese(Screen.IDLE, sells_offline=True)[1::2] == ("脱机：输入金额", "清零7 恢复联机")
+    assert chinese(Screen.IDLE, sells_offline=True, profile=Profile.MEMBER)[3] == "脱机方式已开"
+    assert chinese(Screen.IDLE, sells_offline=True, link=Link.LOST)[3] == "网络断开 查网线"
+
+
+def test_what_is_repeated_is_not_said_to_be_reversed():
+    assert chinese(Screen.IDLE, pending_repeats=1)[2] == "待确认1笔   0.00"
+    assert chinese(Screen.IDLE, pending_repeats=1, pending_reversals=2)[2] == "待冲正2笔   0.00"

@@ -51,3 +51,7 @@ def test_the_cash_of_top_ups_is_without_their_bonus():
     done = Settlement(batch=7, operator=3, claimed_at_s=1, stage=Stage.DONE, totals=totals)
     assert report(done, "3-58", None).cash_fen == 11_000
     assert cash_of([(SALE, 10)]) is None
+
+
+def test_a_free_meal_is_free_on_the_slip():
+    assert report_rows((TotalsRow(SALE, 1, 1250, 0),)) == (ReportRow(SALE, 1, 0),)

@@ -224,3 +224,14 @@ def test_every_state_of_a_record_has_a_word(state):
 @pytest.mark.parametrize("kind", TransactionKind)
 def test_every_kind_has_a_title_that_can_be_printed_twice_as_wide(kind, language):
     assert 0 < columns(translator(language)(TITLE_TEXT[kind])) <= SLIP_COLUMNS // 2
+
+
+def test_who_allowed_a_discount_is_on_the_slip():
+    assert "折扣批准                    主管" in text(replace(RECORD, discount_fen=250, discount_allowed=True))
+    assert "折扣批准" not in text(replace(RECORD, discount_fen=250))
+
+
+def test_a_top_up_that_is_reversed_is_not_said_to_have_charged_nobody():
+    unknown = replace(RECORD, kind=TransactionKind.TOPUP, state=RecordState.REVERSING, posted_at_ms=0)
+    assert "未扣款" not in text(unknown)
+    assert "交易未成功" in text(unknown)

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.messages.money import TransactionKind
 from terminal_emulator.columns import columns
 from terminal_emulator.i18n import LANGUAGES, translator
 from terminal_emulator.lcd import LCD_COLUMNS
-from terminal_emulator.texts import ADVICE, UNKNOWN_CODE, advice, date_time, masked, yuan
+from terminal_emulator.texts import ADVICE, KIND_TEXT, SHORT_TEXT, UNKNOWN_CODE, advice, date_time, masked, yuan
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -53,3 +54,11 @@ def test_date_time():
 )
 def test_a_card_number_is_masked(payer, text):
     assert masked(payer) == text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_has_a_name_that_leaves_room_for_a_number(language):
+    _ = translator(language)
+    assert SHORT_TEXT.keys() == KIND_TEXT.keys() == set(TransactionKind)
+    assert {_(text) for text in SHORT_TEXT.values() if columns(_(text)) > 8} == set()
+    assert len({_(text) for text in SHORT_TEXT.values()}) == len(TransactionKind)

@@ -137,7 +137,7 @@ def test_a_refund_is_never_reversed_but_repeated_until_the_host_decides(refundin
         assert till.request == refund_request(till)
         again()
     till.power_on()
-    assert till.brain.view.pending_reversals == 1
+    assert (till.brain.view.pending_repeats, till.brain.view.pending_reversals) == (1, 0)
     assert till.online(last=(1, 2)) == ["Refund 2"]
     assert till.answer(host.answer(NUMBER, till.request)) == ["beep ok", "slip", "outcome approved 2"]
     assert (till.screen, till.brain.unresolved) == ("last_approved", 0)
@@ -165,3 +165,9 @@ def test_an_answer_to_another_refund_is_no_answer(refunding, wrong):
     answer = changed(ToyHost().answer(NUMBER, refunding.request), **wrong)
     assert refunding.answer(answer) == ["note not_ours", "hang up"]
     assert refunding.storage.records[1, 2].state is RecordState.REPEATING
+
+
+def test_what_is_repeated_is_counted_apart(till):
+    till.storage.save(changed(reversing(4), kind=TransactionKind.REFUND, state=RecordState.REPEATING))
+    till.power_on()
+    assert (till.brain.view.pending_reversals, till.brain.view.pending_repeats) == (3, 1)

@@ -2,7 +2,8 @@
 
 from protocol.messages import BalanceAnswer, BalanceRequest
 from protocol.messages.balance import CardStatus
-from terminal_emulator.dialog import Ask
+from protocol.messages.money import EntryMode
+from terminal_emulator.dialog import Ask, Payer
 from terminal_emulator.functions.balance import STATUS_TEXT, balance, card_information
 from tests.terminal_emulator.functions.talk import Talk, till_of
 
@@ -37,3 +38,8 @@ def test_a_refusal_is_said_with_its_code():
 
 def test_no_answer():
     assert len(Talk(till_of(), balance).shown) == 1
+
+
+def test_of_a_payment_code_the_number_of_its_card_is_shown():
+    code = Payer(b"9172158619130123456789", EntryMode.CODE)
+    assert Talk(till_of(), balance, code, host={BalanceRequest: RICH}).shown[0][0] == "余额 ****1913"

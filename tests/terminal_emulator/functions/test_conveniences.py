@@ -6,7 +6,7 @@ from protocol.messages import ProductAnswer, ProductRequest
 from protocol.messages.money import TransactionKind
 from protocol.messages.password import PasswordPurpose
 from terminal_emulator.functions.conveniences import discount, exchange, opening_float, price
-from terminal_emulator.keepsakes import OpeningFloat
+from terminal_emulator.keepsakes import Clock, OpeningFloat
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import RecordState
 from terminal_emulator.slip_day import ExchangeReport, FloatReport
@@ -80,7 +80,7 @@ def test_a_pin_asked_for_does_not_lose_the_discount():
     assert [(record.amount_fen, record.discount_fen) for record in talk.records] == [(900, 100)] * 2
 
 
-@pytest.mark.parametrize("wrong", [("1", "0", "10"), ("2", 1000, 100), ("2", 2000, 100)])
+@pytest.mark.parametrize("wrong", [("1", "0", "10"), ("1", "100", "10"), ("2", 1000, 100), ("2", 2000, 100)])
 def test_no_discount_and_none_of_all_is_asked_again(wrong):
     till = till_of()
     till.keep(Parameters(discount_limit_percent=10))
@@ -143,3 +143,25 @@ def test_more_cannot_come_back_than_was_sold():
     talk = Talk(till_of(), exchange, "4711", True, 1300, 1250, 1250, True)
     assert talk.shown[0] == ("换货", "超过剩余金额", "剩余 12.50")
     assert len(talk.printed) == 1
+
+
+@pytest.mark.parametrize(("percent", "is_allowed"), [("10", False), ("11", True)])
+def test_who_allowed_a_discount_stays_with_the_sale(percent, is_allowed):
+    till = till_of()
+    till.keep(Parameters(discount_limit_percent=10))
+    [record] = Talk(till, discount, 1000, "1", percent, True).records
+    assert record.discount_allowed is is_allowed
+
+
+def test_a_discount_at_the_limit_needs_no_manager_however_it_is_rounded():
+    till = till_of()
+    till.keep(Parameters(discount_limit_percent=10))
+    talk = Talk(till, discount, 1255, "1", "10", True)
+    assert (talk.moved[0][1], talk.passwords) == (1129, [])
+
+
+def test_float_and_exchange_have_the_clock_that_sign_on_has_set():
+    till = till_of()
+    till.keep(Clock(3600.0))
+    printed = Talk(till, opening_float, 20_000).printed + Talk(till, exchange, "4711", True, 1000, 1000, True).printed
+    assert {report.printed_at_s for report in printed} == {int(till.now.wall_s) + 3600}

@@ -4,7 +4,7 @@ import pytest
 
 from protocol.messages.money import EntryMode, TransactionKind
 from protocol.messages.parameters import Meal
-from terminal_emulator.functions.looks import journal_page, sale_back
+from terminal_emulator.functions.looks import journal, journal_page, sale_back, terminal_version
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Record, RecordState
 from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
@@ -114,7 +114,7 @@ def test_the_journal_page_by_page(till):
 def test_the_clock_and_the_version(till):
     assert look(till, "0") == ["Date and time", "2025-10-09", "16:55:00", "Day   2025-11-20"]
     till.keys("clear")
-    assert look(till, "8") == ["Terminal no 3-58", "fanka-term 1", "Params         0"]
+    assert look(till, "8") == ["Terminal no 3-58", "fanka-term 1", "Params       0.0"]
 
 
 def test_a_combination_begins_at_rest_only(till):
@@ -145,3 +145,28 @@ def test_a_payment_code_is_masked_as_on_its_slip_and_points_are_not_yuan():
     assert journal_page(code, till)[2] == "****1913"
     assert journal_page(points, till)[1].endswith("50 积分")
     assert Talk(till, sale_back(0)).shown[0][2] == "****1913"
+
+
+VOID = record_of(8, TransactionKind.VOID, original_batch=1, original_stan=7)
+REFUND = record_of(9, TransactionKind.REFUND, amount_fen=500, original_batch=1, original_stan=7)
+
+
+@pytest.mark.parametrize(("follower", "said"), [(VOID, "已撤销"), (REFUND, "已退货 5.00")])
+def test_what_was_taken_back_is_not_simply_approved(follower, said):
+    till = till_of(record_of(7), follower)
+    pages = Talk(till, journal, None).prompts[0].pages
+    assert (pages[1][0][-6:], pages[1][3]) == ("000007", said)
+    assert Talk(till, sale_back(0)).shown[0][3] == said
+    assert Talk(till_of(record_of(7)), sale_back(0)).shown[0][3] == "10-09 16:53"
+
+
+def test_a_refund_that_was_declined_takes_nothing_back():
+    declined = record_of(9, TransactionKind.REFUND, state=RecordState.DECLINED, original_batch=1, original_stan=7)
+    elsewhere = record_of(10, TransactionKind.VOID, original_terminal=77, original_batch=1, original_stan=7)
+    assert Talk(till_of(record_of(7), declined, elsewhere), sale_back(0)).shown[0][3] == "10-09 16:53"
+
+
+def test_the_version_of_the_parameters_is_for_people():
+    till = till_of()
+    till.keep(Parameters(config_version=(1 << 24) + 8))
+    assert Talk(till, terminal_version).shown[0][3] == "参数         1.8"

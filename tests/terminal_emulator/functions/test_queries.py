@@ -7,6 +7,7 @@ from protocol.messages.money import TransactionKind
 from terminal_emulator.dialog import Pages
 from terminal_emulator.functions.queries import HOST_STATE_TEXT, query_last, totals_of, transactions
 from terminal_emulator.record import RecordState
+from terminal_emulator.settled import Settlement, Stage
 from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
 
 
@@ -28,13 +29,13 @@ def answer(state=TransactionState.APPROVED, code="00"):
 def test_the_last_one(said, line):
     talk = Talk(till_of(record_of(6), record_of(7)), query_last, host={QueryRequest: said})
     assert talk.asked[0].stan == 7
-    assert talk.shown == [("消费   RMB 12.50", line, "凭证号    000007", "批次号    000001")]
+    assert talk.shown == [("消费       12.50", line, "凭证号    000007", "批次号    000001")]
     assert HOST_STATE_TEXT.keys() == set(TransactionState)
 
 
 def test_nothing_yet():
     assert len(Talk(till_of(), query_last).shown) == 1
-    assert len(Talk(till_of(), transactions, "3").shown) == 1
+    assert Talk(till_of(), transactions, "3", None).prompts[-1].pages[0][:2] == ("流水", "没有流水")
     assert len(Talk(till_of(), transactions, "4").shown) == 1
 
 
@@ -51,7 +52,7 @@ def test_by_voucher_both_words():
 def test_by_reference():
     talk = Talk(till_of(), transactions, "2", "4711")
     assert talk.asked == [LookupRequest(rrn=4711)]
-    assert talk.shown == [("消费      000007", "主机: 已入账", "11-18 RMB 12.50", "剩余 RMB 12.50")]
+    assert talk.shown == [("消费      000007", "主机: 已入账", "11-18      12.50", "剩余       12.50")]
 
 
 def test_all_of_them_newest_first():
@@ -59,24 +60,25 @@ def test_all_of_them_newest_first():
     talk = Talk(till_of(record_of(7), declined), transactions, "3", None)
     pages = talk.prompts[-1].pages
     assert [page[0] for page in pages] == ["消费      000008", "消费      000007"]
-    assert pages[0][2] == "交易失败 51"
+    assert pages[0][3] == "交易失败 51"
 
 
 def test_totals_by_kind_of_what_happened():
     till = till_of(
         record_of(1),
         record_of(2, charged_fen=1000),
+        record_of(6, charged_fen=0),  # free for this class of card
         record_of(3, state=RecordState.REVERSED),
         record_of(4, TransactionKind.POINTS_SALE, amount_fen=300),
         record_of(5, TransactionKind.OFFLINE_SALE, state=RecordState.OFFLINE),
     )
     assert totals_of(till) == [
-        (TransactionKind.SALE, 2, 2250),
+        (TransactionKind.SALE, 3, 2250),
         (TransactionKind.POINTS_SALE, 1, 300),
         (TransactionKind.OFFLINE_SALE, 1, 1250),
     ]
     talk = Talk(till, transactions, "4", None)
-    assert talk.prompts[-1].pages[0] == ("消费", "2      RMB 22.50", "积分消费", "1       300 积分")
+    assert talk.prompts[-1].pages[0] == ("消费", "3      RMB 22.50", "积分消费", "1       300 积分")
 
 
 def test_one_level_up():
@@ -86,7 +88,9 @@ def test_one_level_up():
 def test_a_voided_sale_is_said_to_be_voided():
     void = record_of(8, TransactionKind.VOID, original_batch=1, original_stan=7)
     talk = Talk(till_of(record_of(7), void), transactions, "1", "7", None, host={QueryRequest: answer()})
-    assert talk.shown == [("消费   RMB 12.50", "主机: 已入账", "凭证号    000007", "此笔已撤销")]
+    assert talk.shown == [("消费       12.50", "主机: 已入账", "凭证号    000007", "已撤销")]
+    [page] = next(prompt.pages for prompt in talk.prompts if isinstance(prompt, Pages))
+    assert page[2] == "已撤销"
 
 
 def test_what_waits_to_go_up_is_not_asked_about():
@@ -94,3 +98,11 @@ def test_what_waits_to_go_up_is_not_asked_about():
     talk = Talk(till_of(waiting), query_last)
     assert talk.asked == []
     assert talk.shown[0][1] == "RMB 12.50"
+
+
+def test_the_last_one_may_be_settled_already():
+    till = till_of(record_of(7))
+    till.storage.save_settlement(Settlement(batch=1, operator=0, claimed_at_s=5, stage=Stage.DONE))
+    assert Talk(till, query_last, host={QueryRequest: answer()}).asked[0].stan == 7
+    talk = Talk(till, transactions, "1", "7", None, host={QueryRequest: answer()})
+    assert talk.asked[0].stan == 7

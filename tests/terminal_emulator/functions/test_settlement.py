@@ -17,11 +17,13 @@ from protocol.messages.settlement import DifferenceKind, DifferenceRow, RecordSt
 from server.handlers import CALLS
 from terminal_emulator.columns import columns
 from terminal_emulator.effects import PrintReport, Send
+from terminal_emulator.functions.settlement import _page as page_of
 from terminal_emulator.functions.settlement import _settled as settled
 from terminal_emulator.i18n import LANGUAGES
 from terminal_emulator.record import RecordState
 from terminal_emulator.settled import Settlement, SettlementReport, Stage
 from tests.server.settling import World, forged
+from tests.terminal_emulator.functions.talk import till_of
 from tests.terminal_emulator.till import NUMBER, Till, ToyHost, settings_of
 
 SETTLE = "f1 0 1"
@@ -89,9 +91,9 @@ def test_a_supervisor_sees_each_difference_and_closes_with_them(till, host, worl
     till.do(f"{SETTLE} enter", host)
     assert till.panel == ["Not balanced", "Differences 2", "Look at each"]
     till.do("enter", host)
-    assert till.panel == ["000002 1/2", "Sale", "Not in this till", "0.00/2.50"]
+    assert till.panel == ["000002 1/2", "Sale", "Not in this till", "--/2.50"]
     till.do("down", host)
-    assert till.panel == ["000007 2/2", "Sale", "Not at the host", "8.00/0.00"]
+    assert till.panel == ["000007 2/2", "Sale", "Not at the host", "8.00/--"]
     till.do("enter", host)
     assert till.panel == ["Close the batch", "with these", "Differences 2", "Enter / Clear"]
     assert reports(till) == []
@@ -283,3 +285,15 @@ def test_a_settlement_goes_on_only_when_a_restored_host_has_its_records_back(til
     assert till.brain.view.upload is not None
     till.keys(SETTLE)
     assert till.panel[:3] == ["Settlement", "Something is", "still open"]
+
+
+def difference(kind, here, there):
+    approved = RecordStanding.APPROVED
+    return DifferenceRow(1, DifferenceKind.AMOUNT, kind, approved, here, approved, there, 1)
+
+
+def test_the_sums_of_a_difference_are_whole_and_points_are_no_yuan():
+    till = till_of()
+    most = difference(TransactionKind.TOPUP, 1_234_567, 1_234_500)
+    assert page_of(till, most, "1/9") == ("000001 1/9", "金额不符", "本机    12345.67", "主机    12345.00")
+    assert page_of(till, difference(TransactionKind.POINTS_SALE, 50, 49), "1/9")[3] == "50/49"

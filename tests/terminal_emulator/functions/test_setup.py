@@ -99,7 +99,7 @@ def test_a_number_that_is_none(till, host, keys):
 def test_parameters_on_demand(till, host):
     host.config_version, host.parameters = 5, {"profile": Profile.MEMBER, "repeat_guard": 1}
     till.do("f1 0 5 3", host)
-    assert till.panel == ["Parameters", "5", "Enter: go on"]
+    assert till.panel == ["Parameters", "0.5", "Enter: go on"]
     parameters = till.brain.till.parameters
     assert (parameters.config_version, parameters.profile, parameters.repeat_guard) == (5, Profile.MEMBER, True)
 

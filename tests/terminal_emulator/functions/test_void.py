@@ -4,6 +4,8 @@ import pytest
 
 from protocol.messages.money import TransactionKind
 from terminal_emulator.record import RecordState
+from terminal_emulator.settled import Settlement, Stage
+from tests.terminal_emulator.functions.talk import record_of
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost, changed
 
 TO_VOID = "f1 5 1"
@@ -154,3 +156,16 @@ def test_a_void_whose_outcome_is_unknown_is_reversed_and_the_sale_stands(till, h
     assert host.balances[CARD] == START_FEN - 1250
     till.do(f"clear {TO_VOID} 123456 enter 1 enter enter tap", host)
     assert till.screen == "approved"
+
+
+def test_a_settled_sale_is_for_a_refund(till, host):
+    till.storage.save_settlement(Settlement(batch=1, operator=0, claimed_at_s=5, stage=Stage.DONE))
+    till.do(f"{TO_VOID} 123456 enter 1 enter", host)
+    assert till.panel == ["Void", "Settled already", "Refund it"]
+
+
+def test_a_partly_refunded_sale_is_not_said_to_be_voided(till, host):
+    refund = record_of(5, TransactionKind.REFUND, amount_fen=500, original_batch=1, original_stan=1)
+    till.storage.save(refund)
+    till.do(f"{TO_VOID} 123456 enter 1 enter", host)
+    assert till.panel == ["Void", "Refunded already", "Refund the rest"]

@@ -14,7 +14,18 @@ import apsw
 from server.admin import Admin
 from server.keys import KeyRing
 from server.ledger.ledger import NO_DAY, Ledger
-from server.ledger.model import Adjustment, Command, Identity, Outcome, Query, Reversal, Sale, SaleLimits, Upload
+from server.ledger.model import (
+    Adjustment,
+    Command,
+    ExpireHolds,
+    Identity,
+    Outcome,
+    Query,
+    Reversal,
+    Sale,
+    SaleLimits,
+    Upload,
+)
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store, StoreFull
@@ -136,11 +147,11 @@ class HostLife:
             self.disk.heal()
             return work()
 
-    def apply(self, *commands: Command) -> list[Outcome]:
+    def apply(self, *commands: Command, now_ms: int = NOW_MS) -> list[Outcome]:
         """One batch, answered."""
-        outcomes = self._do(lambda: self.ledger.apply(commands, NOW_MS))
+        outcomes = self._do(lambda: self.ledger.apply(commands, now_ms))
         for command, outcome in zip(commands, outcomes, strict=True):
-            if not isinstance(command, Query | Upload):  # those are told how it stands now
+            if not isinstance(command, Query | Upload | ExpireHolds):  # those are told how it stands now
                 self.witness.answered(len(self.disk.trace), command, answer(outcome))
         return outcomes
 

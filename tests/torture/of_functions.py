@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
+from server.ledger import clearing
 from server.ledger.model import (
     Completion,
     Decision,
+    ExpireHolds,
     Identity,
     Kind,
     OfflineSale,
@@ -20,7 +22,7 @@ from server.ledger.model import (
     Void,
 )
 from tests.torture import subjects
-from tests.torture.host import ANN, BEN, CLAIMED_AT_S, TILL, HostLife, reversal, sale
+from tests.torture.host import ANN, BEN, CLAIMED_AT_S, DAY, NOW_MS, TILL, HostLife, reversal, sale
 from tests.torture.table import scenario
 
 _on_campus = scenario(subjects.LEDGER, subjects.campus)
@@ -29,6 +31,8 @@ WRONG: Final = bytes(32)
 """No PIN's verifier."""
 PIN: Final = "4711"
 CODE_STEP: Final = 119_000_000
+LATER_MS: Final = NOW_MS + 31 * 86_400_000
+"""No hold lasts until then."""
 
 
 def _asked(command: type[Any], stan: int, amount_fen: int, token: bytes = ANN, **more: Any) -> Any:
@@ -103,6 +107,33 @@ def hold_and_completion(life: HostLife) -> None:
 @_on_campus
 def hold_and_completion_in_one_batch(life: HostLife) -> None:
     life.apply(_asked(PreAuth, 1, 500), _asked(Completion, 2, 500, original=_about(1)), _asked(PreAuth, 3, 1, BEN))
+
+
+@_on_campus
+def holds_that_expire(life: HostLife) -> None:
+    """What a completion has taken in the same commit is not freed as well."""
+    life.apply(*(_asked(PreAuth, stan, 100 * stan) for stan in (1, 2)), _asked(PreAuth, 3, 300, BEN))
+    completed, freed = life.apply(_asked(Completion, 4, 100, original=_about(1)), ExpireHolds(), now_ms=LATER_MS)
+    assert (completed.decision, freed.amount_fen) == (Decision.APPROVED, 500)
+    [nothing] = life.apply(ExpireHolds(), now_ms=LATER_MS)
+    assert nothing.amount_fen == 0
+    assert _decisions(life, _asked(Completion, 5, 200, original=_about(2))) == [Decision.HOLD_EXPIRED]
+
+
+# --- the end of the day
+
+
+@_on_campus
+def merchants_that_are_cleared(life: HostLife) -> None:
+    """Run twice, it pays once; what a refund takes back afterwards, the merchant owes."""
+    life.apply(sale(1), _asked(TopUp, 2, 40, BEN))
+    life.open_day(DAY + 1)
+    life.apply(sale(3))
+    owed = [(one.merchant_id, one.amount_fen) for one in clearing.owed(life.store, DAY)]
+    for _ in range(2):
+        [row] = life.perform("clearing.run", day=DAY, amounts=owed)
+        assert row["amount_fen"] == sum(amount_fen for _, amount_fen in owed)
+    life.apply(_asked(Refund, 4, 100, original=_about(1)))
 
 
 # --- cash and points

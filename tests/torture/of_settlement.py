@@ -58,6 +58,33 @@ def settlement_with_differences(life: HostLife) -> None:
     assert (settled.result, settled.state) == (Result.CLOSED, State.DIFFERENCES)
 
 
+@_on_campus
+def settlement_gone_on_with(life: HostLife) -> None:
+    """Answers were lost, a part was sent otherwise at first, and a late reversal came before the supervisor's word."""
+    life.apply(sale(1), sale(2), sale(3))
+
+    def settle() -> settlement.Settled:
+        return life.call(lambda: settlement.settle(life.ledger, _claim(1, 2, agrees=False), NOW_MS))
+
+    def end(records: int) -> settlement.Compared:
+        return life.call(lambda: settlement.end_parts(life.store, TILL, 1, records))
+
+    settle()
+    items = settlement.host_items(life.store, TILL, 1)
+    for part, some in ((1, items[:1]), (1, items[:2]), (2, [STRANGE]), (2, [STRANGE])):
+        life.call(lambda part=part, some=some: settlement.take_part(life.store, TILL, 1, part, some))  # type: ignore[misc]
+    assert end(4) == settlement.Compared(None, 3)
+    seen = end(3).differing
+    life.apply(reversal(1))
+    closed = life.call(lambda: settlement.close(life.ledger, TILL, 1, lambda found: found == seen, NOW_MS))
+    assert closed.state == State.OPEN
+    assert settle().result is Result.UNBALANCED
+    seen = end(3).differing
+    for _ in range(2):
+        closed = life.call(lambda: settlement.close(life.ledger, TILL, 1, lambda found: [*found] == seen, NOW_MS))
+        assert (closed.state, closed.differences) == (State.DIFFERENCES, 3)
+
+
 # --- the terminal
 
 

@@ -7,7 +7,7 @@ LOCKS  := requirements/build.txt requirements/run.txt requirements/dev.txt
 PYTHON ?=
 # A list of tests or options for pytest: make test TESTS=tests/protocol
 TESTS  ?=
-# Worker processes for the tests: one per core, and at most four, as many tests talk to real sockets and disks.
+# Worker processes for tests and rigs: one per core, and at most four, as many tests talk to real sockets and disks.
 JOBS   ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
 # An environment that came along when this folder was copied or moved still points to the old place: build it anew.
@@ -50,10 +50,10 @@ check: $(STAMP) ## format, lint, types, import contracts, generated docs
 		echo "$(BIN)/python -m tools.docs --check"; $(BIN)/python -m tools.docs --check; fi
 
 sim: $(STAMP) ## simulated campuses under faults (SEEDS= how many, SEED= replays one)
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(RIG_OPTIONS)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(RIG_OPTIONS)
 
 torture: $(STAMP) ## power cuts and failing disks at every operation (POINTS= crash points)
-	@$(BIN)/python -m tests.torture --points $(POINTS) $(RIG_OPTIONS)
+	@$(BIN)/python -m tests.torture --points $(POINTS) --jobs $(JOBS) $(RIG_OPTIONS)
 
 kill: $(STAMP) ## kill -9 of real hosts on both stores (KILLS= how many)
 	@$(BIN)/python -m tests.kill --kills $(KILLS) --store both $(RIG_OPTIONS)
@@ -65,7 +65,7 @@ flood: $(STAMP) ## honest terminals while others attack
 	@$(BIN)/python -m tests.floods $(RIG_OPTIONS)
 
 mutants: $(STAMP) ## bugs planted on purpose: the rigs have to find each
-	@$(BIN)/python -m tests.mutants $(RIG_OPTIONS)
+	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(RIG_OPTIONS)
 
 coverage: $(STAMP) ## every branch of protocol, ledger and rules is run by a test, or this fails
 	@$(BIN)/python -m pytest -q -n $(JOBS) --cov=protocol --cov=server.ledger --cov-branch --cov-fail-under=100 \

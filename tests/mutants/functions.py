@@ -29,7 +29,7 @@ FUNCTION_MUTANTS: Final = (
                 "    for follower in [one for one in batch.family.standing(original) if one.kind != void.kind]:\n",
             ),
         ),
-        ("simulation", "rules"),
+        ("simulation",),
     ),
     _one(
         "void-of-another-day",
@@ -38,7 +38,6 @@ FUNCTION_MUTANTS: Final = (
         "        if original.business_day != batch.today or original.batch != void.identity.batch:\n",
         "        if original.batch != void.identity.batch:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "refund-above-the-rest",
@@ -47,7 +46,6 @@ FUNCTION_MUTANTS: Final = (
         "    if refund.amount_fen > remaining_of(batch, original):\n",
         "    if refund.amount_fen > original.amount_fen:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "refund-loses-a-fen",
@@ -56,7 +54,6 @@ FUNCTION_MUTANTS: Final = (
         "original.adjust_fen) * amount_back // original.amount_fen - charge_back\n",
         "original.adjust_fen) * amount_fen // original.amount_fen\n",
         "simulation",
-        "rules",
     ),
     _one(
         "refund-reversed",
@@ -73,7 +70,6 @@ FUNCTION_MUTANTS: Final = (
         "        if preauth.amount_fen > payer.balance_fen:\n",
         "        if preauth.amount_fen > payer.balance_fen + 10**9:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "hold-for-ever",
@@ -90,7 +86,6 @@ FUNCTION_MUTANTS: Final = (
         "    if completion.amount_fen > original.amount_fen:\n",
         "    if completion.amount_fen > 2 * original.amount_fen:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "bonus-from-the-merchant",
@@ -99,7 +94,6 @@ FUNCTION_MUTANTS: Final = (
         "merchant_account_id: -amount_fen}\n    add(wanted, BONUS_ACCOUNT, -bonus_fen)\n",
         "merchant_account_id: -amount_fen}\n    add(wanted, merchant_account_id, -bonus_fen)\n",
         "simulation",
-        "rules",
     ),
     _one(
         "top-up-void-of-spent-money",
@@ -108,7 +102,6 @@ FUNCTION_MUTANTS: Final = (
         "        if decision == Decision.APPROVED and short:\n",
         "        if decision == Decision.APPROVED and short and void.kind != Kind.TOPUP_VOID:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "points-kept",
@@ -117,7 +110,6 @@ FUNCTION_MUTANTS: Final = (
         "    add_points(batch, wanted, batch.accounts.get(original.account_id), -points)\n",
         "    add_points(batch, wanted, batch.accounts.get(original.account_id), -points // 10**9)\n",
         "simulation",
-        "rules",
     ),
     _one(
         "points-from-nowhere",
@@ -126,7 +118,6 @@ FUNCTION_MUTANTS: Final = (
         "        if sale.amount_fen > points_account(batch, payer).balance_fen:\n",
         "        if sale.amount_fen > points_account(batch, payer).balance_fen + 10**6:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "discount-of-the-first-fen",
@@ -143,7 +134,6 @@ FUNCTION_MUTANTS: Final = (
         "        held_fen=batch.held.get(payer.account_id, 0),\n",
         "        held_fen=0,\n",
         "simulation",
-        "rules",
     ),
     _one(
         "look-up-of-what-is-refunded",
@@ -152,7 +142,6 @@ FUNCTION_MUTANTS: Final = (
         "        return remaining_of(batch, found)\n",
         "        return found.amount_fen\n",
         "simulation",
-        "rules",
     ),
     _one(
         "pin-guessed-for-ever",
@@ -169,7 +158,6 @@ FUNCTION_MUTANTS: Final = (
         "    if payer is not None and asked.code_step <= payer.code_step:\n",
         "    if payer is not None and asked.code_step < payer.code_step:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "batch-open-for-ever",
@@ -202,7 +190,6 @@ FUNCTION_MUTANTS: Final = (
         "        standing = Standing.REVERSED if stan in undone else ",
         "        standing = Standing.REVERSED if stan in undone and not is_approved else ",
         "simulation",
-        "rules",
     ),
     _one(
         "settlement-answered-once",
@@ -211,7 +198,6 @@ FUNCTION_MUTANTS: Final = (
         "        if found.request_hash == claim.request_hash:\n",
         "        if found.request_hash == claim.request_hash and found.closed_at_ms == now_ms:\n",
         "simulation",
-        "rules",
     ),
     _one(
         "sold-into-a-settled-batch",
@@ -220,6 +206,5 @@ FUNCTION_MUTANTS: Final = (
         "        self.used = max(self.used, (batch + 1, 0))\n",
         "        self.used = max(self.used, (batch, 0))\n",
         "simulation",
-        "rules",
     ),
 )

@@ -12,7 +12,7 @@ from tests.mutants.functions import FUNCTION_MUTANTS
 from tests.mutants.mutant import Edit, Mutant
 
 RIGS: Final[dict[str, tuple[str, ...]]] = {
-    "simulation": ("-m", "tests.simulation", "--seeds", "50", "--small", "--no-shrink"),
+    "simulation": ("-m", "tests.simulation", "--seeds", "50", "--small", "--no-shrink", "--stop-at-first"),
     "torture": ("-m", "tests.torture", "--points", "1500"),
     "kill": ("-m", "tests.kill", "--kills", "4"),
     "security": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/protocol", "tests/security"),

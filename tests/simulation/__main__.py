@@ -48,6 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--small", action="store_true", help="few terminals, a short lunch")
     parser.add_argument("--jobs", type=at_least(1), default=1, help="processes")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
+    parser.add_argument("--stop-at-first", action="store_true", help="no more seeds after one that fails")
     parser.add_argument("--no-shrink", action="store_true", help="only name the seeds that fail")
     parser.add_argument("--digest", action="store_true", help="with --seed: print only the digest of its trace")
     parser.add_argument("--record", action="store_true", help="add the counts to docs/reliability.json")
@@ -55,12 +56,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def prepare() -> None:
+    """Of each process that runs seeds. Ctrl-C at once: as an exception it would be one more thing that a simulated
+    host has to survive."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
 def results(seeds: range, options: Options, jobs: int) -> Iterator[Result]:
     """Run the seeds; in the order they are done."""
     if jobs == 1:
         yield from (simulate(seed, options) for seed in seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_DFL)) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, prepare) as pool:
         yield from pool.imap_unordered(partial(simulate, options=options), seeds)
 
 
@@ -122,6 +130,8 @@ def main(arguments: list[str]) -> int:
             if not wanted.no_shrink and len(summary.failed) <= SHRINK_MAX:
                 shortest = shrink_result(result, options)
             print(*failure_lines(result, options, shortest), sep="\n", flush=True)
+            if wanted.stop_at_first:
+                return 1
     wrong = check_determinism(summary, options)
     print(*wrong, *summary.lines(), f"determinism: {len(wrong)} digests differ", sep="\n")
     if wanted.json is not None:
@@ -151,7 +161,5 @@ def record(summary: Summary, violations: int) -> None:
 
 
 if __name__ == "__main__":
-    # Ctrl-C at once: as an exception it would be one more thing that a simulated host has to survive.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    gc.set_threshold(*GC_THRESHOLDS)
+    prepare()
     sys.exit(main(sys.argv[1:]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, Final
 
@@ -13,9 +14,10 @@ from protocol.messages import EntryMode, Message, Ready
 from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
 from terminal_emulator.brain import Brain
 from terminal_emulator.desk import HOMES
-from terminal_emulator.dialog import Ask, Confirm, Dialog, Pages, Print, Show, Stop, Transact
+from terminal_emulator.dialog import Ask, Confirm, Dialog, Digits, Pages, Print, Show, Stop, Transact
 from terminal_emulator.effects import Effect, Key, Now, Outcome, Send
 from terminal_emulator.flows.echo import claimed_time_s
+from terminal_emulator.functions import sign_on as functions_sign_on
 from terminal_emulator.functions.settlement import settlement
 from terminal_emulator.load import keys_for
 from terminal_emulator.record import Record, RecordState
@@ -23,6 +25,7 @@ from terminal_emulator.settings import Settings
 from terminal_emulator.settled import Settlement
 from terminal_emulator.storage import MemoryStorage
 from terminal_emulator.terminal import Terminal, Ticker, Write
+from terminal_emulator.till import Till
 from terminal_emulator.view import Screen
 from tests.simulation.host import StepKill
 from tests.simulation.network import Line
@@ -37,6 +40,16 @@ READERS: Final = frozenset({"open_records", "kept", "acknowledged"})
 def stop_hash(token: bytes) -> bytes:
     """How a stop list names a card (docs/protocol.md)."""
     return sha256(token).digest()[:STOP_HASH_SIZE]
+
+
+@contextmanager
+def quick_locks() -> Iterator[None]:
+    """Inside, a terminal's own hash of a password takes no tenth of a second of the processor."""
+    before, vars(functions_sign_on)["ROUNDS"] = functions_sign_on.ROUNDS, 1
+    try:
+        yield
+    finally:
+        vars(functions_sign_on)["ROUNDS"] = before
 
 
 class PowerCut(BaseException):
@@ -126,12 +139,18 @@ class SimBrain(Brain):
     def settle(self, now: Now) -> list[Effect]:
         """The cashier chooses settlement and presses Enter whenever there is something to read. Where a supervisor is
         needed it is left alone: honest terminals never need one."""
-        return self.begin(without_hands(settlement(self.till)), now)
+        return self.begin(with_hands(settlement(self.till)), now)
+
+    def work(self, function: Callable[[Till], Dialog], keyed: Sequence[str], now: Now) -> list[Effect]:
+        """The cashier chooses a function and keys what is asked for, as long as there is something to be keyed."""
+        return self.begin(with_hands(function(self.till), keyed), now)
 
 
-def without_hands(dialog: Dialog) -> Dialog:
-    """A dialog in which every question is answered with Enter; it ends where that is no answer."""
+def with_hands(dialog: Dialog, keyed: Sequence[str] = ()) -> Dialog:
+    """A dialog in which digits are keyed one after the other, and every other question is answered with Enter; it ends
+    where that is no answer."""
     reply: Any = None
+    digits = iter(keyed)
     while True:
         try:
             prompt = dialog.send(reply)
@@ -139,6 +158,10 @@ def without_hands(dialog: Dialog) -> Dialog:
             return
         if isinstance(prompt, Confirm | Show | Pages):
             reply = True if isinstance(prompt, Confirm) else None
+        elif isinstance(prompt, Digits):
+            reply = next(digits, None)
+            if reply is None:
+                return
         elif isinstance(prompt, Ask | Print):
             reply = yield prompt
         else:
@@ -371,13 +394,20 @@ class Device:
 
     def settle(self) -> bool:
         """Settle what there is, or go on with it; whether that began."""
+        return self._begin(lambda brain, now: brain.settle(now))
+
+    def work(self, function: Callable[[Till], Dialog], *keyed: str) -> bool:
+        """Do something that is no transaction, keying this; whether that began."""
+        return self._begin(lambda brain, now: brain.work(function, keyed, now))
+
+    def _begin(self, what: Callable[[SimBrain, Now], list[Effect]]) -> bool:
         terminal = self.terminal
         if terminal is None or not self.is_free:
             return False
-        brain, now = terminal.brain, terminal.now()
+        brain = terminal.brain
         assert isinstance(brain, SimBrain)
         try:
-            self.perform(terminal.after(brain.settle(now)))
+            self.perform(terminal.after(what(brain, terminal.now())))
         except PowerCut:
             return False
         return True

@@ -17,6 +17,7 @@ from tests.simulation.campus import Device, copy_of
 from tests.simulation.faults import KINDS, Fault
 from tests.simulation.network import END, Line
 from tests.simulation.probe import NoAnswer, Probe
+from tests.simulation.staff import Knowledge
 
 if TYPE_CHECKING:
     from tests.simulation.simulator import Simulation
@@ -31,11 +32,12 @@ Chaotic = Callable[["Chaos", Fault, Device], None]
 
 
 class Backup(NamedTuple):
-    """A ledger as it was, when that was, and the office's mark of that moment."""
+    """A ledger as it was, when that was, and the marks of that moment."""
 
     at_s: float
     ledger: SqliteStore
     office: int
+    staff: Knowledge
 
 
 class Chaos:
@@ -327,8 +329,9 @@ class Chaos:
     def _back_up(self, fault: Fault) -> None:
         """The backup that a later fault goes back to."""
         # A change that a dying host may have made is noted later than it was made: no backup between the two.
-        if self.on and self.host.is_up and not self.simulation.workload.undecided:
-            self._backups[fault.number] = Backup(self.time.now, self.host.disk.copy(), self.simulation.office.mark())
+        if self.on and self.host.is_up and not self.simulation.clerks.undecided:
+            office, staff = self.simulation.office.mark(), self.simulation.staff.mark()
+            self._backups[fault.number] = Backup(self.time.now, self.host.disk.copy(), office, staff)
 
     def restore(self, fault: Fault, device: Device) -> None:
         """The host's disk is lost, and the ledger comes back from a backup (D6, D7)."""
@@ -342,8 +345,9 @@ class Chaos:
         self._past.append((now_s, inf))
         head = self.host.disk.restore(backup.ledger, self.host.now_ms())
         simulation.office.go_back(backup.office, head)
+        simulation.staff.go_back(backup.staff)
         simulation.oracle.go_back(head)
-        simulation.start(simulation.workload.enrol_anew)
+        simulation.start(simulation.clerks.enrol_anew)
 
     async def _converse(self, device: Device, rng: Random, who: str, requests: list[Message]) -> None:
         """Say all this in a session of its own, which may end at any point."""

@@ -23,7 +23,6 @@ from protocol.messages import (
     MoneyRequest,
     QueryRequest,
     ReversalRequest,
-    SignOnAnswer,
     SignOnRequest,
     StopAction,
     StopListAnswer,
@@ -35,6 +34,7 @@ from tests.simulation.model import Model
 from tests.simulation.network import Line
 from tests.simulation.oracle import REQUESTS, Case, Content, Identity
 from tests.simulation.probe import NoAnswer, Probe
+from tests.simulation.staff import RECHARGE
 from tests.simulation.wallet import code_at, draw_pin
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ INQUIRING: Final = 3
 INQUIRIES: Final = 12
 """Terminals that ask for balances and look things up in the end, and how often each."""
 SIGN_ONS: Final = 10
-FIRST_PASSWORDS: Final = {0: "123456", 1: "0000"}
-"""Of supervisor and first teller, as the manual has them; nobody changes one on this campus."""
-PASSWORD_TRIES: Final = 5
 REVERSED_SHARE: Final = 0.3
 """Of the refused sales that are asked about again, so many are reversed, too."""
 
@@ -58,8 +55,6 @@ class FinalReads:
         self._simulation = simulation
         self._oracle = simulation.oracle
         self._share = share
-        self._wrong_passwords: dict[tuple[int, int], int] = {}
-        """(merchant, operator) -> in a row."""
         self._rng: Random = simulation.world.rng("final")
 
     async def run(self) -> None:
@@ -143,30 +138,13 @@ class FinalReads:
         self._simulation.world.check(held == expected, "T5", f"stop list: {text}")
 
     async def _sign_on(self, probe: Probe, terminal_id: int) -> None:
-        """Cashiers sign on, with the password everybody gets first or another: wrong ones in a row lock their number,
-        for all terminals of the merchant."""
-        merchant = self._simulation.office.merchant_of[terminal_id]
+        """Cashiers sign on: wrong passwords in a row lock their number, for all terminals of the merchant."""
+        team = self._simulation.staff.team(self._simulation.office.merchant_of[terminal_id])
         for _ in range(SIGN_ONS):
-            operator = self._rng.choice((*FIRST_PASSWORDS, *FIRST_PASSWORDS, 57))
-            right = FIRST_PASSWORDS.get(operator, "")
-            password = right if right and self._rng.random() < 0.25 else "8" * self._rng.randrange(4, 9)
-            wrong = self._wrong_passwords.get((merchant, operator), 0)
-            if not right:
-                expected = "55"
-            elif wrong >= PASSWORD_TRIES:
-                expected = "75"
-            else:
-                wrong = 0 if password == right else wrong + 1
-                expected = "00" if not wrong else "75" if wrong >= PASSWORD_TRIES else "55"
-                self._wrong_passwords[merchant, operator] = wrong
-            answer = await probe.ask(SignOnRequest(operator=operator, password=password))
-            assert isinstance(answer, SignOnAnswer)
-            self._simulation.world.counts[f"sign-ons {answer.response_code}"] += 1
-            self._simulation.world.check(
-                answer.response_code == expected,
-                "I10",
-                f"operator {operator} of merchant {merchant}: {answer.response_code}, expected {expected}",
-            )
+            operator = self._rng.choice([*(number for number in sorted(team) if number < RECHARGE), 57])
+            right = team[operator].password if operator in team else ""
+            password = right if right and self._rng.random() < 0.4 else "8" * self._rng.randrange(4, 9)
+            await probe.ask(SignOnRequest(operator=operator, password=password))
 
     async def _look_up(self, probe: Probe, model: Model, terminal_id: int, identity: Identity) -> None:
         terminal, batch, stan = identity

@@ -20,12 +20,14 @@ from protocol.messages import (
     ParametersRequest,
     PasswordChangeRequest,
     PasswordRequest,
+    ProductRequest,
     QueryRequest,
     ReversalRequest,
     SettlementCloseRequest,
     SettlementRequest,
     SignOnRequest,
     StopListRequest,
+    TellerRequest,
     UploadRequest,
 )
 from server.app import Host, Outside
@@ -53,6 +55,8 @@ NAMES: Final = KINDS | {
     PasswordRequest: "password",
     SignOnRequest: "sign_on",
     PasswordChangeRequest: "password_change",
+    TellerRequest: "tellers",
+    ProductRequest: "product",
     SettlementRequest: "settlement",
     SettlementCloseRequest: "settlement_close",
     BatchUploadRequest: "batch_upload",

@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import Gauge
 
 from protocol import security
+from protocol.messages import Message, ProductRequest
 from server.app import Host
+from server.handlers import CALLS, Call
 from server.ledger.verify import verify
+from server.operations.desk import Desk
 from terminal_emulator.record import RecordState
 from tests.simulation.books import BONUS, DEBT, FUNDING, HOLDS, ISSUED, points_of
-from tests.simulation.model import Model, Settled
+from tests.simulation.model import Model
 from tests.simulation.network import End
+from tests.simulation.office import Settled
+from tests.simulation.staff import ANSWERS
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
@@ -34,12 +39,13 @@ CHECKED: Final = {
     "I7": "at the end nothing is open in any terminal, and nothing is held beyond its time",
     "I8": "a reversal gives back exactly what its original and all that came of it took, once",
     "I9": "what comes after its reversal is declined, of whatever kind",
-    "I10": "no approval on a screen without an answer, none that a restart forgets, no refusal the model would approve",
+    "I10": "no approval on a screen without an answer, none that a restart forgets, no refusal the model would approve;"
+    " passwords and tellers are answered as the model would, wrong ones counted through kills and restores",
     "I11": "what was sold offline is judged in the order it was sold, and all of it",
     "I12": "server.ledger.verify: numbers dense, chain unbroken",
     "I13": "what a settlement says of a batch is what was approved in it until then; nothing comes after it",
     "I14": "every batch of an honest terminal balances, through kills, power cuts and restores",
-    "I15": "host epochs and business days never go back",
+    "I15": "host epochs and business days never go back; what a sign-on brings is what counts at that moment",
     "I17": "ghosts, noise and changed frames leave no effect: every transfer belongs to a request of a real terminal",
     "I18": "no nonce seals twice under a key, no sealed frame is accepted twice",
     "I20": "connections, queue and tasks stay below their limits",
@@ -110,6 +116,25 @@ def watched_seals(world: World) -> Iterator[None]:
         yield
     finally:
         vars(security)["AESGCM"] = original
+
+
+@contextmanager
+def watched_calls(simulation: Simulation) -> Iterator[None]:
+    """Inside, what the host answers at once is judged as it answers it."""
+    before = dict(CALLS)
+
+    def watched(call: Call) -> Call:
+        def run(desk: Desk, terminal_id: int, asked: Message) -> Message:
+            return simulation.staff.watch(desk, terminal_id, asked, lambda: call.run(desk, terminal_id, asked))
+
+        return call._replace(run=run)
+
+    wanted: tuple[type[Message], ...] = (*ANSWERS, ProductRequest)
+    CALLS.update({asked: watched(CALLS[asked]) for asked in wanted})
+    try:
+        yield
+    finally:
+        CALLS.update(before)
 
 
 # --- while it runs

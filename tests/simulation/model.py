@@ -8,39 +8,15 @@ and at the end what everybody should have. It shares no code with the server, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final
 
-from tests.simulation.books import (
-    BONUS,
-    DEBT,
-    FUNDING,
-    HOLDS,
-    ISSUED,
-    Books,
-    Deal,
-    Moves,
-    merchant_account,
-    points_of,
-)
+from tests.simulation.books import BONUS, DEBT, FUNDING, HOLDS, ISSUED, Deal, Moves, merchant_account, points_of
+from tests.simulation.office import Change, Office, Settled, Step
 from tests.simulation.oracle import Content, Identity, Oracle, Said
-from tests.simulation.wallet import Guesses, token_of
+from tests.simulation.rules import FROZEN_CODES, IN_POINTS, REFUNDABLE, RULES, VOIDS, Rules
+from tests.simulation.wallet import token_of
 from tests.simulation.world import World
 
-FROZEN_CODES: Final = {"lost": "41", "frozen": "62", "closed": "54"}
-VOIDS: Final = {
-    "void": ("sale", "offline_sale"),
-    "preauth_void": ("preauth",),
-    "completion_void": ("completion",),
-    "topup_void": ("topup",),
-    "points_void": ("points_sale",),
-}
-"""What each void may be about."""
-REFUNDABLE: Final = ("sale", "offline_sale", "completion")
-SPENDING: Final = ("sale", "offline_sale", "preauth")
-"""What counts for the day's limit, less what came back of it."""
-OFFLINE_SALE_FEN: Final = 3_000
-"""The largest sale without a host, where nobody has said otherwise."""
 KIND_NUMBERS: Final = {
     "sale": 1,
     "void": 5,
@@ -56,146 +32,23 @@ KIND_NUMBERS: Final = {
     "offline_sale": 15,
 }
 """As docs/protocol.md numbers them in totals."""
-IN_POINTS: Final = ("points_sale", "points_void")
 
 
-class Step(NamedTuple):
-    """One numbered transfer as people were told of it."""
-
-    what: str
-    """The kind of request, upload, reversal, adjustment (of the office), refused (a correction), or expiry."""
-    identity: Identity
-    content: Content | None
-    said: Said
-    customer: str = ""
-    about: int = 0
-    """Of an expiry: the number of the pre-authorization."""
-    told: tuple[int, int] = (0, 0)
-    """Of an upload: what the terminal was told that was charged, and the points."""
-
-
-class Change(NamedTuple):
-    """What the office changed while transfer `head` was the newest: holds for every later one."""
-
-    head: int
-    what: str
-    """card, terminal, merchant, sale_limit, day_limit or pin."""
-    key: bytes | int
-    value: str | int
-
-
-class Settled(NamedTuple):
-    """A batch that the host has closed after its transfer `through`."""
-
-    terminal_id: int
-    batch: int
-    through: int
-    is_balanced: bool
-    theirs: dict[int, tuple[int, int, int]]
-    """What the terminal said: kind -> count, amount, charged."""
-    ours: dict[int, tuple[int, int, int]]
-    """What the host says."""
-
-
-class Prices:
-    """What a campus has agreed on before the day begins."""
-
-    def __init__(self) -> None:
-        self.fen_per_point = 0
-        self.bonus: list[tuple[int, int]] = []
-        """(from, bonus) in fen."""
-        self.discount_percent = 0
-        """Of every card, at any time."""
-        self.hold_s = 30 * 86_400
-        self.refund_days = 180
-        self.pin_above_fen = 0
-        """A card that has a PIN needs it for more than this; 0: never."""
-        self.pin_after_sales = 0
-        """And after so many payments on one day; 0: never."""
-
-
-class Office:
-    """What the office knows and has done."""
-
-    def __init__(self, sale_limit_fen: int, day_limit_fen: int) -> None:
-        self.sale_limit_fen = sale_limit_fen
-        self.day_limit_fen = day_limit_fen
-        self.prices = Prices()
-        self.owner: dict[bytes, str] = {}
-        """Card, or number of a telephone -> customer."""
-        self.phones: dict[bytes, bytes] = {}
-        """Number -> secret."""
-        self.jumps_ms: list[tuple[int, int]] = []
-        """What the host's clock showed before and after, each time it was set."""
-        self.merchant_of: dict[int, int] = {}
-        """Terminal -> merchant."""
-        self.changes: list[Change] = []
-        self.topups: dict[int, Step] = {}
-        self.era = 0
-        """How often the host came back from a backup."""
-        self.days: list[tuple[int, int]] = []
-        """(first RRN, business day), oldest first."""
-        self.settlements: list[Settled] = []
-        """What was settled."""
-        self.expiries: list[tuple[int, int, int, int]] = []
-        """(RRN, RRN of the pre-authorization, fen, posted at) of holds that were freed because their time was over."""
-
-    def change(self, head: int, what: str, key: bytes | int, value: str | int) -> None:
-        """Note what was changed while `head` was the newest transfer."""
-        self.changes.append(Change(head, what, key, value))
-
-    def mark(self) -> int:
-        """Where things stand, for `go_back`."""
-        return len(self.changes)
-
-    def go_back(self, mark: int, head: int) -> None:
-        """The host came back from a backup made at `mark`, with `head` its newest transfer: what came later is lost."""
-        self.era += 1
-        del self.changes[mark:]
-        self.topups = {rrn: step for rrn, step in self.topups.items() if rrn <= head}
-
-    def topped_up(self, customer: str, amount_fen: int, rrn: int, balance_fen: int) -> None:
-        """Note a confirmed top-up or correction."""
-        self.topups[rrn] = Step("adjustment", (0, 0, rrn), None, Said("00", amount_fen, rrn, balance_fen, 0), customer)
-
-    def refused(self, customer: str, amount_fen: int, rrn: int, balance_fen: int) -> None:
-        """Note a correction that was refused for want of money."""
-        self.topups[rrn] = Step("refused", (0, 0, rrn), None, Said("51", amount_fen, rrn, balance_fen, 0), customer)
-
-
-class Model:
+class Model(Rules):
     """See the module's docstring. `run` once; then the attributes say how things should stand."""
 
     def __init__(self, world: World, office: Office, oracle: Oracle) -> None:
+        super().__init__(office)
         self._world = world
-        self._office = office
         self._oracle = oracle
-        self.books = Books()
         self.charged: dict[Identity, int] = {}
         """What each approved request has moved, if it was not reversed."""
         self._by_rrn: dict[int, Deal] = {}
-        self._spent: dict[str, tuple[int, int]] = {}
-        self._payments: dict[str, tuple[int, int]] = {}
-        """Customer -> day, and payments on it."""
-        self.guesses = Guesses(office.phones, office.jumps_ms)
-        self._pin = ""
-        self._said = Said("", 0, 0, None, None)
-        """What was keyed for the request in hand, and what was said of it."""
-        self._cards: dict[bytes, str] = {}
-        self._closed: dict[int, str] = {}
-        self._shut: dict[int, str] = {}
-        self._limits: dict[tuple[str, bytes], int] = {}
         self._undone: set[Identity] = set()
+        self._ends: dict[int, dict[str, int]] = {}
+        """Day -> everybody's balance when it was over, less what was cleared since."""
         closed = [Change(found.through, "batch", found.terminal_id, found.batch) for found in office.settlements]
         self._changes = sorted([*office.changes, *closed], key=lambda change: change.head)
-        self._day = 0
-        self._estranged = False
-        self._batch = 0
-        """Of the request in hand."""
-        self._settled: dict[int, int] = {}
-        """Terminal -> the newest batch that is closed."""
-        self._stopped = False
-        """Whether the card of the offline sale in hand was on its terminal's list."""
 
     @property
     def balances(self) -> dict[str, int]:
@@ -211,13 +64,15 @@ class Model:
     def run(self, newest_rrn: int) -> None:
         """Everything from the first transfer to the newest."""
         steps = self._steps()
-        days = dict(self._office.days)
+        days = sorted(self._office.days)
         at = 0
         for rrn in range(1, newest_rrn + 1):
             while at < len(self._changes) and self._changes[at].head < rrn:
                 self._take(self._changes[at])
                 at += 1
-            self._day = days.get(rrn, self._day)
+            while days and days[0][0] <= rrn:
+                self._ends[self._day] = dict(self.books.balances)
+                self._day = days.pop(0)[1]
             step = steps.pop(rrn, None)
             if step is None:
                 self._world.violate("I4", f"transfer {rrn}: nobody asked for it")
@@ -241,27 +96,6 @@ class Model:
                 kind = what or ("upload" if case.uploaded or case.content is None else case.content.kind)
                 steps[said.rrn] = Step(kind, identity, case.content, said, told=case.upload)
         return steps
-
-    def _take(self, change: Change) -> None:
-        key, value = change.key, change.value
-        if change.what == "card":
-            assert isinstance(key, bytes)
-            self._cards[key] = str(value)
-        elif change.what == "terminal":
-            assert isinstance(key, int)
-            self._closed[key] = str(value)
-        elif change.what == "merchant":
-            assert isinstance(key, int)
-            self._shut[key] = str(value)
-        elif change.what == "batch":
-            assert isinstance(key, int)
-            self._settled[key] = max(int(value), self._settled.get(key, 0))
-        elif change.what == "pin":
-            assert isinstance(key, bytes)
-            self.guesses.set_pin(key, str(value))
-        else:
-            assert isinstance(key, bytes)
-            self._limits[change.what, key] = int(value)
 
     def _step(self, step: Step) -> None:
         if step.what in IMMEDIATE:
@@ -295,16 +129,10 @@ class Model:
         self._compare(step, code, content.amount_fen, self._told(content.kind, customer), deal.charged_fen, points)
 
     def _deal(self, step: Step, kind: str) -> Deal:
-        deal = Deal(step.identity, kind, step.content, step.said.rrn, self._day, step.said.posted_at_ms or 0)
+        at_ms = step.said.posted_at_ms or self._office.posted_ms.get(step.said.rrn, 0)
+        deal = Deal(step.identity, kind, step.content, step.said.rrn, self._day, at_ms)
         self._by_rrn[step.said.rrn] = deal
         return deal
-
-    def _customer(self, content: Content) -> str | None:
-        return self._office.owner.get(token_of(content))
-
-    def _owner(self, content: Content) -> str:
-        """The same where somebody has to be behind it."""
-        return self._office.owner[token_of(content)]
 
     def _told(self, kind: str, customer: str | None) -> int:
         """The balance an answer names."""
@@ -319,21 +147,6 @@ class Model:
         if content.kind in ("completion", "completion_void"):
             return content.amount_fen
         return abs(moves.get(customer, 0) + moves.get(DEBT, 0))
-
-    def _spend(self, customer: str, moves: Moves, deal: Deal, original: Deal | None) -> None:
-        """The day's sum, which the day limit counts."""
-        spent_fen = -(moves.get(customer, 0) + moves.get(DEBT, 0))
-        day, before_fen = self._spent.get(customer, (0, 0))
-        if original is None:
-            if deal.kind in SPENDING:
-                self._spent[customer] = self._day, spent_fen + (before_fen if day == self._day else 0)
-                self._payments[customer] = self._day, 1 + self._paid_today(customer)
-        elif original.root.kind in SPENDING and day == original.root.day:
-            self._spent[customer] = day, before_fen + spent_fen
-
-    def _paid_today(self, customer: str) -> int:
-        day, payments = self._payments.get(customer, (0, 0))
-        return payments if day == self._day else 0
 
     def totals(self, settled: Settled) -> dict[int, tuple[int, int, int]]:
         """What a batch comes to, by kind, up to the moment it was closed."""
@@ -419,201 +232,6 @@ class Model:
             f" charged {charged_fen}, points {points}, balance {balance_fen}; {step.content}",
         )
 
-    def _who(self, terminal_id: int, content: Content) -> str:
-        """The first reason to refuse that lies in who asks, in the order docs/protocol.md gives."""
-        merchant = self._office.merchant_of.get(terminal_id)
-        if merchant is None:
-            return "97"
-        if self._closed.get(terminal_id) == "revoked":
-            return "58"
-        if self._shut.get(merchant) == "closed":
-            return "03"
-        if self._batch <= self._settled.get(terminal_id, 0):
-            return "77"
-        at_ms = self._said.posted_at_ms or 0
-        # What is about an earlier request moves no money but that: its code may be old, or have paid.
-        if content.original is None:
-            code = self.guesses.code(terminal_id, content, at_ms, self._said.code)
-            if code != "00":
-                return code
-        if self._customer(content) is None:
-            return "14"
-        if (status := self._cards.get(token_of(content), "active")) != "active":
-            return FROZEN_CODES[status]
-        return "00"
-
-    def _keyed(self, terminal_id: int, content: Content, *, required: bool = False) -> str:
-        """What comes of the PIN that was keyed, or was not."""
-        at_ms = self._said.posted_at_ms or 0
-        return self.guesses.pin(terminal_id, token_of(content), self._pin, at_ms, required=required)
-
-    def _who_keyed(self, terminal_id: int, content: Content) -> str:
-        """Who asks, and the PIN if there is one. None is needed."""
-        code = self._who(terminal_id, content)
-        return code if code != "00" else self._keyed(terminal_id, content)
-
-    def _limit(self, terminal_id: int, content: Content, customer: str, amount_fen: int) -> str:
-        token, prices = token_of(content), self._office.prices
-        sale_limit_fen = self._limits.get(("sale_limit", token)) or self._office.sale_limit_fen
-        if sale_limit_fen and amount_fen > sale_limit_fen:
-            return "61"
-        day, spent_fen = self._spent.get(customer, (0, 0))
-        day_limit_fen = self._limits.get(("day_limit", token)) or self._office.day_limit_fen
-        if day_limit_fen and (spent_fen if day == self._day else 0) + amount_fen > day_limit_fen:
-            return "65"
-        many = 0 < prices.pin_after_sales <= self._paid_today(customer)
-        required = many or 0 < prices.pin_above_fen < amount_fen
-        if (code := self._keyed(terminal_id, content, required=required)) != "00":
-            return code
-        return "51" if amount_fen > self.books.balances[customer] else "00"
-
-    def _earned(self, terminal_id: int) -> str:
-        return merchant_account(self._office.merchant_of[terminal_id])
-
-    # --- The rules, one a kind: code, moves, and what it is about
-
-    def _sale(self, identity: Identity, content: Content) -> Ruled:
-        terminal_id = identity[0]
-        prices = self._office.prices
-        off_fen = content.amount_fen * prices.discount_percent // 100
-        charged_fen = content.amount_fen - off_fen
-        if (code := self._pays(terminal_id, content, charged_fen)) != "00":
-            return code, {}, None
-        customer = self._owner(content)
-        points = charged_fen // prices.fen_per_point if prices.fen_per_point else 0
-        moves = {customer: -charged_fen, self._earned(terminal_id): charged_fen}
-        return code, moves | {points_of(customer): points, ISSUED: -points}, None
-
-    def _pays(self, terminal_id: int, content: Content, amount_fen: int) -> str:
-        code = self._who(terminal_id, content)
-        return code if code != "00" else self._limit(terminal_id, content, self._owner(content), amount_fen)
-
-    def _preauth(self, identity: Identity, content: Content) -> Ruled:
-        terminal_id = identity[0]
-        if (code := self._pays(terminal_id, content, content.amount_fen)) != "00":
-            return code, {}, None
-        return code, {self._owner(content): -content.amount_fen, HOLDS: content.amount_fen}, None
-
-    def _topup(self, identity: Identity, content: Content) -> Ruled:
-        terminal_id = identity[0]
-        if (code := self._who_keyed(terminal_id, content)) != "00":
-            return code, {}, None
-        reached = [tier for tier in self._office.prices.bonus if tier[0] <= content.amount_fen]
-        bonus_fen = max(reached)[1] if reached else 0
-        customer, amount_fen = self._owner(content), content.amount_fen
-        return code, {customer: amount_fen + bonus_fen, self._earned(terminal_id): -amount_fen, BONUS: -bonus_fen}, None
-
-    def _points_sale(self, identity: Identity, content: Content) -> Ruled:
-        terminal_id = identity[0]
-        if (code := self._who_keyed(terminal_id, content)) != "00":
-            return code, {}, None
-        points = points_of(self._owner(content))
-        if content.amount_fen > self.books.balances[points]:
-            return "51", {}, None
-        return code, {points: -content.amount_fen, ISSUED: content.amount_fen}, None
-
-    def _offline_sale(self, identity: Identity, content: Content) -> Ruled:
-        """The meal is eaten: nothing is asked but whose card it is, and what the terminal could have known."""
-        if self._estranged:
-            return "A0", {}, None
-        customer = self._customer(content)
-        if customer is None:
-            return "14", {}, None
-        if self._stopped:
-            return "41", {}, None
-        amount_fen = content.amount_fen
-        if amount_fen > OFFLINE_SALE_FEN:
-            return "61", {}, None
-        moves = {self._earned(identity[0]): amount_fen, customer: -amount_fen}
-        self._bear(moves, customer)
-        return "00", moves, None
-
-    def _about(self, terminal_id: int, content: Content, kinds: tuple[str, ...]) -> tuple[str, Deal | None]:
-        """Whether there is such an original, of this merchant, of the right kind, and this payer's."""
-        if (code := self._who(terminal_id, content)) != "00":
-            return code, None
-        original = None if content.original is None else self.books.deals.get(content.original)
-        merchant_of = self._office.merchant_of
-        if original is None or merchant_of.get(original.identity[0]) != merchant_of[terminal_id] or not original.ok:
-            return "25", None
-        assert original.content is not None
-        if original.kind not in kinds:
-            return "12", None
-        payer = self._customer(content)
-        is_same_account = payer is not None and payer == self._customer(original.content)
-        if not is_same_account and token_of(original.content) != token_of(content):
-            return "F6", None
-        code = self._keyed(terminal_id, content)
-        return code, (original if code == "00" else None)
-
-    def _void(self, identity: Identity, content: Content) -> Ruled:
-        terminal_id = identity[0]
-        code, original = self._about(terminal_id, content, VOIDS[content.kind])
-        if original is None:
-            return code, {}, None
-        assert original.content is not None
-        customer = self._owner(content)
-        moves = {account: -amount for account, amount in original.net.items()}
-        here = original.identity[0] == terminal_id
-        today = original.day == self._day and original.identity[1] == identity[1]
-        if content.kind != "preauth_void" and not (here and today):
-            code = "12"
-        elif original.content.amount_fen != content.amount_fen:
-            code = "64"
-        elif not original.stands or original.below_a_reversal:
-            code = "21"
-        elif standing := [deal for deal in original.came if deal.stands]:
-            code = "F4" if standing[0].kind == "expiry" else "21"
-        elif self.books.balances[customer] + moves.get(customer, 0) < 0:
-            code = "51"
-        return code, moves, original
-
-    def _refund(self, identity: Identity, content: Content) -> Ruled:
-        terminal_id = identity[0]
-        code, original = self._about(terminal_id, content, REFUNDABLE)
-        if original is None:
-            return code, {}, None
-        assert original.content is not None
-        whole_fen, back_fen = original.content.amount_fen, content.amount_fen
-        before = original.live_refunds
-        returned_fen = sum(deal.content.amount_fen for deal in before if deal.content is not None)
-        if not original.stands or original.below_a_reversal:
-            return "21", {}, None
-        if days_between(original.day, self._day) > self._office.prices.refund_days:
-            return "F1", {}, None
-        if returned_fen + back_fen > whole_fen:
-            return "61", {}, None
-        customer = self._owner(content)
-        # Shares are counted from the beginning, so that the last refund brings back the last fen and the last point.
-        share = returned_fen + back_fen
-        charged_fen = original.charged_fen * share // whole_fen - sum(deal.charged_fen for deal in before)
-        points = max(0, original.moves.get(points_of(customer), 0)) * share // whole_fen
-        points += sum(deal.moves.get(points_of(customer), 0) for deal in before)
-        moves = {self._earned(original.identity[0]): -charged_fen, points_of(customer): -points, ISSUED: points}
-        return code, moves | self._give_back(original, customer, charged_fen), original
-
-    def _completion(self, identity: Identity, content: Content) -> Ruled:
-        terminal_id = identity[0]
-        code, original = self._about(terminal_id, content, ("preauth",))
-        if original is None:
-            return code, {}, None
-        assert original.content is not None
-        if not original.stands:
-            return "21", {}, None
-        if standing := [deal for deal in original.came if deal.stands]:
-            return ("F4" if standing[0].kind == "expiry" else "21"), {}, None
-        if content.amount_fen > original.content.amount_fen:
-            return "61", {}, None
-        held_fen = original.net[HOLDS]
-        moves = {HOLDS: -held_fen, self._earned(original.identity[0]): content.amount_fen}
-        customer = self._owner(content)
-        return code, moves | self._give_back(original, customer, held_fen - content.amount_fen), original
-
-    def _give_back(self, original: Deal, customer: str, amount_fen: int) -> Moves:
-        """First what the campus has borne for it."""
-        debt_fen = max(0, min(amount_fen, -original.root.net[DEBT]))
-        return {DEBT: debt_fen, customer: amount_fen - debt_fen}
-
     # --- What is no question, and always happens
 
     def _adjustment(self, step: Step) -> None:
@@ -625,6 +243,17 @@ class Model:
         balance_fen = self.books.balances[step.customer]
         code = "51" if balance_fen + step.said.amount_fen < 0 else "00"
         self._compare(step, code, step.said.amount_fen, balance_fen)
+
+    def _clearing(self, step: Step) -> None:
+        """A merchant is paid what its account held when the day was over, and was not paid since."""
+        merchant, amount_fen = step.customer, step.said.amount_fen
+        owed_fen = self._ends.get(step.about, {}).get(merchant, 0)
+        self._world.check(
+            amount_fen == owed_fen, "I13", f"{merchant} is paid {amount_fen} fen for {step.about}, expected {owed_fen}"
+        )
+        self.books.post(self._deal(step, "clearing"), {merchant: -amount_fen, FUNDING: amount_fen})
+        for end in self._ends.values():
+            end[merchant] = end.get(merchant, 0) - amount_fen
 
     def _expiry(self, step: Step) -> None:
         """A hold whose time is over goes back to its payer."""
@@ -693,15 +322,6 @@ class Model:
         moves = {merchant: charged_fen, customer: -charged_fen}
         return moves if customer == DEBT else moves | {purse: points, ISSUED: -points}
 
-    def _bear(self, moves: Moves, customer: str | None) -> None:
-        """What the payer is to give and does not have, the campus gives."""
-        if customer is None or moves.get(customer, 0) >= 0:
-            return
-        short_fen = -moves[customer] - self.books.balances[customer]
-        if short_fen > 0:
-            moves[customer] += short_fen
-            moves[DEBT] = moves.get(DEBT, 0) - short_fen
-
     def _reversal(self, step: Step) -> None:
         """Gives back what its original and all that came of it have moved, once; without one it leaves a mark."""
         self._undone.add(step.identity)
@@ -739,29 +359,11 @@ class Model:
         )
 
 
-Ruled = tuple[str, Moves, Deal | None]
-
-RULES: Final[dict[str, Callable[[Model, Identity, Content], Ruled]]] = {
-    "sale": Model._sale,
-    "preauth": Model._preauth,
-    "topup": Model._topup,
-    "points_sale": Model._points_sale,
-    "refund": Model._refund,
-    "completion": Model._completion,
-    "offline_sale": Model._offline_sale,
-    **dict.fromkeys(VOIDS, Model._void),
-}
-
 IMMEDIATE: Final[dict[str, Callable[[Model, Step], None]]] = {
     "adjustment": Model._adjustment,
     "refused": Model._refused,
+    "clearing": Model._clearing,
     "expiry": Model._expiry,
     "upload": Model._upload,
     "reversal": Model._reversal,
 }
-
-
-def days_between(day: int, later: int) -> int:
-    """Days from one YYYYMMDD to another."""
-    first, last = (datetime.strptime(str(value), "%Y%m%d").replace(tzinfo=UTC) for value in (day, later))
-    return (last - first).days

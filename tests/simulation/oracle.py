@@ -31,6 +31,7 @@ from protocol.messages import (
     ReversalAnswer,
     ReversalRequest,
     SaleRequest,
+    SignOnAnswer,
     TopUpRequest,
     TopUpVoidRequest,
     TransactionState,
@@ -206,6 +207,8 @@ class Oracle:
         self.newest_rrn = 0
         self.decided: dict[int, tuple[int, int]] = {}
         """The newest batch and STAN with a final answer, by terminal."""
+        self._newest_batch: dict[int, int] = {}
+        """The newest batch that anything was asked in, by terminal."""
         self._epochs: dict[str, int] = {}
         self._named: dict[str, tuple[int, int]] = {}
         """The newest number each device's READY has named."""
@@ -218,7 +221,12 @@ class Oracle:
         found = self.cases.get(identity)
         if found is None:
             found = self.cases[identity] = Case()
+            self._newest_batch[identity[0]] = max(self._newest_batch.get(identity[0], 0), identity[1])
         return found
+
+    def batch_of(self, terminal_id: int) -> tuple[int, int]:
+        """Between which two the newest batch lies that the host can know of a terminal."""
+        return self.decided.get(terminal_id, (0, 0))[0], max(1, self._newest_batch.get(terminal_id, 0))
 
     def taint(self, terminal_id: int) -> None:
         """From now on this terminal's own word counts for less."""
@@ -330,6 +338,9 @@ class Oracle:
         self.answers += 1
         if isinstance(message, EchoAnswer):
             self._day(who, message.business_day)
+        elif isinstance(message, SignOnAnswer):
+            if message.response_code == "00":
+                self._day(who, message.business_day)
         elif isinstance(message, MoneyAnswer) and isinstance(asked, MoneyRequest):
             self._money(who, (terminal_id, asked.batch, asked.stan), asked, message)
         elif isinstance(message, OfflineSaleAnswer) and isinstance(asked, OfflineSaleRequest):

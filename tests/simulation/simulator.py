@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from server.app import Host
 from server.config import Config, Day, LedgerSettings, Limits, Rules
 from terminal_emulator.settings import Settings
 from tests.simulation import determinism
-from tests.simulation.campus import Device
+from tests.simulation.campus import Device, quick_locks
 from tests.simulation.chaos import Chaos
+from tests.simulation.clerks import GOODS, Clerks
 from tests.simulation.faults import Fault, draw_plan
 from tests.simulation.final import FinalReads
 from tests.simulation.host import HostProcess
@@ -32,11 +34,14 @@ from tests.simulation.invariants import (
     check_settlements,
     own_accounts,
     settled_batches,
+    watched_calls,
     watched_seals,
 )
-from tests.simulation.model import Model, Office
+from tests.simulation.model import Model
 from tests.simulation.network import Line
+from tests.simulation.office import Office
 from tests.simulation.oracle import Oracle
+from tests.simulation.staff import Staff
 from tests.simulation.store import CrashDisk, MemoryDisk
 from tests.simulation.wallet import draw_pin
 from tests.simulation.workload import Customer, Workload
@@ -110,6 +115,7 @@ class Simulation:
         self.office = Office(self.config.rules.sale_limit_fen, self.config.rules.day_limit_fen)
         disk = CrashDisk(self.world.rng("disk")) if self.exact else MemoryDisk()
         self.host = HostProcess(self.world, self.config, disk)
+        self.staff = Staff(self)
         self.devices: list[Device] = []
         self.sellers: list[Device] = []
         """Devices customers go to: the terminals, and doubles while they last."""
@@ -117,6 +123,7 @@ class Simulation:
         # The host's clock begins within the hour before the next business day in some seeds.
         self.host.clock_offset_ms = rng.choice((0, 0, 17 * 3_600_000 + 1_500_000))
         self.workload = self._build(rng)
+        self.clerks = Clerks(self, self.workload.customers)
         self.chaos = Chaos(self, self.plan)
         self.setup_cpu_s = time.process_time() - began_s
 
@@ -147,6 +154,15 @@ class Simulation:
             paid = admin.accounts.topup(name, amount_fen, 2, line)
             self.office.topped_up(name, amount_fen, paid["rrn"], paid["balance_fen"])
         self._hand_out(admin, customers)
+        for merchant in merchants:
+            for number, code in enumerate(GOODS):
+                goods = {
+                    "merchant_id": merchant,
+                    "code": code,
+                    "name": f"goods {code}",
+                    "price_fen": 100 * merchant + number,
+                }
+                self.staff.set_price(merchant, code, goods["price_fen"], partial(admin.perform, "product.set", goods))
         self._agree_on_prices(admin)
         for number in range(1, self.terminals + 1):
             merchant = merchants[number % 2]
@@ -171,6 +187,7 @@ class Simulation:
     def _agree_on_prices(self, admin: Admin) -> None:
         """Discount, points, bonus, how long a hold lasts: drawn, and told to the host and to the model."""
         rng, prices = self.world.rng("prices"), self.office.prices
+        self._agree_on_meals(admin, rng)
         if percent := rng.choice((0, 0, 7, 15, 100)):
             prices.discount_percent = percent
             admin.perform("class.discount", {"class_id": 0, "meal_id": 0, "percent": percent})
@@ -190,6 +207,24 @@ class Simulation:
         prices.refund_days = rng.choice((180, 180, 1, 0))
         admin.perform("parameter.set", {"name": "refund_days", "value": prices.refund_days})
 
+    def _agree_on_meals(self, admin: Admin, rng: Random) -> None:
+        """When there is a meal, and what each class of cards may spend in it: lunch ends soon after the run begins."""
+        prices, campus = self.office.prices, admin.perform
+        if rng.random() < 0.7:
+            ends, begins = rng.choice((636, 640)), rng.choice((637, 641, 660))
+            prices.meals = [(1, 200, 300), (2, 600, ends), (3, max(ends, begins), 1_200)]
+        for meal, start, end in prices.meals:
+            campus("meal.set", {"meal_id": meal, "name": f"meal {meal}", "start_minute": start, "end_minute": end})
+        for number in range(1, rng.choice((1, 3))):
+            limits = (rng.choice((0, 40_000)), rng.choice((0, 3_000)), rng.choice((0, 20_000)))
+            names = ("sale_limit_fen", "meal_limit_fen", "day_limit_fen")
+            made = campus("class.add", {"name": f"class {number}", **dict(zip(names, limits, strict=True))})
+            prices.classes[made["class_id"]] = limits
+        prices.meal_limit_fen = rng.choice((0, 0, 20_000))
+        campus("parameter.set", {"name": "meal_limit_fen", "value": prices.meal_limit_fen})
+        prices.topup_limit_fen = rng.choice((0, 100_000, 20_000))
+        campus("parameter.set", {"name": "topup_limit_fen", "value": prices.topup_limit_fen})
+
     def _add_device(self, number: TerminalNumber, enrolled: dict[str, Any], merchant: int, rng: Random) -> None:
         settings = Settings(
             terminal=number,
@@ -204,6 +239,11 @@ class Simulation:
         self.office.merchant_of[device.terminal_id] = merchant
         self.host.on_death(lambda told: line.lose_host(told=told))
         self.devices.append(device)
+
+    @property
+    def all_devices(self) -> list[Device]:
+        """The terminals, and their doubles."""
+        return [*self.devices, *self.chaos.doubles]
 
     def start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """A task of the run."""
@@ -237,13 +277,13 @@ class Simulation:
         time_, world = self.world.time, self.world
         async with trio.open_nursery() as people:
             people.start_soon(self.workload.serve, self.seconds)
-            people.start_soon(self.workload.administer, self.seconds)
+            people.start_soon(self.clerks.administer, self.seconds)
             people.start_soon(self.workload.close_batches, self.seconds)
             await time_.sleep(self.seconds)
             self.chaos.heal()
             world.note("healed")
         self.sellers = [*self.devices]
-        await self.workload.set_right()
+        await self.clerks.set_right()
         healed = await time_.until(lambda: self.host.is_up and all(map(self._is_done, self.devices)), RECOVERY_S)
         if not healed:
             late = [device.name for device in self.devices if not self._is_done(device)]
@@ -295,6 +335,7 @@ class Simulation:
             [(day["first_rrn"], day["day"]) for day in await self.host.call(lambda host: host.admin.days.show(500))]
         )
         self.office.expiries = await self.host.call(expiries)
+        self.office.posted_ms = dict(await self.host.call(posted))
         self.office.settlements = await self.host.call(settled_batches)
         model = Model(self.world, self.office, self.oracle)
         model.run(newest)
@@ -322,6 +363,11 @@ def expiries(host: Host) -> list[tuple[int, int, int, int]]:
     ]
 
 
+def posted(host: Host) -> list[tuple[int, int]]:
+    """When each transfer was posted. Terminals are told of most, and then it has to be the same."""
+    return [(seq, at_ms) for seq, at_ms in host.ledger.store.execute("SELECT seq, posted_at_ms FROM transfers")]
+
+
 def simulate(seed: int, options: Options = Options()) -> Result:  # noqa: B008 - immutable
     """One run from its seed; never raises for what happens inside."""
     return run_to_end(Simulation(seed, options))
@@ -338,7 +384,7 @@ def run_to_end(simulation: Simulation) -> Result:
             world.violate("S4", f"the host met an exception: {event}: {describe(error)}")
 
     try:
-        with determinism.quiet_logs(tell), watched_seals(world):
+        with determinism.quiet_logs(tell), watched_seals(world), watched_calls(simulation), quick_locks():
             determinism.run(world.seed, world.time, simulation.run)
     except KeyboardInterrupt:
         raise

@@ -12,8 +12,10 @@ from protocol.messages import (
     ReversalRequest,
 )
 from tests.simulation.final import request_of, reversal_of
-from tests.simulation.model import Model, Settled, days_between
+from tests.simulation.model import Model
+from tests.simulation.office import Settled
 from tests.simulation.oracle import REQUESTS, Content
+from tests.simulation.rules import days_between
 from tests.simulation.test_oracle import ANN, BEN, MERCHANT, TILL, History, reversal_answer
 
 OF_ANN, SHOP = "points of Ann", f"merchant {MERCHANT}"

@@ -24,7 +24,8 @@ from protocol.messages import (
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.storage import MemoryStorage
 from tests.simulation.chaos import request_of
-from tests.simulation.model import Model, Office
+from tests.simulation.model import Model
+from tests.simulation.office import Office
 from tests.simulation.oracle import Oracle
 from tests.simulation.world import World
 

@@ -1,42 +1,43 @@
-"""A busy lunch: customers at the tills, and the office at its desk. Both are tables of named actions with weights; a
-new capability adds a line.
-"""
+"""A busy lunch: customers at the tills, as a table of named actions with weights; a new capability adds a line."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from protocol.messages import EntryMode
 from protocol.messages.money import TransactionKind
-from server.app import Host
-from server.operations.desk import AdminError, Fields
 from terminal_emulator.archive import KEPT_BATCHES
+from terminal_emulator.functions.conveniences import price
+from terminal_emulator.functions.people import (
+    recharge_password,
+    supervisor_password,
+    teller_add,
+    teller_delete,
+    teller_list,
+    teller_password,
+)
+from terminal_emulator.functions.sign_on import sign_off, sign_on
 from terminal_emulator.record import Record, RecordState
 from tests.simulation.campus import Device
-from tests.simulation.host import HostDown
-from tests.simulation.model import Office
+from tests.simulation.clerks import GOODS
+from tests.simulation.office import Office
+from tests.simulation.staff import FIRST_PASSWORDS, RECHARGE, SUPERVISOR
 from tests.simulation.wallet import code_at, draw_pin
-from tests.simulation.world import describe
 
 if TYPE_CHECKING:
     from tests.simulation.simulator import Simulation
 
+GUESS_EVERY_S: Final = 2.0
 SETTLE_EVERY_S: Final = 200.0
 """How often a terminal is settled, about: not twenty hours apart, as at a canteen's."""
-RETRY_S: Final = 2.0
-"""The office tries an operation again when the host was down, until it knows that it is done."""
-
 
 REFUNDABLE: Final = (TransactionKind.SALE, TransactionKind.OFFLINE_SALE, TransactionKind.COMPLETION)
-
-
 PIN_KINDS: Final = (TransactionKind.PREAUTH, TransactionKind.POINTS_SALE, TransactionKind.TOPUP)
 CODE_KINDS: Final = (TransactionKind.PREAUTH, TransactionKind.POINTS_SALE, TransactionKind.TOPUP)
 CODE_SIZE: Final = 22
@@ -59,14 +60,7 @@ class Workload:
         self.office = office
         self.customers = customers
         self.rate_per_s = rate_per_s
-        self.open = True
-        self.busy = 0
-        """Office operations under way."""
-        self.undecided = 0
-        """Those of them that change something, of which nobody knows yet whether it is changed."""
         self._rng = self.world.rng("customers")
-        self._office_rng = self.world.rng("office")
-        self._lines = 1_000
 
     # --- Customers
 
@@ -202,7 +196,7 @@ class Workload:
 
     def top_up(self, rng: Random) -> None:
         """Cash onto a card, at a till."""
-        amount_fen = rng.choice((100, 5_000, 10_000, 20_000, 50_000))
+        amount_fen = rng.choice((100, 5_000, 10_000, 20_000, 50_000, 100_001))
         self._follow_up(self._till(rng), TransactionKind.TOPUP, amount_fen, rng.choice(self.customers).card)
 
     def spend_points(self, rng: Random) -> None:
@@ -228,10 +222,19 @@ class Workload:
         self._follow_up(self._till(rng), kind, rng.choice((1, 700, 900, 2_500)), card, pin=pin)
 
     def guess(self, rng: Random) -> None:
-        """Somebody tries out PINs of the cards of others, in one corner of the hall."""
-        card = self.customers[int(rng.random() * 12) % len(self.customers)].card
+        """Somebody tries out PINs of a card found on the floor, again and again at one till; or of many cards."""
+        with_pin = [customer.card for customer in self.customers if self.pin_of(customer.card)]
+        if not with_pin:
+            return
+        card, tries = rng.choice(with_pin), rng.choice((1, 1, 3, 8))
         seller = self.simulation.sellers[0 if rng.random() < 0.8 else -1]
-        self._follow_up(seller, TransactionKind.POINTS_SALE, 1, card, pin=draw_pin(rng))
+        self.simulation.start(self._guess, rng, seller, card, tries)
+
+    async def _guess(self, rng: Random, seller: Device, card: bytes, tries: int) -> None:
+        for _ in range(tries):
+            if not self.world.calm:
+                self._follow_up(seller, TransactionKind.POINTS_SALE, 1, card, pin=draw_pin(rng))
+            await self.world.time.sleep(GUESS_EVERY_S)
 
     def _shown(self, number: bytes, ago_s: int = 0) -> bytes:
         """What a telephone shows, or showed some time ago. Its clock goes by the host's."""
@@ -257,6 +260,63 @@ class Workload:
             amount_fen = rng.choice((1, 700, 900))
             self._till(rng).follow_up(kind, amount_fen, code, entry_mode=entry_mode)
 
+    # --- Whoever works at the till
+
+    def _known(self, till: Device, number: int) -> str:
+        """The password somebody should have; somebody unknown tries the one everybody begins with."""
+        person = self.simulation.staff.team(self.office.merchant_of[till.terminal_id]).get(number)
+        return FIRST_PASSWORDS["teller"] if person is None else person.password
+
+    def _keyed(self, rng: Random, till: Device, number: int) -> str:
+        """Mostly it; else some digits."""
+        return self._known(till, number) if rng.random() < 0.7 else "8" * rng.randrange(4, 9)
+
+    def _operator(self, rng: Random, till: Device) -> int:
+        """Mostly somebody who works here."""
+        team = self.simulation.staff.team(self.office.merchant_of[till.terminal_id])
+        return rng.choice([*(number for number in sorted(team) if number < RECHARGE), 57])
+
+    def sign_on(self, rng: Random) -> None:
+        """Somebody begins to work, and has to think of another password the first time."""
+        till = self._till(rng)
+        number = self._operator(rng, till)
+        new = rng.choice(("246810", "13579", "0000", "123456"))
+        till.work(sign_on, str(number), self._keyed(rng, till, number), new, new)
+
+    def sign_off(self, rng: Random) -> None:
+        """Somebody goes home."""
+        self._till(rng).work(sign_off)
+
+    def change_password(self, rng: Random) -> None:
+        """A teller's, the supervisor's, or the one for top-ups."""
+        till = self._till(rng)
+        new = rng.choice(("975310", "1357", "111111", "123456", "0000"))
+        if rng.random() < 0.5:
+            number = max(1, self._operator(rng, till))
+            till.work(teller_password, str(number), self._keyed(rng, till, number), new, new)
+        elif rng.random() < 0.5:
+            till.work(supervisor_password, self._keyed(rng, till, SUPERVISOR), new, new)
+        else:
+            till.work(recharge_password, self._keyed(rng, till, RECHARGE), new, new)
+
+    def manage_tellers(self, rng: Random) -> None:
+        """The supervisor adds a teller, deletes one, or looks who there is. First passwords of the factory have to be
+        changed before anything else."""
+        till = self._till(rng)
+        password = self._keyed(rng, till, SUPERVISOR)
+        first = ("864200", "864200") if password == FIRST_PASSWORDS["supervisor"] else ()
+        how = rng.random()
+        if how < 0.4:
+            till.work(teller_add, password, *first, str(rng.choice((2, 3, 4, 0, 99))), rng.choice(("4444", "0000")))
+        elif how < 0.6:
+            till.work(teller_delete, password, *first, str(rng.choice((0, 1, 2, 3, 4))))
+        else:
+            till.work(teller_list, password, *first)
+
+    def look_up_price(self, rng: Random) -> None:
+        """Somebody asks what something costs, and does not buy it."""
+        self._till(rng).work(price, rng.choice((*GOODS, "404")))
+
     async def close_batches(self, seconds: float) -> None:
         """Now and then a cashier settles, in the middle of it all; one that was cut off is gone on with."""
         rng, time = self.world.rng("settlements"), self.world.time
@@ -270,239 +330,6 @@ class Workload:
                 is_new = device.image.settlement is None
                 settled[device.name] += device.settle() and is_new
                 self.world.counts["settlements wanted"] += 1
-
-    # --- The office
-
-    async def administer(self, seconds: float) -> None:
-        """Now and then the office does something, one operation after the other."""
-        rng, time = self._office_rng, self.world.time
-        acts, weights = [*OFFICE], [weight for weight, _ in OFFICE.values()]
-        end_s = time.now + seconds
-        while time.now < end_s:
-            await time.sleep(rng.expovariate(1 / 6))
-            [name] = rng.choices(acts, weights)
-            self.world.counts[f"office {name}"] += 1
-            await OFFICE[name][1](self, rng)
-
-    async def _done(self, what: Callable[[Host], Any]) -> Any:
-        """Have an operation done, however often the host dies meanwhile. The operation itself must bear repetition."""
-        self.busy += 1
-        try:
-            while True:
-                try:
-                    return await self.host.call(what)
-                except HostDown:
-                    await self.world.time.sleep(RETRY_S)
-                except AdminError:
-                    return None  # refused: nothing has changed
-                except Exception as error:
-                    if not self.host.disk.trouble.full and type(error).__name__ != "StoreBroken":
-                        self.world.violate("S4", f"the office met {describe(error)}")
-                        return None
-                    await self.world.time.sleep(RETRY_S)
-        finally:
-            self.busy -= 1
-
-    async def set_state(
-        self, what: str, key: Any, value: str | int, is_so: Callable[[Host], bool], do: Callable[[Host], Any]
-    ) -> None:
-        """Change something, and note exactly from which transfer on it holds.
-
-        A host that dies in the middle may have done it: then it was done when it was first tried, and not later.
-        """
-        tried: list[tuple[int, int]] = []
-
-        def act(host: Host) -> None:
-            era = self.office.era
-            if is_so(host):
-                if tried and tried[-1][0] == era:
-                    self.office.change(tried[-1][1], what, key, value)
-                return
-            tried.append((era, host.ledger.head_seq))
-            do(host)
-            self.office.change(tried[-1][1], what, key, value)
-            tried.clear()
-
-        self.undecided += 1
-        try:
-            await self._done(act)
-        finally:
-            self.undecided -= 1
-        self.world.note(f"office {what} {key!r} {value}")
-
-    async def move_card(self, rng: Random, value: str, operation: str) -> None:
-        """Freeze, unfreeze, report lost, found."""
-        uid = rng.choice(self.customers).card
-        await self.set_state(
-            "card",
-            uid,
-            value,
-            lambda host: host.admin.cards.show(uid.hex())["status"] == value,
-            lambda host: getattr(host.admin.cards, operation)(uid.hex()),
-        )
-
-    async def set_limit(self, rng: Random, what: str) -> None:
-        """A card's own limit."""
-        uid, limit_fen = rng.choice(self.customers).card, rng.choice((0, 500, 5_000, 60_000))
-        field = f"{what}_fen"
-        await self.set_state(
-            what,
-            uid,
-            limit_fen,
-            lambda host: host.admin.cards.show(uid.hex())[field] == limit_fen,
-            lambda host: host.admin.cards.limit(uid.hex(), **{field: limit_fen}),
-        )
-
-    async def another_pin(self, rng: Random) -> None:
-        """A card gets another PIN, or loses it; either ends a lock."""
-        card, pin = rng.choice(self.customers).card, draw_pin(rng) if rng.random() < 0.8 else ""
-
-        def is_so(host: Host) -> bool:
-            has = host.admin.perform("card_terms.show", {"uid": card.hex()})["has_pin"]
-            if not pin or not has:
-                return bool(pin) == bool(has)
-            [found] = host.ledger.store.load_cards([card]).values()
-            return bool(found.pin_verifier == host.admin.desk.secrets.pin_verifier(card, pin))
-
-        def do(host: Host) -> None:
-            if pin:
-                host.admin.perform("card_terms.set_pin", {"uid": card.hex(), "pin": pin})
-            else:
-                host.admin.perform("card_terms.reset_pin", {"uid": card.hex()})
-
-        await self.set_state("pin", card, pin, is_so, do)
-
-    async def pay_in(self, rng: Random) -> None:
-        """A top-up at the desk; now and then a correction downwards."""
-        customer = rng.choice(self.customers)
-        amount_fen = rng.choice((1_000, 5_000, 20_000, -700))
-        self._lines += 1
-        line = self._lines
-
-        def act(host: Host) -> None:
-            adjust = host.admin.accounts.topup if amount_fen > 0 else host.admin.accounts.correct
-            try:
-                paid = adjust(customer.student_number, amount_fen, 3, line)
-            except AdminError:
-                self._note_refused(host, customer, amount_fen, line)
-                raise
-            self.office.topped_up(customer.student_number, amount_fen, paid["rrn"], paid["balance_fen"])
-
-        await self._done(act)
-
-    def _note_refused(self, host: Host, customer: Customer, amount_fen: int, line: int) -> None:
-        """A refused correction has its number in the journal, too; the desk does not show it, so it is looked up."""
-        rows = host.ledger.store.execute(
-            "SELECT seq, balance_fen FROM transfers WHERE terminal_id = 0 AND batch = 3 AND stan = ?", (line,)
-        )
-        for rrn, balance_fen in rows:
-            self.office.refused(customer.student_number, amount_fen, rrn, balance_fen)
-
-    async def revoke(self, rng: Random) -> None:
-        """A terminal is stolen, and found again."""
-        device = rng.choice(self.simulation.devices)
-        name = str(device.settings.terminal)
-        if rng.random() < 0.7 and not self.host.slow_s:
-            # Somebody pays at that moment: the sale waits behind the revocation in the host's queue.
-            self.host.slow_s = 0.5
-            self.world.time.after(0.001, self._sell, device, rng.choice(self.customers), 500)
-            self.world.time.after(0.6, self._hurry)
-        await self._terminal_state(device, "revoked", lambda host: host.admin.terminals.revoke(name))
-        await self.world.time.sleep(rng.uniform(1, 20))
-        await self.reinstate(device)
-
-    def _hurry(self) -> None:
-        self.host.slow_s = 0.0
-
-    async def reinstate(self, device: Device) -> None:
-        """It is good again."""
-        name = str(device.settings.terminal)
-        await self._terminal_state(device, "enrolled", lambda host: host.admin.terminals.reinstate(name))
-
-    async def _terminal_state(self, device: Device, value: str, do: Callable[[Host], Any]) -> None:
-        def is_so(host: Host) -> bool:
-            after = f"{device.settings.terminal.group}-{device.settings.terminal.device - 1}"
-            [found] = host.admin.terminals.listing(after, 1)
-            return str(found["state"]).startswith(value)
-
-        await self.set_state("terminal", device.terminal_id, value, is_so, do)
-
-    async def rotate(self, rng: Random) -> None:
-        """A terminal gets a new key, at once or when it connects next."""
-        device, now = rng.choice(self.simulation.devices), rng.random() < 0.5
-        if device.terminal_id in self.simulation.oracle.tainted:
-            return  # its double would take the key away
-        device.rotating = True
-        made = await self._done(lambda host: host.admin.terminals.rotate(str(device.settings.terminal), 1, now))
-        self.world.note(f"office rotates {device.name}: {made}")
-
-    async def enrol_anew(self) -> None:
-        """After a restore: whoever has proved a newer key than the backup knows gets another."""
-        for device in self.simulation.devices:
-            name = str(device.settings.terminal)
-
-            def act(host: Host, name: str = name, device: Device = device) -> Fields:
-                known = host.registry.find_terminal(device.terminal_id)
-                assert known is not None
-                if known.key_version >= device.settings.key_version:
-                    return {}
-                return host.admin.terminals.enrol(name)
-
-            while (enrolled := await self._done(act)) is None:  # refused: its merchant is closed, as in the backup
-                await self._merchant_state(self.office.merchant_of[device.terminal_id], "active")
-            if enrolled:
-                self.world.counts["enrolled anew"] += 1
-                self.world.note(
-                    f"{device.name} gets key {enrolled['key_version']} in place of {device.settings.key_version}"
-                )
-                device.enrol_anew(
-                    msgspec.structs.replace(
-                        device.settings,
-                        root_key=bytes.fromhex(enrolled["root_key"]),
-                        key_version=enrolled["key_version"],
-                        next_root_key=b"",
-                        next_key_version=0,
-                    )
-                )
-
-    async def shut(self, rng: Random) -> None:
-        """A merchant closes for a moment."""
-        merchant = rng.choice(sorted(set(self.office.merchant_of.values())))
-        for value in ("closed", "active"):
-            await self._merchant_state(merchant, value)
-            await self.world.time.sleep(rng.uniform(0.5, 8))
-
-    async def _merchant_state(self, merchant: int, value: str) -> None:
-        def is_so(host: Host) -> bool:
-            found = {m["merchant_id"]: m["status"] for m in host.admin.merchants.listing()}
-            return bool(found[merchant] == value)
-
-        def do(host: Host) -> None:
-            merchants = host.admin.merchants
-            (merchants.close if value == "closed" else merchants.reopen)(merchant)
-
-        await self.set_state("merchant", merchant, value, is_so, do)
-
-    async def set_right(self) -> None:
-        """At the end of the day everybody may sell: a restore can have brought back what was ended since."""
-        for merchant in sorted(set(self.office.merchant_of.values())):
-            await self._merchant_state(merchant, "active")
-        for device in self.simulation.devices:
-            await self.reinstate(device)
-
-    async def next_day(self, rng: Random) -> None:
-        """Somebody opens tomorrow by hand."""
-
-        def act(host: Host) -> None:
-            today = datetime.strptime(str(host.ledger.business_day), "%Y%m%d").replace(tzinfo=UTC)
-            host.admin.days.open(int(f"{today + timedelta(days=1):%Y%m%d}"))
-
-        await self._done(act)
-
-    async def look(self, rng: Random) -> None:
-        """Somebody looks into an account."""
-        customer = rng.choice(self.customers)
-        await self._done(lambda host: host.admin.accounts.show(customer.student_number))
 
 
 SALES: Final[dict[str, tuple[int, Callable[[Workload, Random], None]]]] = {
@@ -524,23 +351,12 @@ SALES: Final[dict[str, tuple[int, Callable[[Workload, Random], None]]]] = {
     "spend_points": (3, Workload.spend_points),
     "points_void": (2, lambda work, rng: work.undo(rng, TransactionKind.POINTS_VOID, TransactionKind.POINTS_SALE)),
     "pay_with_pin": (8, Workload.pay_with_pin),
-    "guess": (6, Workload.guess),
+    "guess": (2, Workload.guess),
     "pay_by_phone": (10, Workload.pay_by_phone),
+    "sign_on": (4, Workload.sign_on),
+    "sign_off": (1, Workload.sign_off),
+    "change_password": (2, Workload.change_password),
+    "manage_tellers": (2, Workload.manage_tellers),
+    "look_up_price": (2, Workload.look_up_price),
     "void_of_anything": (1, lambda work, rng: work.undo(rng, TransactionKind.VOID, *TransactionKind)),
-}
-
-OFFICE: Final[dict[str, tuple[int, Callable[[Workload, Random], Awaitable[None]]]]] = {
-    "pay_in": (20, Workload.pay_in),
-    "look": (4, Workload.look),
-    "freeze": (4, lambda work, rng: work.move_card(rng, "frozen", "freeze")),
-    "unfreeze": (4, lambda work, rng: work.move_card(rng, "active", "unfreeze")),
-    "lost": (4, lambda work, rng: work.move_card(rng, "lost", "lost")),
-    "found": (4, lambda work, rng: work.move_card(rng, "active", "found")),
-    "sale_limit": (2, lambda work, rng: work.set_limit(rng, "sale_limit")),
-    "day_limit": (2, lambda work, rng: work.set_limit(rng, "day_limit")),
-    "another_pin": (4, Workload.another_pin),
-    "revoke": (2, Workload.revoke),
-    "rotate": (2, Workload.rotate),
-    "shut": (1, Workload.shut),
-    "next_day": (1, Workload.next_day),
 }

@@ -5,8 +5,9 @@ Rules see only this. Later commands of a batch see what earlier ones did, exactl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -45,6 +46,7 @@ Movement = Sequence[tuple[Account, int]]
 """Each account of a transfer, once, and what it gets in fen (negative: gives). Together zero."""
 
 _encode = msgspec.json.encode
+_NO_DAYS: Final[Mapping[int, int]] = MappingProxyType({})
 _new: Final = tuple.__new__
 """What a named tuple's own constructor, a function in Python, comes to: two to four entries a sale are made."""
 _DECISIONS: Final[dict[int, Decision]] = {int(decision): decision for decision in Decision}
@@ -90,6 +92,7 @@ class Batch:
         "new_entries",
         "new_transfers",
         "now_ms",
+        "opened_ms",
         "quarantined",
         "stopped",
         "tariff",
@@ -108,6 +111,7 @@ class Batch:
         head_digest: bytes,
         is_recovery_open: bool = False,
         tariff: Tariff = NO_TARIFF,
+        opened_ms: Mapping[int, int] = _NO_DAYS,
     ) -> None:
         self.now_ms = now_ms
         self.today = today
@@ -116,6 +120,8 @@ class Batch:
         self.head_digest = head_digest
         self.is_recovery_open = is_recovery_open
         self.tariff = tariff
+        self.opened_ms = opened_ms
+        """When each business day was opened."""
         self.meal_id = tariff.meal_at(now_ms) if tariff.meals else NO_MEAL
         self.transfers: dict[tuple[Identity, Side], Transfer] = {}
         self.terminals: dict[int, Terminal] = {}

@@ -41,7 +41,9 @@ class Ledger:
         self.tariff = tariff
         """Set anew, in the ledger's thread, when the configuration has changed."""
         self._head_seq, self._head_digest = store.head()
-        self.business_day = self._newest_day()
+        self._opened_ms: dict[int, int] = dict(store.execute("SELECT day, opened_at_ms FROM business_days"))
+        """When each business day was opened: some hundred a year."""
+        self.business_day = max(self._opened_ms, default=NO_DAY)
         self.recovery: Recovery | None = next(reversed(recovery.recoveries(store)), None)
         """The newest restore of this ledger from a backup; None if it never was."""
         self.epoch = self._newest_epoch()
@@ -50,10 +52,6 @@ class Ledger:
     def _newest_epoch(self) -> int:
         rows = self.store.execute("SELECT value FROM meta WHERE name = 'epoch'")
         return int(rows[0][0]) if rows else 0
-
-    def _newest_day(self) -> int:
-        day = self.store.execute("SELECT max(day) FROM business_days")[0][0]
-        return NO_DAY if day is None else int(day)
 
     @property
     def history(self) -> int:
@@ -86,6 +84,7 @@ class Ledger:
             head_digest=self._head_digest,
             is_recovery_open=self.recovery_open(now_ms),
             tariff=self.tariff,
+            opened_ms=self._opened_ms,
         )
         try:
             with self.store.transaction():
@@ -131,6 +130,7 @@ class Ledger:
             )
         with self.store.transaction():
             self.store.execute("INSERT INTO business_days VALUES (?, ?, ?)", (day, now_ms, self._head_seq + 1))
+        self._opened_ms[day] = now_ms
         self.business_day = day
         return True
 

@@ -28,6 +28,9 @@ BalanceOf = Callable[[int], int]
 SALES: Final = (Kind.SALE, Kind.UPLOAD, Kind.OFFLINE_SALE)
 SPENDING: Final = (*SALES, Kind.PREAUTH)
 """What counts as spent on its business day, less all that came back of it."""
+LATE_EDGE_MS: Final = 3_600_000
+"""What came late counts as spent on the day on which it came if it was made after that day was opened, or so long
+before."""
 ORIGINALS: Final[dict[int, tuple[Kind, ...]]] = {
     Kind.VOID: SALES,
     Kind.REFUND: (*SALES, Kind.COMPLETION),
@@ -40,6 +43,13 @@ ORIGINALS: Final[dict[int, tuple[Kind, ...]]] = {
 }
 """What each follow-up must be about."""
 WHOLE: Final = (Kind.VOID, Kind.PREAUTH_VOID, Kind.COMPLETION_VOID, Kind.TOPUP_VOID, Kind.POINTS_VOID)
+
+
+def counts_as_spent(row: Transfer, opened_at_ms: int) -> bool:
+    """Whether limits count a payment on its business day, which was opened then: what came late does not if its
+    terminal made it on an earlier one."""
+    came_late = row.kind in (Kind.UPLOAD, Kind.OFFLINE_SALE) or row.lost_rrn != 0
+    return not came_late or row.claimed_at_s * 1_000 >= opened_at_ms - LATE_EDGE_MS
 
 
 def of_root(row: Transfer, balance_of: BalanceOf) -> Moved | None:

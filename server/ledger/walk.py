@@ -99,6 +99,7 @@ class Walk:
         self._holds: dict[int, tuple[int, int]] = {}  # by number of a pre-authorization: whose, and what is held
         self._recoveries: list[Recovery] = []
         self._days: dict[int, tuple[int, int]] = {}
+        self._opened_ms: dict[int, int] = {}  # when each day was opened
         self._last_day = 0
 
     def run(self, on_progress: Progress | None) -> None:
@@ -227,11 +228,12 @@ class Walk:
         root = family.root(original) if family is not None and original is not None else transfer
         if root.kind in movements.SPENDING and transfer.account_id:
             payer = self._running(transfer.account_id)
-            if root is transfer:
-                if payer.spent_day != transfer.business_day:
-                    payer.spent_day, payer.spent_fen, payer.payments = transfer.business_day, 0, 0
+            if root is transfer and payer.spent_day != transfer.business_day:
+                payer.spent_day, payer.spent_fen, payer.payments = transfer.business_day, 0, 0
+            counts = movements.counts_as_spent(root, self._opened_ms.get(root.business_day, 0))
+            if root is transfer and counts:
                 payer.payments += 1
-            if payer.spent_day == root.business_day:
+            if payer.spent_day == root.business_day and counts:
                 payer.spent_fen += spent_fen
         moved_fen = sum(leg.amount_fen for leg in legs if leg.account_id == HOLDS_ACCOUNT)
         if moved_fen:
@@ -341,7 +343,10 @@ class Walk:
     def _load_days(self) -> None:
         # When a day was opened is what the clock said, and a clock may be set back: the transfers alone give the order.
         previous_day = previous_first = 0
-        for day, first_seq in self._store.execute("SELECT day, first_seq FROM business_days ORDER BY day"):
+        for day, first_seq, opened_at_ms in self._store.execute(
+            "SELECT day, first_seq, opened_at_ms FROM business_days ORDER BY day"
+        ):
+            self._opened_ms[day] = opened_at_ms
             if first_seq < previous_first:
                 self._add(BUSINESS_DAYS, f"day {day}: opened before day {previous_day}")
             if previous_day:

@@ -34,7 +34,20 @@ def merchant_account(merchant: int) -> str:
 class Deal:
     """One request as it was decided."""
 
-    __slots__ = ("at_ms", "came", "charged_fen", "content", "day", "identity", "kind", "moves", "ok", "original", "rrn")
+    __slots__ = (
+        "at_ms",
+        "came",
+        "charged_fen",
+        "content",
+        "day",
+        "identity",
+        "kind",
+        "late",
+        "moves",
+        "ok",
+        "original",
+        "rrn",
+    )
 
     def __init__(self, identity: Identity, kind: str, content: Content | None, rrn: int, day: int, at_ms: int) -> None:
         self.identity = identity
@@ -44,6 +57,8 @@ class Deal:
         self.day = day
         self.at_ms = at_ms
         self.ok = False
+        self.late = False
+        """It had happened before the host heard of it."""
         self.charged_fen = 0
         self.moves: Moves = {}
         self.original: Deal | None = None

@@ -105,6 +105,7 @@ class Model(Rules):
         assert content is not None
         customer = self._customer(content)
         deal = self._deal(step, content.kind)
+        deal.late = content.kind == "offline_sale"
         self.books.deals[step.identity] = deal
         # Which version of the stop list the terminal had, it alone knows; but the card has to be stopped now.
         stopped = self._cards.get(token_of(content), "active") != "active"
@@ -282,6 +283,7 @@ class Model(Rules):
         assert content is not None
         customer = self._customer(content)
         deal = self._deal(step, content.kind)
+        deal.late = True
         self.books.deals[step.identity] = deal
         if step.identity in self._undone:
             self._compare(step, "68", content.amount_fen, self._told(content.kind, customer))

@@ -104,6 +104,8 @@ class Office:
         """How often the host came back from a backup."""
         self.days: list[tuple[int, int]] = []
         """(first RRN, business day), oldest first."""
+        self.opened_ms: dict[int, int] = {}
+        """When each business day was opened, where that is known."""
         self.settlements: list[Settled] = []
         """What was settled."""
         self.expiries: list[tuple[int, int, int, int]] = []

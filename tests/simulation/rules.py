@@ -26,6 +26,8 @@ VOIDS: Final = {
 REFUNDABLE: Final = ("sale", "offline_sale", "completion")
 SPENDING: Final = ("sale", "offline_sale", "preauth")
 """What counts for the day's limit, less what came back of it."""
+LATE_MS: Final = 3_600_000
+"""What was made so long before a day was opened may still be that day's."""
 OFFLINE_SALE_FEN: Final = 3_000
 """The largest sale without a host, where nobody has said otherwise."""
 IN_POINTS: Final = ("points_sale", "points_void")
@@ -102,15 +104,28 @@ class Rules:
         """The sums of the day and of the meal, which limits count."""
         spent_fen = -(moves.get(customer, 0) + moves.get(DEBT, 0))
         day, before_fen = self._spent.get(customer, (0, 0))
+        root = deal if original is None else original.root
+        if root.kind not in SPENDING or not self._made_on_its_day(root):
+            return
         if original is None:
-            if deal.kind in SPENDING:
-                self._spent[customer] = self._day, spent_fen + (before_fen if day == self._day else 0)
-                self._payments[customer] = self._day, 1 + self._paid_today(customer)
-                self._eat(customer, self._day, deal.at_ms, spent_fen, is_new=True)
-        elif original.root.kind in SPENDING:
-            if day == original.root.day:
-                self._spent[customer] = day, before_fen + spent_fen
-            self._eat(customer, original.root.day, original.root.at_ms, spent_fen, is_new=False)
+            self._spent[customer] = self._day, spent_fen + (before_fen if day == self._day else 0)
+            self._payments[customer] = self._day, 1 + self._paid_today(customer)
+        elif day == root.day:
+            self._spent[customer] = day, before_fen + spent_fen
+        if self._made_at_its_meal(root):
+            self._eat(customer, root.day, root.at_ms, spent_fen, is_new=original is None)
+
+    def _made_on_its_day(self, deal: Deal) -> bool:
+        """What was told later may have been eaten on a day before: the terminal says when."""
+        if not deal.late or deal.content is None:
+            return True
+        return deal.content.claimed_at_s * 1_000 >= self._office.opened_ms.get(deal.day, 0) - LATE_MS
+
+    def _made_at_its_meal(self, deal: Deal) -> bool:
+        meal_at = self._office.prices.meal_at
+        if not deal.late or deal.content is None:
+            return True
+        return meal_at(deal.content.claimed_at_s * 1_000) == meal_at(deal.at_ms)
 
     def _eat(self, customer: str, day: int, at_ms: int, spent_fen: int, *, is_new: bool) -> None:
         """What comes back of an earlier meal than the newest is of no interest any more."""

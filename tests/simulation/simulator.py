@@ -331,9 +331,9 @@ class Simulation:
         newest = await self.host.call(lambda host: host.ledger.head_seq)
         found = await self.host.call(lambda host: host.admin.accounts.listing())
         merchants = await self.host.call(lambda host: host.admin.merchants.listing())
-        self.office.days = sorted(
-            [(day["first_rrn"], day["day"]) for day in await self.host.call(lambda host: host.admin.days.show(500))]
-        )
+        days = await self.host.call(lambda host: host.admin.days.show(500))
+        self.office.days = sorted([(day["first_rrn"], day["day"]) for day in days])
+        self.office.opened_ms = {day["day"]: day["opened_at_ms"] for day in days}
         self.office.expiries = await self.host.call(expiries)
         self.office.posted_ms = dict(await self.host.call(posted))
         self.office.settlements = await self.host.call(settled_batches)

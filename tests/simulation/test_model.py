@@ -206,6 +206,19 @@ def test_what_was_sold_without_a_host(counter):
     assert model.books.balances[SHOP] == 1_000
 
 
+def test_what_was_sold_before_the_day_was_opened_counts_for_no_limit(counter):
+    counter.office.day_limit_fen = 500
+    counter.office.days, counter.office.opened_ms = [(1, 20260831)], {20260831: 3_600_000 + 7_001}
+    counter.upload(1, 400, charged=400)
+    counter.ask("refund", 2, 100, charged=100, balance=700, of=1)
+    counter.ask("sale", 3, 500, charged=500, points=5, balance=200)
+    counter.ask("sale", 4, 1, "65", balance=200)
+    counter.end()
+    counter.office.opened_ms = {20260831: 3_600_000 + 7_000}
+    counter.judge(counter.rrn)
+    assert "I3" in counter.broken, "a millisecond earlier it would have been today's"
+
+
 def test_a_stopped_card_without_a_host(counter):
     counter.office.change(2, "card", ANN, "lost")
     counter.upload(1, 900, "STOPPED", "41")

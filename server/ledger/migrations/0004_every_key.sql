@@ -10,6 +10,19 @@ ALTER TABLE accounts ADD COLUMN meal_key INTEGER NOT NULL DEFAULT 0;    -- busin
 ALTER TABLE accounts ADD COLUMN meal_fen INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN day_count INTEGER NOT NULL DEFAULT 0;   -- payments on spent_day
 ALTER TABLE accounts ADD COLUMN code_step INTEGER NOT NULL DEFAULT 0;   -- of the newest payment code used
+-- What came back after a restore counts as spent only on its own day: of today's sums, what was made an hour or more
+-- before today was opened goes, less what was reversed of it.
+UPDATE accounts SET spent_fen = accounts.spent_fen + late.fen
+FROM (
+    SELECT sale.account_id, sale.business_day, sum(leg.amount_fen) AS fen
+    FROM transfers AS sale
+    JOIN business_days AS opened ON opened.day = sale.business_day
+    JOIN transfers AS moved ON moved.seq = sale.seq OR (moved.original_seq = sale.seq AND moved.kind = 2)
+    JOIN entries AS leg ON leg.seq = moved.seq AND leg.account_id IN (sale.account_id, 2)
+    WHERE sale.kind = 4 AND sale.decision = 0 AND sale.claimed_at_s * 1000 < opened.opened_at_ms - 3600000
+    GROUP BY sale.account_id, sale.business_day
+) AS late
+WHERE late.account_id = accounts.account_id AND late.business_day = accounts.spent_day;
 -- Holds; bonus paid; points issued (kind 7: another currency).
 INSERT INTO accounts (account_id, kind) VALUES (3, 5);
 INSERT INTO accounts (account_id, kind) VALUES (4, 8);

@@ -24,13 +24,18 @@ from server.ledger.model import (
     Transfer,
     Upload,
 )
-from server.ledger.tariff import meal_key
+from server.ledger.tariff import HOUR_MS, meal_key
 
 Wanted = dict[int, int]
 """What each account of a transfer gets (negative: gives), in fen or points: zero in each currency."""
 
 SPENDING: Final = (Kind.SALE, Kind.UPLOAD, Kind.PREAUTH, Kind.OFFLINE_SALE)
 """What counts as spent on its business day, less all that came back of it."""
+LATE: Final = (Kind.UPLOAD, Kind.OFFLINE_SALE)
+"""What had happened before it came here, like all that has a `lost_rrn`: only its terminal knows when."""
+DAY_EDGE_MS: Final = HOUR_MS
+"""What came late counts for the day on which it came if it was made since so long before that day was opened: the
+clock of its terminal may have been slow, and the host may have opened the day a little late."""
 
 
 def add(wanted: Wanted, account_id: int, amount: int) -> None:
@@ -116,7 +121,7 @@ def post(
         wanted, adjust_fen = {}, 0
     root = batch.family.root(original) if original is not None else None
     if payer is not None and decision == Decision.APPROVED:
-        note_spending(batch, payer, wanted, kind, root)
+        note_spending(batch, payer, wanted, kind, root, made_at_s(kind, lost_rrn, asked.claimed_at_s))
     transfer = batch.record(
         asked.identity,
         side,
@@ -148,33 +153,55 @@ def _answered(batch: Batch, kind: Kind, payer: Account | None, original: Transfe
     return points_account(batch, payer)
 
 
-def note_spending(batch: Batch, payer: Account, wanted: Wanted, kind: Kind, root: Transfer | None) -> None:
-    """Keep what limits count. `root` is what it all began with, None if that is this very request."""
+def made_at_s(kind: int, lost_rrn: int, claimed_at_s: int) -> int | None:
+    """When what came late was made, as its terminal says; None of what is posted when it happens."""
+    return claimed_at_s if lost_rrn or kind in LATE else None
+
+
+def note_spending(
+    batch: Batch, payer: Account, wanted: Wanted, kind: Kind, root: Transfer | None, made_s: int | None = None
+) -> None:
+    """Keep what limits count. `root` is what it all began with, None if that is this very request, of which `made_s`
+    is the time if it came late."""
     spent_fen = -(wanted.get(payer.account_id, 0) + wanted.get(OFFLINE_DEBT_ACCOUNT, 0))
     if root is None:
         if kind in SPENDING:
-            spend(batch, payer, spent_fen)
+            spend(batch, payer, spent_fen, made_s)
     elif root.kind in SPENDING:
-        if payer.spent_day == root.business_day:
+        made_s = made_at_s(root.kind, root.lost_rrn, root.claimed_at_s)
+        if payer.spent_day == root.business_day and _is_of_day(batch, root.business_day, made_s):
             payer.spent_fen += spent_fen
-        key = meal_key(root.business_day, batch.tariff.meal_at(root.posted_at_ms))
-        if key and payer.meal_key == key:
+        meal_id = batch.tariff.meal_at(root.posted_at_ms)
+        key = meal_key(root.business_day, meal_id)
+        if key and payer.meal_key == key and _is_of_meal(batch, root.business_day, meal_id, made_s):
             payer.meal_fen += spent_fen
         batch.dirty[payer.account_id] = payer  # also where it moves no money
 
 
-def spend(batch: Batch, payer: Account, spent_fen: int) -> None:
-    """A new payment: the day's and the meal's sum, and how many there were on the day."""
+def spend(batch: Batch, payer: Account, spent_fen: int, made_s: int | None = None) -> None:
+    """A new payment: the day's and the meal's sum, and how many there were on the day. What came late and was made on
+    another day, or at another meal, counts for neither: nobody may go hungry today for what he ate yesterday."""
     if payer.spent_day != batch.today:
         payer.spent_day, payer.spent_fen, payer.day_count = batch.today, 0, 0
-    payer.spent_fen += spent_fen
-    payer.day_count += 1
-    if batch.meal_id:
+    if _is_of_day(batch, batch.today, made_s):
+        payer.spent_fen += spent_fen
+        payer.day_count += 1
+    if batch.meal_id and _is_of_meal(batch, batch.today, batch.meal_id, made_s):
         key = meal_key(batch.today, batch.meal_id)
         if payer.meal_key != key:
             payer.meal_key, payer.meal_fen = key, 0
         payer.meal_fen += spent_fen
     batch.dirty[payer.account_id] = payer
+
+
+def _is_of_day(batch: Batch, day: int, made_s: int | None) -> bool:
+    """Whether what was posted on a business day was made on it."""
+    return made_s is None or made_s * 1_000 >= batch.opened_ms.get(day, 0) - DAY_EDGE_MS
+
+
+def _is_of_meal(batch: Batch, day: int, meal_id: int, made_s: int | None) -> bool:
+    """Whether what was posted at a meal was made at it."""
+    return made_s is None or (_is_of_day(batch, day, made_s) and batch.tariff.meal_at(made_s * 1_000) == meal_id)
 
 
 def note_hold(batch: Batch, root: Transfer, moved_fen: int) -> None:

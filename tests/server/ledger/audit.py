@@ -30,7 +30,8 @@ def check(store: Store) -> None:
     _check_money(entries, accounts)
     _check_journal(transfers, entries)
     _check_reversals(transfers, entries)
-    _check_spending(transfers, entries, accounts)
+    opened_ms = dict(store.execute("SELECT day, opened_at_ms FROM business_days"))
+    _check_spending(transfers, entries, accounts, opened_ms)
     _check_holds(entries, transfers, dict(store.execute("SELECT seq, amount_fen FROM holds")))
 
 
@@ -106,14 +107,20 @@ def _above(transfer: Transfer, by_seq: dict[int, Transfer]) -> list[int]:
     return above
 
 
-def _check_spending(transfers: list[Transfer], entries: list[Entry], accounts: dict[int, tuple]) -> None:
-    """`spent_fen` is what the account's payments of `spent_day` come to, with all that came of them."""
+def _check_spending(
+    transfers: list[Transfer], entries: list[Entry], accounts: dict[int, tuple], opened_ms: dict[int, int]
+) -> None:
+    """`spent_fen` is what the account's payments of `spent_day` come to, with all that came of them, but for those that
+    came late and were made an hour or more before that day was opened."""
     by_seq = {transfer.seq: transfer for transfer in transfers}
     for account_id, (kind, _balance, spent_day, spent_fen, *_) in accounts.items():
         spent = 0
         for entry in entries:
             transfer = by_seq[entry.seq]
             root = by_seq[[transfer.seq, *_above(transfer, by_seq)][-1]]
+            is_late = root.kind in (Kind.UPLOAD, Kind.OFFLINE_SALE) or root.lost_rrn
+            if is_late and root.claimed_at_s * 1000 < opened_ms[root.business_day] - 3_600_000:
+                continue
             if (transfer.account_id, root.business_day) == (account_id, spent_day) and root.kind in SPENDING:
                 spent -= entry.amount_fen if entry.account_id in (account_id, OFFLINE_DEBT_ACCOUNT) else 0
         assert kind == AccountKind.CUSTOMER or spent_day == 0

@@ -104,6 +104,8 @@ class Reference:
         self.rrn = rrn
         self.terms = terms or Terms()
         self.day = 0
+        self.opened_ms: dict[int, int] = {}
+        """When each day was opened; before that if nobody has said."""
         self.takes_uploads = False
         self.revoked: set[int] = set()
         self.closed: set[int] = set()
@@ -183,6 +185,8 @@ class Reference:
             fen
             for identity, known in self.originals.items()
             if isinstance(known.asked, Sale | Upload | PreAuth) and (known.payer, known.day) == (payer, self.day)
+            if not isinstance(known.asked, Upload)
+            or known.asked.claimed_at_s * 1000 >= self.opened_ms.get(known.day, 0) - 3_600_000
             for account, fen in self._moved(identity).items()
             if account in (payer, OFFLINE_DEBT_ACCOUNT)
         )

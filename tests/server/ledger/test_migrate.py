@@ -165,6 +165,11 @@ def test_a_ledger_of_schema_three_opens_verifies_and_goes_on(tmp_path):
     apply(ledger, sale(1, 1200), sale(2, 300), reversal(2, 300), sale(3, 1, COY), reversal(4, 500), sale(4, 500))
     ledger.open_history(NOW_MS)
     apply(ledger, upload(5, 70, COY), upload(6, 80), reversal(5, 70, COY), upload(7, 90, COY))
+    early_s = NOW_MS // 1_000 - 3_601
+    apply(ledger, upload(19, 33, BEN, claimed_at_s=early_s), upload(20, 44, claimed_at_s=early_s))
+    apply(ledger, reversal(20, 44, claimed_at_s=early_s))
+    with now.transaction():  # as that program counted
+        now.execute("UPDATE accounts SET spent_fen = spent_fen + 33 WHERE account_id = ?", (BEN,))
     path = tmp_path / "old.db"
     as_schema_three(now, path)
     head = now.head()

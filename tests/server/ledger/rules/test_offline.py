@@ -112,6 +112,18 @@ def test_no_limit_of_the_day_and_no_later_state_of_the_card_undoes_a_meal_that_i
     assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN - 900, 900)
 
 
+def test_what_was_sold_before_the_day_was_opened_counts_for_no_limit_of_it(ledger, till):
+    ledger.limits = SaleLimits(0, 500)
+    ledger.open_day(DAY + 1, NOW_MS + 3_601_000)  # the first record is of a second after NOW_MS, the second of two
+    decide(ledger, till.sold(1, 400))
+    assert spent(ledger) == (DAY + 1, 400)
+    ledger.open_day(DAY + 2, NOW_MS + 3_602_001)
+    decide(ledger, till.sold(2, 400))
+    assert spent(ledger) == (DAY + 2, 0)
+    assert decide(ledger, sale(900, 500)).decision == APPROVED
+    assert decide(ledger, sale(901, 1)).decision == Decision.OVER_DAY_LIMIT
+
+
 def test_a_reversal_gives_back_what_each_has_borne(ledger, till):
     outcomes = apply(ledger, till.sold(1, START_FEN + 700), sale(9, 1))
     assert decisions(outcomes) == [APPROVED, Decision.INSUFFICIENT_FUNDS]

@@ -8,6 +8,7 @@ from itertools import permutations
 import pytest
 
 from server.ledger.checks import REFERENCES
+from server.ledger.ledger import Ledger
 from server.ledger.model import (
     OFFLINE_DEBT_ACCOUNT,
     POINTS_ACCOUNT_OFFSET,
@@ -26,8 +27,9 @@ from server.ledger.model import (
     Upload,
 )
 from server.ledger.sqlite import SqliteStore
-from server.ledger.tariff import CardClass, Tariff
+from server.ledger.tariff import CardClass, MealPeriod, Tariff
 from server.ledger.verify import verify
+from tests.server.ledger import audit
 from tests.server.ledger.campus import (
     ANN,
     BEN,
@@ -64,6 +66,7 @@ from tests.server.ledger.campus import (
     void,
 )
 from tests.server.ledger.every_key import TARIFF
+from tests.server.ledger.stores import BOTH, new_store
 
 APPROVED, REVERSED, CONFLICT = Decision.APPROVED, Decision.REVERSED_BEFORE, Decision.ID_CONFLICT
 
@@ -78,6 +81,12 @@ def ledger(ledger):
 def debt(ledger) -> int:
     """What the campus has paid for its customers, in fen."""
     return -balance(ledger, OFFLINE_DEBT_ACCOUNT)
+
+
+def paid_today(ledger) -> int:
+    """How many payments of Ann's count today: what asks for her PIN."""
+    count: int = ledger.store.load_accounts([ANN])[ANN].day_count
+    return count
 
 
 def entries(ledger):
@@ -145,6 +154,40 @@ def test_it_counts_for_the_day_limit_of_the_day_it_is_uploaded(ledger):
     assert spent(ledger) == (DAY, 1_000)
     decide(ledger, upload(5, 50))
     assert spent(ledger) == (DAY + 1, 50)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_what_comes_back_of_another_day_does_not_count_today(kind):
+    """Nobody goes hungry for what he ate before the host was lost: neither its sum counts, nor that there was one."""
+    with contextlib.closing(new_store(kind)) as store:
+        ledger = open_campus(store, SaleLimits(0, 5_000))
+        ledger.open_history(NOW_MS)
+        lost = upload(1, 4_000, claimed_at_s=NOW_MS // 1_000 - 3_601)
+        hold = upload_of(asked(PreAuth, 3, 3_000, claimed_at_s=NOW_MS // 1_000 - 86_400), Kind.PREAUTH)
+        apply(ledger, lost, hold)
+        assert (spent(ledger), paid_today(ledger)) == ((DAY, 0), 0)
+        assert decide(ledger, sale(900, 2_000, batch=2)).decision == APPROVED
+        apply(ledger, reversal(1, 4_000, claimed_at_s=NOW_MS // 1_000 - 3_601))
+        assert (spent(ledger), paid_today(ledger)) == ((DAY, 2_000), 1), "what did not count takes nothing away"
+        ledger = Ledger(store, ledger.limits)
+        decide(ledger, upload(2, 500, claimed_at_s=NOW_MS // 1_000 - 3_600))
+        decide(ledger, upload(4, 70, claimed_at_s=NOW_MS // 1_000 - 3_601))
+        assert (spent(ledger), paid_today(ledger)) == ((DAY, 2_500), 2)
+        assert [check for check in verify(store) if not check.ok and check.name != REFERENCES] == []
+        audit.check(store)
+
+
+def test_a_meal_counts_what_was_eaten_at_it(ledger):
+    minute = (NOW_MS // 60_000 + 480) % 1_440
+    meals = (MealPeriod(1, minute - 60, minute), MealPeriod(2, minute, minute + 60))
+    ledger.tariff = Tariff(meals=meals, meal_limit_fen=1_000)
+    before_s, now_s = NOW_MS // 1_000 - 61, NOW_MS // 1_000
+    breakfast = asked(Sale, 1, 900, claimed_at_s=before_s)
+    apply(ledger, upload_of(breakfast, Kind.SALE), upload(2, 300, claimed_at_s=now_s))
+    assert decide(ledger, sale(3, 701)).decision == Decision.OVER_MEAL_LIMIT
+    assert decide(ledger, sale(4, 700)).decision == APPROVED
+    decide(ledger, reversal_of(breakfast))
+    assert decide(ledger, sale(5, 1)).decision == Decision.OVER_MEAL_LIMIT
 
 
 def test_one_batch_sees_what_its_earlier_commands_left(ledger):

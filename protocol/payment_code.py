@@ -23,6 +23,8 @@ CODE_DIGITS: Final = len(CODE_PREFIX) + NUMBER_DIGITS + DYNAMIC_DIGITS
 STEP_S: Final = 15
 STEPS_BACK: Final = 1
 """A code shown just before its step ended is still taken: a queue is slower than a phone."""
+STALE_STEPS: Final = 40
+"""A code that was good within the last ten minutes is an old one, and no guess: somebody shows a screenshot."""
 
 
 class PaymentCode(msgspec.Struct, frozen=True):
@@ -75,11 +77,11 @@ def one_time_password(secret: bytes, step: int, digits: int = DYNAMIC_DIGITS) ->
     return str(number % 10**digits).zfill(digits)
 
 
-def matching_step(secret: bytes, dynamic: str, at_s: int) -> int | None:
-    """The step this is the password of, if it is the one of `at_s` or STEPS_BACK before; else None. Constant time."""
+def matching_step(secret: bytes, dynamic: str, at_s: int, steps_back: int = STEPS_BACK) -> int | None:
+    """The step this is the password of, if it is the one of `at_s` or `steps_back` before; else None. Constant time."""
     now = step_at(at_s)
     found = None
-    for step in range(now - STEPS_BACK, now + 1):
+    for step in range(max(0, now - steps_back), now + 1):
         if hmac.compare_digest(one_time_password(secret, step).encode(), dynamic.encode()):
             found = step
     return found

@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 from protocol.messages import EntryMode
 from protocol.messages.money import NO_PIN_BLOCK
-from protocol.payment_code import is_virtual_number, matching_step, parse_code
+from protocol.payment_code import STALE_STEPS, is_virtual_number, matching_step, parse_code
 from protocol.pin_block import PinBlockError, card_digits, decode_pin_block
 from protocol.security import same_bytes
 from server.host_secrets import HostSecrets
-from server.ledger.model import CODE_INVALID
+from server.ledger.model import CODE_INVALID, CODE_STALE
 
 NO_CODE: Final = 0
 CARD: Final = EntryMode.CARD  # looked up once: every sale asks
@@ -56,7 +56,8 @@ class Payers:
         return self._secrets.pin_verifier(token, pin)
 
     def code_step(self, entry_mode: EntryMode, payer: bytes) -> int:
-        """The step of a code that is good now; CODE_INVALID if it is not; NO_CODE for a card.
+        """The step of a code that is good now; CODE_STALE if it was a moment ago; CODE_INVALID for any other; NO_CODE
+        for a card.
 
         The number of a virtual card is no secret, so it must not pay as if it were a card's. The ledger takes a step
         once, and counts how often a terminal shows codes that are none.
@@ -66,8 +67,12 @@ class Payers:
         code = parse_code(payer)
         if code is None:
             return CODE_INVALID
-        step = matching_step(self._secrets.code_secret(code.number), code.dynamic, self._now_ms() // 1000)
-        return CODE_INVALID if step is None else step
+        secret, now_s = self._secrets.code_secret(code.number), self._now_ms() // 1000
+        step = matching_step(secret, code.dynamic, now_s)
+        if step is not None:
+            return step
+        stale = matching_step(secret, code.dynamic, now_s, STALE_STEPS) is not None
+        return CODE_STALE if stale else CODE_INVALID
 
 
 class Caller(NamedTuple):

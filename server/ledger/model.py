@@ -182,7 +182,9 @@ class Identity(NamedTuple):
 
 
 CODE_INVALID: Final = -1
-"""Instead of a step: what was shown as a payment code is none, or its time is over."""
+"""Instead of a step: what was shown as a payment code is none, or its time is long over."""
+CODE_STALE: Final = -2
+"""Instead of a step: a payment code whose time has just gone by. Refused as well, but nobody has guessed it."""
 CHARGED_AMOUNT: Final = -1
 """Of an upload: neither discount nor bonus, what was charged is the amount."""
 
@@ -191,7 +193,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     """What every request about somebody's money says. `request_hash` covers all of it but the PIN.
 
     `pin_verifier` is the keyed hash of the PIN that was keyed in, empty = none. `code_step` is the time step of a
-    payment code the shell has verified, 0 = a card was read, CODE_INVALID = a code it could not verify.
+    payment code the shell has verified, 0 = a card was read, CODE_INVALID and CODE_STALE = none that is good.
     """
 
     identity: Identity

@@ -4,10 +4,10 @@ import pytest
 
 from protocol.messages import EntryMode
 from protocol.messages.money import NO_PIN_BLOCK
-from protocol.payment_code import STEP_S, make_code, step_at
+from protocol.payment_code import STALE_STEPS, STEP_S, make_code, step_at
 from protocol.pin_block import card_digits, encode_pin_block
 from server.host_secrets import HostSecrets
-from server.ledger.model import CODE_INVALID
+from server.ledger.model import CODE_INVALID, CODE_STALE
 from server.payers import NO_CODE, NO_KEYS, UNREADABLE_PIN, Payers, SessionKeys, token_of
 
 SECRETS = HostSecrets(bytes(32))
@@ -30,6 +30,11 @@ def payers():
 
 def block_of(pin=PIN, payer=CARD, keys=KEYS):
     return encode_pin_block(keys.pin_key, pin, card_digits(payer), bytes(8))
+
+
+def shown_at(at_s):
+    """What the customer's telephone shows then."""
+    return make_code(SECRETS.code_secret(NUMBER), NUMBER, at_s).encode()
 
 
 def test_a_pin_becomes_the_cards_verifier(payers):
@@ -70,9 +75,15 @@ def test_codes_and_cards(payers):
     assert payers.code_step(EntryMode.CARD, CARD) == NO_CODE
     wrong = code[:-1] + (b"0" if code[-1:] != b"0" else b"1")
     stranger = make_code(SECRETS.code_secret(NUMBER), "0000000043", NOW_S).encode()
-    stale = make_code(SECRETS.code_secret(NUMBER), NUMBER, NOW_S - 2 * STEP_S).encode()
-    for payer in (wrong, stranger, stale, CARD, code[:-1]):
+    old, early = (shown_at(NOW_S + steps * STEP_S) for steps in (-STALE_STEPS - 1, 1))
+    for payer in (wrong, stranger, old, early, CARD, code[:-1]):
         assert payers.code_step(EntryMode.CODE, payer) == CODE_INVALID
+
+
+def test_a_code_of_a_moment_ago_is_stale_and_no_guess(payers):
+    for steps in (2, STALE_STEPS):
+        assert payers.code_step(EntryMode.CODE, shown_at(NOW_S - steps * STEP_S)) == CODE_STALE
+    assert payers.code_step(EntryMode.CODE, shown_at(NOW_S - STEP_S)) == step_at(NOW_S) - 1
 
 
 def test_the_number_of_a_virtual_card_is_no_card(payers):

@@ -50,6 +50,15 @@ def test_a_number_alone_is_no_code_and_every_false_one_counts(guesses):
     assert said == ["F2"] * TERMINAL_CODES + ["38"]
 
 
+def test_an_old_code_is_no_guess(guesses):
+    now_s = NOW_MS // 1_000
+    old = [guesses.code(TILL, shown(now_s - ago_s), NOW_MS, "F2") for ago_s in (60, 600) for _ in range(TERMINAL_CODES)]
+    assert set(old) == {"F2"}
+    assert guesses.code(TILL, shown(now_s), NOW_MS, "00") == "00"
+    older = [guesses.code(TILL, shown(now_s - 900), NOW_MS, "F2") for _ in range(TERMINAL_CODES + 1)]
+    assert older == ["F2"] * TERMINAL_CODES + ["38"]
+
+
 def test_a_card_locks_and_another_pin_ends_it(guesses):
     said = [guesses.pin(TILL, CARD, "0000", NOW_MS, required=False) for _ in range(CARD_TRIES)]
     assert said == ["55"] * (CARD_TRIES - 1) + ["75"]

@@ -16,6 +16,8 @@ from tests.simulation.oracle import Content
 CODE: Final = 2
 """Entry mode of a payment code."""
 STEP_S: Final = 15
+STALE_STEPS: Final = 40
+"""A code that was good ten minutes ago is old, and no guess."""
 CARD_TRIES: Final = 5
 """Wrong PINs until a card takes none."""
 TERMINAL_PINS: Final = 20
@@ -99,6 +101,8 @@ class Guesses:
         if codes >= TERMINAL_CODES:
             return "38"
         step = self._step(content, at_ms, said) if is_code else None
+        if step is None and is_code and self._is_old(content, at_ms):
+            return "F2"
         if step is None:
             self._wrong[terminal_id] = pins, codes + 1, since_ms
             return "F2"
@@ -118,10 +122,16 @@ class Guesses:
         good = [step for step in found if step is not None]
         return None if not good or (None in found and said == "F2") else max(good)
 
-    def _good_at(self, content: Content, at_ms: int) -> int | None:
+    def _is_old(self, content: Content, at_ms: int) -> bool:
+        """Whether this was good a while before it came."""
+        moments = [at_ms, *(before for before, after in self._jumps_ms if after <= at_ms < after + ON_ITS_WAY_MS)]
+        found = (self._good_at(content, ms - ago, STALE_STEPS) for ms in moments for ago in (0, ON_ITS_WAY_MS))
+        return any(step is not None for step in found)
+
+    def _good_at(self, content: Content, at_ms: int, back: int = 1) -> int | None:
         token, now = token_of(content), at_ms // 1_000 // STEP_S
         secret = self._phones.get(token)
         if secret is None:
             return None
-        steps = (now - 1, now)
+        steps = range(max(0, now - back), now + 1)
         return next((s for s in steps if code_at(secret, token.decode(), s * STEP_S) == content.payer), None)

@@ -247,7 +247,7 @@ class Workload:
         if not phones:
             return
         number, how = rng.choice(phones), rng.random()
-        code, entry_mode = self._shown(number, rng.choice((0, 0, 0, 0, 15, 30, 45, 600))), EntryMode.CODE
+        code, entry_mode = self._shown(number, rng.choice((0, 0, 0, 0, 15, 30, 45, 900))), EntryMode.CODE
         if how < 0.05:
             code = code[:12] + b"%010d" % rng.randrange(2**31)
         elif how < 0.08:

@@ -14,6 +14,7 @@ import msgspec
 from server.ledger.batch import Batch
 from server.ledger.model import (
     CODE_INVALID,
+    CODE_STALE,
     Account,
     AccountKind,
     Asked,
@@ -37,7 +38,8 @@ PIN_TRIES_MAX: Final = 5
 TERMINAL_PIN_TRIES_MAX: Final = 20
 """Wrong PINs an hour at one terminal: somebody tries out cards. More than honest fingers make at lunch."""
 TERMINAL_CODE_TRIES_MAX: Final = 100
-"""Invalid payment codes an hour at one terminal. Old codes are shown all the time; a guess hits once in 2**33."""
+"""Invalid payment codes an hour at one terminal: a guess hits once in 2**30. Codes whose time has just gone by are
+shown all the time, and are none of these."""
 
 
 class Asker(NamedTuple):
@@ -174,6 +176,8 @@ def code_refusal(batch: Batch, asked: Asked | Inquiry, asker: Asker) -> Decision
     pins, codes, since_ms = wrong_pins(terminal, batch.now_ms)
     if codes >= TERMINAL_CODE_TRIES_MAX:
         return Decision.TERMINAL_PIN_LOCKED
+    if asked.code_step == CODE_STALE:
+        return Decision.CODE_INVALID
     if asked.code_step == CODE_INVALID:
         batch.set_terminal(
             msgspec.structs.replace(terminal, pin_wrong=pins, code_wrong=codes + 1, pin_window_ms=since_ms)

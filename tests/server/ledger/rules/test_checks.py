@@ -7,6 +7,7 @@ import pytest
 
 from server.ledger.model import (
     CODE_INVALID,
+    CODE_STALE,
     Decision,
     Inquiry,
     PreAuth,
@@ -179,6 +180,14 @@ def test_invalid_codes_are_refused_whoever_they_name_and_counted(ledger):
     assert decide(ledger, asked(Sale, 200, 5, code_step=700)).decision == Decision.TERMINAL_PIN_LOCKED
     assert decide(ledger, asked(Sale, 201, 5)).decision == APPROVED
     assert decide(ledger, asked(Sale, 202, 5, code_step=700), NOW_MS + HOUR_MS).decision == APPROVED
+
+
+def test_stale_codes_are_refused_and_lock_no_till(ledger):
+    """A customer with a screenshot at a busy till: nobody guesses, so the codes of all others are good."""
+    for stan in range(1, TERMINAL_CODE_TRIES_MAX + 1):
+        assert decide(ledger, asked(Sale, stan, 5, code_step=CODE_STALE)).decision == Decision.CODE_INVALID
+    assert (terminal(ledger).code_wrong, balance(ledger)) == (0, START_FEN)
+    assert decide(ledger, asked(Sale, 101, 5, code_step=700)).decision == APPROVED
 
 
 # ------------------------------------------------------------------------------- bindings, batches, meals

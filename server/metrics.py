@@ -104,13 +104,14 @@ class Metrics:
     def _add_unresolved(self) -> None:
         self.unresolved_entries = Gauge(
             "fanka_unresolved_entries",
-            "Money about which something is still to be done, by kind: hold, reversal, batch, settlement, quarantine.",
+            "Money about which something is still to be done, by kind: hold, reversal, batch, settlement, late,"
+            " quarantine.",
             ("kind",),
             registry=self.registry,
         )
         self.unresolved_age_seconds = Gauge(
             "fanka_unresolved_age_seconds",
-            "How long the oldest has waited, by kind: hold, reversal, batch, settlement, quarantine; 0 = none.",
+            "How long the oldest has waited, by kind: hold, reversal, batch, settlement, late, quarantine; 0 = none.",
             ("kind",),
             registry=self.registry,
         )

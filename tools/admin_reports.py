@@ -150,12 +150,12 @@ UNRESOLVED_COLUMNS: Final = (
 
 @unresolved_app.command(name="list")
 def list_unresolved(*, kind: str = "", data: Data = None, json: AsJson = False) -> None:
-    """Open holds, reversals without an original, unsettled batches, settlements that differ, quarantined records.
+    """Open holds, reversals without an original, unsettled batches, settlements that differ, late and bad records.
 
     Parameters
     ----------
     kind
-        Only hold, reversal, batch, settlement or quarantine.
+        Only hold, reversal, batch, settlement, late or quarantine.
     """
     from server.ledger.unresolved import KINDS, unresolved
     from server.operations.desk import show_terminal

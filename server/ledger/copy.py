@@ -103,6 +103,7 @@ TABLES: Final = (
         "settlement, place",
         "settlement place stan difference kind terminal_standing terminal_fen host_standing host_fen rrn",
     ),
+    _table("late_transfers", "seq", "seq"),
     _table("resolutions", "kind, number", "kind number at_ms who note"),
 )
 """All a ledger consists of. `migrations` is missing on purpose: a store writes its own when it is made."""

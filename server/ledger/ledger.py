@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from server.ledger import loading, quarantine, recovery, rollback
+from server.ledger import late, loading, quarantine, recovery, rollback
 from server.ledger.batch import Batch
 from server.ledger.model import NO_CHANGES, Command, Identity, Outcome, SaleLimits
 from server.ledger.recovery import FIRST_HISTORY, Recovery
@@ -94,6 +94,7 @@ class Ledger:
                 if batch.new_transfers or changes is not NO_CHANGES:
                     self.store.save(batch.new_transfers, batch.new_entries, batch.dirty.values(), changes)
                 quarantine.keep(self.store, batch.quarantined)
+                late.keep(self.store, late.found(batch))
         except StoreConflict as error:
             if self.store.head() == (self._head_seq, self._head_digest):
                 raise

@@ -86,6 +86,7 @@ class _Wants:
         elif isinstance(command, Reversal):
             self.identities.add(command.identity)
             self.originals.add(command.identity)
+            self.terminals.add(command.identity.terminal_id)
             self.accounts.update(NAMED)
             self.has_follow_ups = True
         elif isinstance(command, Query):

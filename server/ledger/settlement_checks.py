@@ -27,6 +27,13 @@ _OUTSIDE = (
 )
 """Approved under a batch number that is closed, and in no settlement."""
 
+_LATE = (
+    "SELECT t.seq FROM transfers AS t WHERE t.decision = 0 AND (t.kind IN (4, 15) OR t.lost_rrn <> 0"
+    " OR (t.kind = 2 AND t.amount_fen <> 0)) AND (SELECT s.through_seq FROM settlements AS s"
+    " WHERE s.terminal_id = t.terminal_id AND s.batch >= t.batch AND s.state <> 0 ORDER BY s.batch LIMIT 1) < t.seq"
+)
+"""Booked under a batch that was closed then: batches are closed in their order, so the next that was says it."""
+
 _LATE_KINDS = (Kind.UPLOAD, Kind.OFFLINE_SALE)
 """What may come after its batch was closed: it had happened before, and is taken whenever it comes."""
 
@@ -51,6 +58,7 @@ def check_settlements(store: Store, findings: Findings) -> None:
             )
     _check_strays(store, findings)
     late = _check_outside(store, findings)
+    _check_late(store, findings)
     more = f"; {late} transfers came after their batch was closed" if late else ""
     findings.summary[SETTLEMENTS] = f"{expected - 1} settlements, each what the journal had of its batch{more}"
 
@@ -118,6 +126,16 @@ def _check_outside(store: Store, findings: Findings) -> int:
         terminal = f"{terminal_id >> 16}-{terminal_id & 0xFFFF}"
         findings.add(SETTLEMENTS, f"transfer {seq}: batch {batch} of terminal {terminal} is closed without it")
     return late
+
+
+def _check_late(store: Store, findings: Findings) -> None:
+    """The list of what came late is what the journal says."""
+    wanted = {seq for (seq,) in store.rows(_LATE)}
+    listed = {seq for (seq,) in store.rows("SELECT seq FROM late_transfers")}
+    for seq in sorted(wanted - listed):
+        findings.add(SETTLEMENTS, f"transfer {seq}: its batch was closed before, but it is not on the list of those")
+    for seq in sorted(listed - wanted):
+        findings.add(SETTLEMENTS, f"transfer {seq}: on the list of what came late, but its batch was not closed before")
 
 
 def _shown(rows: Sequence[Total]) -> str:

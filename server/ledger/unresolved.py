@@ -4,6 +4,7 @@
     reversal    a terminal has reversed what this host never saw, an hour ago or longer: did the customer pay otherwise?
     batch       a terminal has not settled a batch of an earlier business day
     settlement  a batch was closed although records differ, and nobody in the office has looked
+    late        booked under a batch that was closed: an offline sale, an upload, or the reversal of what was settled
     quarantine  an offline record that was not posted, because something is wrong with it
 
 A hold goes by completion, void or expiry, a batch by settlement. The others go when somebody says that they have looked
@@ -16,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from server.ledger.model import Kind
 from server.ledger.quarantine import Reason
 from server.ledger.store import Row, Store
 
@@ -23,9 +25,10 @@ HOLD: Final = "hold"
 REVERSAL: Final = "reversal"
 BATCH: Final = "batch"
 SETTLEMENT: Final = "settlement"
+LATE: Final = "late"
 QUARANTINE: Final = "quarantine"
-KINDS: Final = (HOLD, REVERSAL, BATCH, SETTLEMENT, QUARANTINE)
-RESOLVABLE: Final = (REVERSAL, SETTLEMENT, QUARANTINE)
+KINDS: Final = (HOLD, REVERSAL, BATCH, SETTLEMENT, LATE, QUARANTINE)
+RESOLVABLE: Final = (REVERSAL, SETTLEMENT, LATE, QUARANTINE)
 """What goes only when somebody says so."""
 REVERSAL_PATIENCE_MS: Final = 3_600_000
 """A late original comes within minutes and is declined; after an hour it was never sent."""
@@ -53,6 +56,7 @@ def unresolved(store: Store, now_ms: int, business_day: int, *, with_amounts: bo
         *_reversals(store, now_ms),
         *_batches(store, business_day, with_amounts),
         *_settlements(store),
+        *_late(store),
         *_quarantine(store),
     ]
 
@@ -80,6 +84,7 @@ def resolution(store: Store, kind: str, number: int) -> tuple[int, str, str] | N
 _EXISTS: Final = {
     REVERSAL: "SELECT 1 FROM transfers WHERE seq = ? AND kind = 2 AND original_seq = 0",
     SETTLEMENT: "SELECT 1 FROM settlements WHERE settlement = ? AND state = 2",
+    LATE: "SELECT 1 FROM late_transfers WHERE seq = ?",
     QUARANTINE: "SELECT 1 FROM quarantine WHERE number = ?",
 }
 
@@ -158,6 +163,27 @@ def _settlements(store: Store) -> list[Unresolved]:
         (SETTLEMENT,),
     )
     return [_entry(SETTLEMENT, row, f"batch {row[6]}: {row[7]} records differ") for row in rows]
+
+
+def _late(store: Store) -> list[Unresolved]:
+    """What came late and was reversed, is neither: the merchant has what the settlement says."""
+    rows = store.execute(
+        "SELECT t.seq, t.posted_at_ms, t.terminal_id, coalesce(m.merchant_id, 0), coalesce(m.name, ''),"
+        " t.amount_fen + t.adjust_fen, t.batch, t.stan, t.kind"
+        " FROM late_transfers AS l JOIN transfers AS t ON t.seq = l.seq"
+        " LEFT JOIN merchants AS m ON m.account_id = t.merchant_account_id"
+        " WHERE NOT EXISTS (SELECT 1 FROM resolutions AS r WHERE r.kind = ?1 AND r.number = t.seq)"
+        " AND NOT EXISTS (SELECT 1 FROM transfers AS undone WHERE t.side = 0 AND undone.terminal_id = t.terminal_id"
+        "  AND undone.batch = t.batch AND undone.stan = t.stan AND undone.side = 1)"
+        " AND NOT EXISTS (SELECT 1 FROM late_transfers AS o WHERE t.side = 1 AND o.seq = t.original_seq)"
+        " ORDER BY l.seq",
+        (LATE,),
+    )
+    return [_entry(LATE, row, f"batch {row[6]}, voucher {row[7]}: {_kind(row[8])} after the close") for row in rows]
+
+
+def _kind(value: int) -> str:
+    return Kind(value).name.lower().replace("_", " ")
 
 
 def _quarantine(store: Store) -> list[Unresolved]:

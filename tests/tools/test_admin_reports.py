@@ -108,7 +108,10 @@ def test_unresolved_until_somebody_has_looked(sold):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["unresolved", "list", "--kind", "debts"], "kind: expected one of hold, reversal, batch, settlement, quarant"),
+        (
+            ["unresolved", "list", "--kind", "debts"],
+            "kind: expected one of hold, reversal, batch, settlement, late, quarant",
+        ),
         (["unresolved", "resolve", "hold", 1, "x"], "a hold goes by completion, void or expiry"),
         (["unresolved", "resolve", "reversal", 999, "x"], "expected the number of a reversal, got 999"),
     ],

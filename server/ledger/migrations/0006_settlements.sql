@@ -59,3 +59,9 @@ CREATE TABLE settlement_differences (
     rrn               INTEGER NOT NULL,
     PRIMARY KEY (settlement, place)
 ) STRICT, WITHOUT ROWID;
+
+-- What was booked under a batch after that was closed: offline sales and uploads that came late, reversals of what was
+-- settled. In no settlement, so on the list of unresolved money.
+CREATE TABLE late_transfers (
+    seq INTEGER PRIMARY KEY
+) STRICT;

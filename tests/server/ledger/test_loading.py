@@ -90,7 +90,7 @@ def test_follow_ups_take_two_more_however_many_and_whatever(loads):
 
 
 def test_what_is_about_nothing_that_is_here_takes_none(loads):
-    assert loads(reversal(99, 5)) == ["load_transfers", "load_accounts"]
+    assert loads(reversal(99, 5)) == ["load_transfers", "load_terminals", "load_accounts"]
     assert loads(refund(10, sale(98, 5), 1)) == OF_A_SALE
 
 

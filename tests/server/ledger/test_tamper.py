@@ -116,6 +116,7 @@ OFFICE = (
     "settlement_totals",
     "settlement_records",
     "settlement_differences",
+    "late_transfers",
 )
 """Tables of which nothing is witnessed, for the reason NOT_MONEY: on which terms is sold, and by whom. Settlements have
 tests of their own, `test_settlement_checks.py`; here there are none."""

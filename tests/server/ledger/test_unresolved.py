@@ -7,9 +7,20 @@ import contextlib
 import pytest
 
 from server.ledger import unresolved
+from server.ledger.checks import SETTLEMENTS
 from server.ledger.model import Decision, Identity, Kind, PreAuth, Void
 from server.ledger.sqlite import SqliteStore
-from server.ledger.unresolved import BATCH, BATCH_BITS, HOLD, QUARANTINE, REVERSAL, REVERSAL_PATIENCE_MS, SETTLEMENT
+from server.ledger.unresolved import (
+    BATCH,
+    BATCH_BITS,
+    HOLD,
+    LATE,
+    QUARANTINE,
+    REVERSAL,
+    REVERSAL_PATIENCE_MS,
+    SETTLEMENT,
+)
+from server.ledger.verify import verify
 from tests.server.ledger.campus import ANN, CARDS, DAY, NOW_MS, OTHER_TILL, TILL, apply, open_campus, reversal, sale
 from tests.server.ledger.records import Recorder
 from tests.server.ledger.stores import BOTH, new_store
@@ -27,6 +38,11 @@ def store(request):
 def listed(store, now_ms=LATER_MS, day=DAY, kind=""):
     found = unresolved.unresolved(store, now_ms, day)
     return [entry for entry in found if kind in ("", entry.kind)]
+
+
+def settlements_check(store):
+    [check] = [check for check in verify(store) if check.name == SETTLEMENTS]
+    return check
 
 
 def test_nothing_is_unresolved_at_first(store):
@@ -94,6 +110,44 @@ def test_a_settlement_closed_with_differences_until_somebody_has_looked(store):
     assert listed(store, kind=SETTLEMENT) == []
 
 
+def test_what_is_booked_under_a_closed_batch_until_somebody_has_looked(store):
+    """In no settlement: the merchant's slip says 800, and the account has gone another way since."""
+    world = World(store)
+    world.sell(500, 300)
+    world.settle()
+    till = Recorder()
+    said = apply(world.ledger, till.sold(9, 700), till.sold(10, 70), till.sold(11, 7, batch=2), reversal(1, 500))
+    assert [outcome.decision for outcome in said] == [Decision.APPROVED] * 4
+    assert [(entry.kind, entry.amount_fen, entry.merchant_name, entry.detail) for entry in listed(store)] == [
+        (LATE, 700, "hall 1", "batch 1, voucher 9: offline sale after the close"),
+        (LATE, 70, "hall 1", "batch 1, voucher 10: offline sale after the close"),
+        (LATE, 500, "hall 1", "batch 1, voucher 1: reversal after the close"),
+    ]
+    apply(world.ledger, reversal(10, 70), till.sold(12, 1), reversal(12, 1))
+    first, second = listed(store)
+    assert (first.amount_fen, second.amount_fen) == (700, 500), "what came late and was reversed is nothing"
+    assert settlements_check(store).ok
+    with store.transaction():
+        unresolved.resolve(store, LATE, first.number, NOW_MS, "ann", "on the next slip")
+    assert listed(store) == [second]
+    assert unresolved.find(store, LATE, second.number)
+    assert not unresolved.find(store, LATE, second.number + 99)
+
+
+def test_a_list_of_what_came_late_that_is_not_the_journals(store):
+    world = World(store)
+    world.sell(500)
+    world.settle()
+    apply(world.ledger, Recorder().sold(9, 700))
+    assert settlements_check(store).ok
+    with store.transaction():
+        store.execute("INSERT INTO late_transfers VALUES (1)")
+    assert "transfer 1: on the list of what came late" in settlements_check(store).detail
+    with store.transaction():
+        store.execute("DELETE FROM late_transfers")
+    assert f"transfer {world.ledger.head_seq}: its batch was closed before" in settlements_check(store).detail
+
+
 def test_a_quarantined_record_until_somebody_has_looked_and_the_first_note_stays(store):
     ledger = open_campus(store)
     apply(ledger, Recorder().sold(1, 100, is_authentic=False))
@@ -144,5 +198,6 @@ def test_no_table_that_grows_with_the_business_is_read_through():
         "SCAN t USING INDEX transfers_tombstones",
         "SCAN k",  # terminals
         "SCAN s USING INDEX settlements_differing",
+        "SCAN l",  # what came late
         "SCAN q",  # the quarantine
     ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from tools.listing import Column, limit, moment, print_done, print_row, print_rows, yuan
 from tools.options import AsJson, Data, Yuan, admin_channel, all_rows, to_fen, zone_of
@@ -35,6 +35,11 @@ CLASS_COLUMNS: Final = (
 )
 
 
+SaleLimit = Annotated[Yuan | None, Parameter(help="Yuan per sale; 0 = the host's default.")]
+MealLimit = Annotated[Yuan | None, Parameter(help="Yuan per meal; 0 = the host's default.")]
+DayLimit = Annotated[Yuan | None, Parameter(help="Yuan per business day; 0 = the host's default.")]
+
+
 def _limits(sale: str | None, meal: str | None, day: str | None) -> dict[str, int]:
     given = {"sale_limit_fen": sale, "meal_limit_fen": meal, "day_limit_fen": day}
     return {field: to_fen(text) for field, text in given.items() if text is not None}
@@ -45,23 +50,13 @@ def add_class(
     name: str,
     /,
     *,
-    sale_limit: Yuan | None = None,
-    meal_limit: Yuan | None = None,
-    day_limit: Yuan | None = None,
+    sale_limit: SaleLimit = None,
+    meal_limit: MealLimit = None,
+    day_limit: DayLimit = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Add a class of cards; `card class` puts a card into it.
-
-    Parameters
-    ----------
-    sale_limit
-        Yuan per sale; 0 = the host's default.
-    meal_limit
-        Yuan per meal; 0 = the host's default.
-    day_limit
-        Yuan per business day; 0 = the host's default.
-    """
+    """Add a class of cards; `card class` puts a card into it."""
     with admin_channel(data) as admin:
         added = admin.call("class.add", name=name, **_limits(sale_limit, meal_limit, day_limit))
     print_done(added, f"class {added['class_id']}: {added['name']}", as_json=json)
@@ -73,23 +68,13 @@ def change_class(
     /,
     *,
     name: str = "",
-    sale_limit: Yuan | None = None,
-    meal_limit: Yuan | None = None,
-    day_limit: Yuan | None = None,
+    sale_limit: SaleLimit = None,
+    meal_limit: MealLimit = None,
+    day_limit: DayLimit = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Give a class another name or other limits; what is left out stays.
-
-    Parameters
-    ----------
-    sale_limit
-        Yuan per sale; 0 = the host's default.
-    meal_limit
-        Yuan per meal; 0 = the host's default.
-    day_limit
-        Yuan per business day; 0 = the host's default.
-    """
+    """Give a class another name or other limits; what is left out stays."""
     with admin_channel(data) as admin:
         changed = admin.call("class.change", class_id=number, name=name, **_limits(sale_limit, meal_limit, day_limit))
     print_row(changed, CLASS_COLUMNS, as_json=json)

@@ -39,6 +39,7 @@ from protocol.messages.settlement import (
 )
 from server.ledger import settlement
 from server.ledger.comparison import Differing, Item, Total
+from server.ledger.devices import EventKind
 from server.ledger.model import Status
 from server.ledger.settlement import Claim, Result, Settled, State
 from server.operations.desk import Desk, show_terminal
@@ -157,11 +158,14 @@ def _is_active(desk: Desk, terminal_id: int) -> bool:
 
 
 def _note(desk: Desk, terminal_id: int, batch: int, settled: Settled) -> None:
-    """Say in the log what has happened just now; of a copy nothing."""
+    """Say in the logs, the terminal's own too, what has happened just now; of a copy nothing."""
     where = {"terminal": show_terminal(terminal_id), "batch": batch, "settlement": settled.settlement}
     if settled.result is Result.UNBALANCED:
         log.warning("batch does not balance: expected the same totals as the journal's", **where)
     elif settled.result is Result.CLOSED and settled.closed_at_ms == desk.now_ms():
+        event = EventKind.SETTLEMENT_DIFFERED if settled.differences else EventKind.SETTLED
+        with desk.transaction():
+            desk.devices.note(terminal_id, desk.now_ms(), event, f"batch {batch}, settlement {settled.settlement}")
         if settled.differences:
             log.error(
                 "batch closed with differences: the office has the list", differences=settled.differences, **where

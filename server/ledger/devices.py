@@ -27,13 +27,9 @@ class EventKind(IntEnum):
     CONNECTED = 6
     """Its first session, or one with other firmware than before."""
     SIGNED_ON = 7
-    SIGNED_OFF = 8
     PASSWORD_WRONG = 9
     OPERATOR_LOCKED = 10
     PIN_LOCKED = 11
-    PARAMETERS_CHANGED = 12
-    STOP_LIST_FETCHED = 13
-    OFFLINE_UPLOADED = 14
     OFFLINE_QUARANTINED = 15
     SETTLED = 16
     SETTLEMENT_DIFFERED = 17

@@ -23,6 +23,7 @@ from server.handlers import CALLS
 from server.ledger import settlement as ledger_settlement
 from server.ledger.checks import SETTLEMENTS
 from server.ledger.copy import copy_ledger
+from server.ledger.devices import EventKind
 from server.ledger.ledger import Ledger
 from server.ledger.model import Decision, Identity, Status
 from server.ledger.settlement import State, Whose
@@ -633,3 +634,19 @@ def test_random_batches_end_closed_and_every_total_is_the_sum_of_its_items(amoun
     assert here_fen - there_fen == difference_fen
     assert done.is_balanced == (not done.differences)
     world.store.close()
+
+
+def test_the_terminals_log_has_what_was_settled_and_how(world):
+    world.sell(1000)
+    request = request_of(begin(world.till, 3, 9), world.till.acknowledged())
+    world.settle()
+    world.now_ms += 1
+    world.ask(request)  # a copy: nothing happens
+    world.sell(500)
+    world.till.save(forged(9, batch=2))
+    assert world.settle() is Stage.ACCEPT
+    assert world.accept() is Stage.DONE
+    assert [(event.kind, event.detail) for event in world.desk.devices.events(TILL, before=99, limit=9)] == [
+        (EventKind.SETTLEMENT_DIFFERED, "batch 2, settlement 2"),
+        (EventKind.SETTLED, "batch 1, settlement 1"),
+    ]

@@ -30,6 +30,7 @@ from server.ledger.model import (
     Transfer,
     TransferState,
 )
+from server.ledger.moves import Move
 from server.ledger.quarantine import Quarantined
 from server.ledger.tariff import NO_MEAL, NO_TARIFF, Tariff
 
@@ -89,6 +90,7 @@ class Batch:
         "limits",
         "looked_for",
         "meal_id",
+        "moves",
         "new_entries",
         "new_transfers",
         "now_ms",
@@ -148,6 +150,8 @@ class Batch:
         """Holds that are gone."""
         self.stopped: dict[bytes, int] = {}
         """Cards of offline sales that are on the stop list, by hash, and since which version."""
+        self.moves: dict[int, list[Move]] = {}
+        """Of terminals that bring what they made earlier, to which merchant they belonged until when."""
         self.quarantined: list[Quarantined] = []
         """Offline records that are kept apart, to be looked at."""
         self.new_transfers: list[Transfer] = []

@@ -77,6 +77,7 @@ TABLES: Final = (
     ),
     _table("parameters", "scope, owner, name", "scope owner name value"),
     _table("terminal_states", "terminal_id", "terminal_id seen_at_ms firmware"),
+    _table("terminal_moves", "terminal_id, until_ms", "terminal_id until_ms merchant_id"),
     _table("terminal_events", "terminal_id, number", "terminal_id number at_ms kind detail"),
     _table("stop_list", "version", "version token_hash stopped"),
     _table(

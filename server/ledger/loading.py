@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from server.ledger import stop_list
+from server.ledger import moves, stop_list
 from server.ledger.batch import IN_POINTS, Batch, token_hash
 from server.ledger.model import (
     BONUS_ACCOUNT,
@@ -54,6 +54,7 @@ class _Wants:
         "has_points",
         "identities",
         "inquired",
+        "late",
         "offline",
         "originals",
         "rrns",
@@ -70,6 +71,8 @@ class _Wants:
         self.inquired: set[bytes] = set()
         self.offline: set[bytes] = set()
         self.terminals: set[int] = set()
+        self.late: set[int] = set()
+        """Terminals that bring what they made earlier."""
         self.accounts: set[int] = set()
         self.due = 0
         self.has_points = False
@@ -116,6 +119,8 @@ class _Wants:
         self.accounts.update(NAMED)
         if isinstance(command, Void | Refund | Completion | Upload) and command.original is not None:
             self.originals.add(command.original)
+        if isinstance(command, OfflineSale | Upload):
+            self.late.add(command.identity.terminal_id)
         if isinstance(command, OfflineSale):
             self.offline.add(token_hash(command.token))
         if isinstance(command, PointsSale) or (isinstance(command, Void | Upload) and command.kind in IN_POINTS):
@@ -139,6 +144,9 @@ def load(store: Store, batch: Batch, commands: Sequence[Command]) -> None:
     if wants.terminals:
         batch.terminals = store.load_terminals(wants.terminals)
         account_ids.update(terminal.merchant_account_id for terminal in batch.terminals.values())
+    if wants.late:
+        batch.moves = moves.load(store, wants.late)
+        account_ids.update(move.merchant_account_id for found in batch.moves.values() for move in found)
     if wants.tokens:
         _load_cards(store, batch, wants, account_ids)
     if wants.offline:

@@ -131,7 +131,7 @@ def settle(ledger: Ledger, claim: Claim, now_ms: int) -> Settled:
         return Settled(Result.EARLIER_OPEN, newest)
     items = host_items(store, terminal_id, batch)
     with store.transaction():
-        number = _open(ledger, claim, found, now_ms)
+        number = _open(ledger, claim, found, items, now_ms)
         _save_totals(store, number, Whose.HOST, totals(items))
         if claim.agrees(items):
             _close(ledger, terminal_id, batch, number, State.BALANCED, (), now_ms)
@@ -424,7 +424,7 @@ def _in_other_batches(store: Store, terminal_id: int, batch: int, rrns: Sequence
     return found
 
 
-def _open(ledger: Ledger, claim: Claim, found: Settlement | None, now_ms: int) -> int:
+def _open(ledger: Ledger, claim: Claim, found: Settlement | None, items: Sequence[Item], now_ms: int) -> int:
     """The row of a settlement, new, or with what the terminal says now. Inside the caller's transaction."""
     store = ledger.store
     if found is not None:
@@ -436,7 +436,6 @@ def _open(ledger: Ledger, claim: Claim, found: Settlement | None, now_ms: int) -
     else:
         [(newest,)] = store.execute("SELECT max(settlement) FROM settlements")
         number = 1 if newest is None else int(newest) + 1
-        merchants = store.execute("SELECT merchant_id FROM terminals WHERE terminal_id = ?", (claim.terminal_id,))
         store.execute(
             "INSERT INTO settlements (settlement, terminal_id, batch, state, merchant_id, operator, request_hash,"
             " opened_at_ms, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -445,7 +444,7 @@ def _open(ledger: Ledger, claim: Claim, found: Settlement | None, now_ms: int) -
                 claim.terminal_id,
                 claim.batch,
                 int(State.OPEN),
-                merchants[0][0] if merchants else 0,
+                _merchant_of(store, claim.terminal_id, items),
                 claim.operator,
                 claim.request_hash,
                 now_ms,
@@ -454,6 +453,17 @@ def _open(ledger: Ledger, claim: Claim, found: Settlement | None, now_ms: int) -
         )
     _save_totals(store, number, Whose.TERMINAL, claim.totals)
     return number
+
+
+def _merchant_of(store: Store, terminal_id: int, items: Sequence[Item]) -> int:
+    """Whose batch it is: of a terminal that has gone to another merchant, whoever has the batch's first money."""
+    first = next((item.rrn for item in items if item.is_approved), 0)
+    rows = store.execute(
+        "SELECT m.merchant_id FROM transfers AS t JOIN merchants AS m ON m.account_id = t.merchant_account_id"
+        " WHERE t.seq = ?",
+        (first,),
+    ) or store.execute("SELECT merchant_id FROM terminals WHERE terminal_id = ?", (terminal_id,))
+    return int(rows[0][0]) if rows else 0
 
 
 def _save_totals(store: Store, settlement: int, whose: Whose, rows: Sequence[Total]) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from protocol import TerminalNumber
 from protocol.security import ENROL_CODE_SIZE, ROOT_KEY_SIZE, wrap_root_key
 from server.keys import KeyFault
-from server.ledger import settlement
+from server.ledger import moves, settlement
 from server.ledger.devices import EventKind
 from server.ledger.model import CONSOLE, Status
 from server.ledger.registry import TerminalRecord
@@ -98,7 +98,8 @@ class Terminals:
         return merchant_id
 
     def _check_move(self, known: TerminalRecord | None, merchant_id: int) -> None:
-        """A terminal goes to another merchant with an empty till: what it still brings is booked for its new one."""
+        """A terminal goes to another merchant with a settled till. What it still brings of before, offline sales and
+        what a lost host had approved, is booked for its old one."""
         if known is None or known.merchant_id == merchant_id:
             return
         due = settlement.oldest_due(self._desk.registry.store, known.terminal_id)
@@ -308,6 +309,9 @@ class Terminals:
         if known is not None:
             what = f"terminal {show_terminal(known.terminal_id)}"
             self._desk.note(what, f"merchant {known.merchant_id}", f"merchant {merchant_id}")
+            if known.merchant_id != merchant_id:
+                store = self._desk.registry.store
+                moves.note(store, known.terminal_id, known.merchant_id, self._desk.now_ms())
 
     def _known(self, terminal: str) -> TerminalRecord:
         found = self._desk.registry.find_terminal(parse_terminal(terminal))

@@ -82,6 +82,14 @@ CREATE TABLE terminal_states (
     firmware    TEXT    NOT NULL
 ) STRICT;
 
+-- Whom a terminal sold for until it went to another merchant: what it made before and brings later is still that one's.
+CREATE TABLE terminal_moves (
+    terminal_id INTEGER NOT NULL,
+    until_ms    INTEGER NOT NULL,
+    merchant_id INTEGER NOT NULL,
+    PRIMARY KEY (terminal_id, until_ms)
+) STRICT, WITHOUT ROWID;
+
 -- The newest events of every terminal; older ones are dropped.
 CREATE TABLE terminal_events (
     terminal_id INTEGER NOT NULL,

@@ -5,7 +5,8 @@ is decided about it. One that does follow moves the chain on, whatever becomes o
 nothing holds up what comes after it. The meal is eaten, so no balance is asked for: what the payer's account does not
 cover, OFFLINE_DEBT bears. What the terminal could have known when it sold, the merchant bears: a card on the stop list
 it had, or unknown here, or an amount above the largest limit of one sale in force lately. The other offline limits, of
-one card, all together and their number, are the terminal's alone to keep.
+one card, all together and their number, are the terminal's alone to keep. It is the merchant's for whom the terminal
+sold when it was made.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from server.ledger.model import (
     Status,
     Terminal,
 )
+from server.ledger.moves import as_of
 from server.ledger.quarantine import Reason, quarantined
 from server.ledger.rules.posting import Wanted, bear, post
 
@@ -91,6 +93,7 @@ def _decide(batch: Batch, sale: OfflineSale, payer: Account | None) -> Decision:
 
 def _judge(batch: Batch, sale: OfflineSale, terminal: Terminal) -> Outcome:
     payer = _payer(batch, sale)
+    terminal = as_of(terminal, batch.moves.get(terminal.terminal_id, ()), sale.claimed_at_s)
     decision = _decide(batch, sale, payer)
     if decision == Decision.OFFLINE_TAMPERED:
         batch.quarantined.append(quarantined(sale, Reason.TAMPERED, batch.now_ms))

@@ -2,7 +2,8 @@
 
 The meal is eaten, so nothing is refused for want of money, for a limit or for a card reported lost since: what the
 payer's balance does not cover, the account OFFLINE_DEBT bears, and so it does all of a sale whose card this ledger does
-not know. It is posted as the lost host had answered it, discount, bonus and points, whatever the tariff is now.
+not know. It is posted as the lost host had answered it, discount, bonus and points, whatever the tariff is now, and for
+the merchant to whom the terminal belonged then.
 Only the identity decides: what is here already is not posted twice, what was reversed stays so, and what contradicts
 the journal is never posted: a refund of more than its sale, a void of less than the whole. What is about something
 that is not here yet, or that is voided or used up for now, waits: terminals come back in any order.
@@ -32,6 +33,7 @@ from server.ledger.model import (
     TransferState,
     Upload,
 )
+from server.ledger.moves import as_of
 from server.ledger.rules import completion, refund, topup
 from server.ledger.rules.posting import Wanted, add, add_points, bear, inverse, post
 from server.ledger.rules.query import UNDONE
@@ -64,6 +66,7 @@ def apply(batch: Batch, upload: Upload) -> Outcome:
         return Outcome(Decision.TERMINAL_REVOKED)
     if not batch.is_recovery_open:
         return Outcome(Decision.RECOVERY_CLOSED)
+    terminal = as_of(terminal, batch.moves.get(terminal.terminal_id, ()), upload.claimed_at_s)
     original = None
     if upload.kind in ABOUT:
         original = batch.transfers.get((upload.original, Side.ORIGINAL)) if upload.original is not None else None

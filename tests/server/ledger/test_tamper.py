@@ -106,6 +106,7 @@ OFFICE = (
     "operators",
     "parameters",
     "terminal_states",
+    "terminal_moves",
     "terminal_events",
     "stop_list",
     "changes",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from server.admin import Admin
 from server.keys import KeyRing
+from server.ledger import moves, settlement
+from server.ledger.model import Decision
 from server.operations.desk import AdminError
-from tests.server.ledger.campus import NOW_MS, TILL
+from tests.server.ledger.campus import MERCHANT, NOW_MS, OTHER_MERCHANT, TILL, balance, decide
+from tests.server.ledger.records import Recorder
 from tests.server.office import KEK
 from tests.server.settling import World, forged
 
@@ -87,7 +91,7 @@ def test_one_that_does_not_exist(call):
 
 
 def test_a_terminal_goes_to_another_merchant_only_when_it_has_settled(world, call):
-    """What it still brings, and its settlement, would be booked for the new one."""
+    """Its settlement would be the new one's. What it still brings of before is the old one's."""
     world.accept()
     world.sell(500)
     for arguments in ({}, {"with_code": True}):
@@ -98,5 +102,12 @@ def test_a_terminal_goes_to_another_merchant_only_when_it_has_settled(world, cal
     assert world.desk.registry.find_terminal(TILL).merchant_id == 1
     call("terminal.enrol", terminal="3-58", merchant_id=1)  # another machine may settle it
     world.settle()
+    assert moves.load(world.store, [TILL]) == {}
     call("terminal.enrol", terminal="3-58", merchant_id=2)
     assert world.desk.registry.find_terminal(TILL).merchant_id == 2
+    assert moves.load(world.store, [TILL]) == {TILL: [moves.Move(world.now_ms, MERCHANT)]}
+    sold_before = msgspec.structs.replace(Recorder().sold(9, 700, batch=5), claimed_at_s=world.now_ms // 1_000 - 1)
+    assert decide(world.ledger, sold_before, world.now_ms).decision == Decision.APPROVED
+    assert balance(world.ledger, OTHER_MERCHANT) == 0
+    settlement.settle(world.ledger, settlement.Claim(TILL, 5, 3, b"x" * 16, (), lambda items: True), world.now_ms)
+    assert call("settlement.listing")[0]["merchant_id"] == 1

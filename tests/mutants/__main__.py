@@ -28,6 +28,8 @@ TELLING: Final = re.compile(r"FAILED|\b[AIST]\d+: |lost|Error")
 """In the first line that has one of these a rig says what it has found."""
 WORDS_SHOWN: Final = 120
 NAME_WIDTH: Final = 30
+HEALTHY: Final = "healthy"
+"""The tree in which nothing is planted."""
 LAST_RESORT: Final = "rules"
 """Seconds long: what the rigs of a bug miss, it may still name."""
 
@@ -70,7 +72,6 @@ def found_by(rig: str, tree: Path) -> tuple[bool, str]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "FANKA_HYPOTHESIS_PROFILE": "unshrunk",
     }
     try:
@@ -95,7 +96,7 @@ def found_by(rig: str, tree: Path) -> tuple[bool, str]:
 def try_one(mutant: Mutant, folder: Path) -> list[Tried]:
     """Plant one bug, and run its rigs. If none of them finds it, the tests of the rules have a look at it as well."""
     tree = folder / mutant.name
-    copy_tree(tree)
+    shutil.copytree(folder / HEALTHY, tree)  # with what Python has compiled of it; what is edited, it compiles anew
     plant(mutant, tree)
     try:
         tried = [try_rig(mutant.name, rig, tree) for rig in mutant.rigs]
@@ -126,7 +127,7 @@ def show(tried: Tried, found: str, not_found: str) -> None:
 
 def healthy_rigs(wanted: list[Mutant], folder: Path, jobs: int) -> bool:
     """Whether every rig that is to be run passes where nothing is planted."""
-    tree = folder / "healthy"
+    tree = folder / HEALTHY
     copy_tree(tree)
     rigs = sorted({rig for mutant in wanted for rig in mutant.rigs})
     with ThreadPoolExecutor(jobs) as pool:

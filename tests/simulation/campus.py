@@ -301,6 +301,16 @@ class Device:
         return terminal is not None and terminal.brain.online and not terminal.brain.busy
 
     @property
+    def is_shut(self) -> bool:
+        """Whether it is locked, or wants somebody to sign on before it sells."""
+        return self.terminal is not None and self.terminal.brain.till.shut is not None
+
+    @property
+    def is_offline_by_hand(self) -> bool:
+        """Whether its cashier has switched to selling without a host."""
+        return self.terminal is not None and self.terminal.brain.till.offline_mode
+
+    @property
     def is_done(self) -> bool:
         """Whether it is online, and every sale has its final state."""
         terminal = self.terminal
@@ -314,7 +324,7 @@ class Device:
         if terminal is None or not (self.is_free or self.sells_offline):
             return False
         brain, now = terminal.brain, terminal.now()
-        made = len(self.image.waiting)
+        made, was_shut = len(self.image.waiting), self.is_shut
         try:
             self._go_home(brain, now)
             for key in keys_for(amount_fen):
@@ -325,6 +335,8 @@ class Device:
                 self.perform(terminal.after(brain.key(Key.ENTER, now)))
         except PowerCut:
             return False
+        sells = brain.busy or len(self.image.waiting) > made
+        self.world.check(not (was_shut and sells), "T6", f"{self.name} sells, though it is locked or nobody is there")
         if len(self.image.waiting) > made:
             self.world.counts["sales offline"] += 1
             return True

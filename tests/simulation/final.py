@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from protocol.messages import (
     BalanceAnswer,
@@ -21,6 +22,9 @@ from protocol.messages import (
     LookupRequest,
     Message,
     MoneyRequest,
+    OfflineSaleAnswer,
+    OfflineSaleRequest,
+    OfflineVerdict,
     QueryRequest,
     ReversalRequest,
     SignOnRequest,
@@ -28,7 +32,8 @@ from protocol.messages import (
     StopListAnswer,
     StopListRequest,
 )
-from protocol.messages.money import NO_PIN_BLOCK
+from protocol.messages.money import MAX_STAN, NO_PIN_BLOCK
+from protocol.messages.offline import TAG_SIZE
 from tests.simulation.campus import Device, stop_hash
 from tests.simulation.model import Model
 from tests.simulation.network import Line
@@ -44,6 +49,10 @@ INQUIRING: Final = 3
 INQUIRIES: Final = 12
 """Terminals that ask for balances and look things up in the end, and how often each."""
 SIGN_ONS: Final = 10
+LAST_BATCH: Final = 999_999
+"""No terminal comes so far."""
+FAR_AHEAD: Final = 1_000_000_000
+"""Number of an offline record, likewise."""
 REVERSED_SHARE: Final = 0.3
 """Of the refused sales that are asked about again, so many are reversed, too."""
 
@@ -79,6 +88,8 @@ class FinalReads:
                     await self._ask_again(probe, device, identity, case)
                 await self._reverse_first(probe, device)
                 await self._say_otherwise(probe, device, cases)
+                await self._sell_into_the_past(probe, device)
+                await self._upload_wrongly(probe, device)
             finally:
                 await probe.close()
 
@@ -177,9 +188,10 @@ class FinalReads:
         await probe.open()
         return probe
 
-    async def _ask(self, probe: Probe, device: Device, request: Message) -> None:
+    async def _ask(self, probe: Probe, device: Device, request: Message) -> Message:
         answer = await probe.ask(request)
         self._oracle.heard(f"{device.name} final", device.terminal_id, request, answer)
+        return answer
 
     async def _ask_again(self, probe: Probe, device: Device, identity: Identity, case: Case) -> None:
         plain = case.said is not None and case.reversal is None and len(case.asked) == 1
@@ -200,7 +212,7 @@ class FinalReads:
 
     async def _reverse_first(self, probe: Probe, device: Device) -> None:
         """I9: a reversal that comes before its original, of whatever kind."""
-        identity = (device.terminal_id, 999_999, 1)
+        identity = (device.terminal_id, LAST_BATCH, 1)
         payer, kind = self._rng.choice([*self._simulation.office.owner]), self._rng.choice([*REQUESTS])
         original = (device.terminal_id, 1, 1) if issubclass(REQUESTS[kind], FollowUpRequest) else None
         content = Content(100, payer, 1, 0, EntryMode.CARD.value, kind, original)
@@ -222,6 +234,45 @@ class FinalReads:
         other = case.content._replace(amount_fen=case.content.amount_fen + 1)
         await self._ask(probe, device, request_of(identity, other))
         await self._ask(probe, device, query_of(identity, other))
+
+    async def _sell_into_the_past(self, probe: Probe, device: Device) -> None:
+        """I13: something new under the number of a batch that is closed."""
+        settled = device.image.last_settlement
+        if settled is not None:
+            card = self._rng.choice([*self._simulation.office.owner])
+            content = Content(100, card, 1, 0, EntryMode.CARD.value, self._rng.choice(("sale", "topup")))
+            await self._ask(probe, device, request_of((device.terminal_id, settled.batch, MAX_STAN), content))
+
+    async def _upload_wrongly(self, probe: Probe, device: Device) -> None:
+        """I11: offline records that no honest terminal makes: one behind a gap, and one of a card that stands on the
+        newest stop list."""
+        office = self._simulation.office
+        stopped = [card for card in office.owner if (office.newest("card", card) or "active") != "active"]
+        listed = await probe.ask(StopListRequest(version=0))
+        assert isinstance(listed, StopListAnswer)
+        sale = OfflineSaleRequest(
+            stan=2,
+            batch=LAST_BATCH,
+            amount_fen=100,
+            payer=self._rng.choice([*office.owner]),
+            claimed_at_s=1,
+            saf_sequence=FAR_AHEAD,
+            previous_tag=self._rng.randbytes(TAG_SIZE),
+            tag=bytes(TAG_SIZE),
+            stop_list_version=listed.newest,
+        )
+        stands = await self._ask(probe, device, sale)
+        assert isinstance(stands, OfflineSaleAnswer)
+        wanted, tag = stands.next_saf_sequence, stands.last_tag
+        skipping = replace(sale, saf_sequence=wanted + 1, previous_tag=tag)
+        answer = await self._ask(probe, device, probe.sealed(skipping))
+        assert isinstance(answer, OfflineSaleAnswer)
+        taken = answer.verdict is not OfflineVerdict.GAP
+        self._simulation.world.check(not taken, "I11", f"{device.name}: {wanted + 1} is taken, and {wanted} is missing")
+        if stopped and not taken:
+            known = replace(sale, stan=3, payer=self._rng.choice(stopped), saf_sequence=wanted, previous_tag=tag)
+            self._oracle.listed[device.terminal_id, LAST_BATCH, known.stan] = None
+            await self._ask(probe, device, probe.sealed(known))
 
 
 def query_of(identity: Identity, content: Content) -> QueryRequest:

@@ -54,7 +54,8 @@ CHECKED: Final = {
     "I24": "exported counters are the simulator's own count",
 }
 """And beside these T1 (stored before sent), T4 (one session a number), T5 (without a host nothing is sold to a card on
-the terminal's stop list, and the host's list is what the office has stopped), A9 (silence for strangers) and S4 (no
+the terminal's stop list, and the host's list is what the office has stopped), T6 (where it is locked, or nobody has
+signed on who has to, nothing is sold), A9 (silence for strangers) and S4 (no
 exception nobody had foreseen)."""
 
 LATER: Final = {

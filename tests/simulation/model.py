@@ -107,9 +107,9 @@ class Model(Rules):
         deal = self._deal(step, content.kind)
         deal.late = content.kind == "offline_sale"
         self.books.deals[step.identity] = deal
-        # Which version of the stop list the terminal had, it alone knows; but the card has to be stopped now.
+        # Which version of the stop list the terminal had, mostly it alone knows; but the card has to be stopped now.
         stopped = self._cards.get(token_of(content), "active") != "active"
-        self._stopped = step.said.code == "41" and stopped
+        self._stopped = stopped and (step.said.code == "41" or step.identity in self._oracle.listed)
         self._batch = step.identity[1]
         self._pin, self._said = self._oracle.pins.get((step.identity, content), ""), step.said
         self._estranged = step.said.code == "A0" and step.identity in self._oracle.estranged

@@ -203,6 +203,8 @@ class Oracle:
         """The host's clock was set back."""
         self.estranged: dict[Identity, None] = {}
         """Offline records under a key that nobody has any more: the host cannot tell them from forged ones."""
+        self.listed: dict[Identity, None] = {}
+        """Offline records of cards that stood on the list which their terminal had."""
         self.answers = 0
         self.newest_rrn = 0
         self.decided: dict[int, tuple[int, int]] = {}

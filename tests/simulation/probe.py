@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import trio
+from msgspec.structs import replace
 
 from protocol import NEED_DATA, Connection, PeerClosed, RemoteProtocolError, Role
-from protocol.messages import Auth, Challenge, Hello, Message, Ready
+from protocol.messages import Auth, Challenge, Hello, Message, OfflineSaleRequest, Ready
+from protocol.messages.offline import tag_of
 from protocol.pin_block import RANDOM_FILL_SIZE, card_digits, encode_pin_block
 from terminal_emulator.settings import Settings
 from tests.simulation.network import Line
@@ -61,6 +63,10 @@ class Probe:
         return encode_pin_block(
             self._connection.pin_key, pin, card_digits(payer), self._rng.randbytes(RANDOM_FILL_SIZE)
         )
+
+    def sealed(self, sale: OfflineSaleRequest) -> OfflineSaleRequest:
+        """The same with its place in the chain attested, as only this terminal can."""
+        return replace(sale, tag=tag_of(self._connection.saf_key, sale))
 
     async def close(self) -> None:
         """Hang up."""

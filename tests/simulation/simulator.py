@@ -15,6 +15,7 @@ from protocol import TerminalNumber
 from server.admin import Admin
 from server.app import Host
 from server.config import Config, Day, LedgerSettings, Limits, Rules
+from terminal_emulator.functions.offline_mode import offline_mode
 from terminal_emulator.settings import Settings
 from tests.simulation import determinism
 from tests.simulation.campus import Device, quick_locks
@@ -59,6 +60,8 @@ SETTLE_AGAIN_S: Final = 5.0
 WATCH_EVERY_S: Final = 5.0
 FOREVER_S: Final = 30 * 86_400.0
 GROUP: Final = 3
+SIGN_ON_SHARE: Final = 0.25
+"""Seeds in whose canteens somebody has to sign on before anything is sold, again after each power cut."""
 PIN_SHARE: Final = 0.4
 PHONE_SHARE: Final = 0.3
 """Customers whose card has a PIN, and those who have a telephone that pays."""
@@ -122,6 +125,7 @@ class Simulation:
         self._nursery: trio.Nursery | None = None
         # The host's clock begins within the hour before the next business day in some seeds.
         self.host.clock_offset_ms = rng.choice((0, 0, 17 * 3_600_000 + 1_500_000))
+        self._sign_on_required = self.world.rng("sign-on").random() < SIGN_ON_SHARE
         self.workload = self._build(rng)
         self.clerks = Clerks(self, self.workload.customers)
         self.chaos = Chaos(self, self.plan)
@@ -231,6 +235,7 @@ class Simulation:
             root_key=bytes.fromhex(enrolled["root_key"]),
             key_version=enrolled["key_version"],
             operator=rng.randrange(100),
+            sign_on_required=self._sign_on_required,
         )
         name = f"T{number.device}"
         line = Line(self.world, name, self.host.accept)
@@ -283,6 +288,7 @@ class Simulation:
             self.chaos.heal()
             world.note("healed")
         self.sellers = [*self.devices]
+        self.start(self._back_to_the_host)
         await self.clerks.set_right()
         healed = await time_.until(lambda: self.host.is_up and all(map(self._is_done, self.devices)), RECOVERY_S)
         if not healed:
@@ -292,6 +298,14 @@ class Simulation:
         # An hour or two later, in half of all runs: holds whose time is over by then have to be free again.
         self.host.clock_offset_ms += self.world.rng("late").choice((0, 2 * 3_600_000))
         await time_.sleep(EXPIRY_S)
+
+    async def _back_to_the_host(self) -> None:
+        """Nobody sells without it at the end of the day."""
+        while True:
+            for device in self.devices:
+                if device.is_offline_by_hand:
+                    device.work(offline_mode)
+            await self.world.time.sleep(SETTLE_AGAIN_S)
 
     async def _settle(self) -> None:
         """The end of the day: every honest terminal settles, and what was cut off is gone on with."""

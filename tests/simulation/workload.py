@@ -14,6 +14,7 @@ from protocol.messages import EntryMode
 from protocol.messages.money import TransactionKind
 from terminal_emulator.archive import KEPT_BATCHES
 from terminal_emulator.functions.conveniences import price
+from terminal_emulator.functions.offline_mode import offline_mode
 from terminal_emulator.functions.people import (
     recharge_password,
     supervisor_password,
@@ -22,7 +23,7 @@ from terminal_emulator.functions.people import (
     teller_list,
     teller_password,
 )
-from terminal_emulator.functions.sign_on import sign_off, sign_on
+from terminal_emulator.functions.sign_on import lock, sign_off, sign_on, unlock
 from terminal_emulator.record import Record, RecordState
 from tests.simulation.campus import Device
 from tests.simulation.clerks import GOODS
@@ -76,8 +77,26 @@ class Workload:
             SALES[name][1](self, rng)
 
     def _till(self, rng: Random) -> Device:
+        """Any; where nobody may sell, somebody tries to get in first."""
         sellers = self.simulation.sellers
-        return sellers[int(rng.random() * len(sellers))]
+        till = sellers[int(rng.random() * len(sellers))]
+        if till.is_shut:
+            self.world.counts["tills shut"] += 1
+            self._let_in(rng, till)
+        return till
+
+    def _let_in(self, rng: Random, till: Device) -> None:
+        """The lock wants the password of whoever has locked; where nobody is signed on, anybody will do."""
+        terminal = till.terminal
+        if terminal is None:
+            return
+        sign_on_of_till = terminal.brain.till.sign_on
+        if sign_on_of_till.is_locked and rng.random() < 0.8:
+            till.work(unlock, self._known(till, sign_on_of_till.operator), "999999")
+            return
+        team = self.simulation.staff.team(self.office.merchant_of[till.terminal_id])
+        number = rng.choice([number for number in sorted(team) if number < RECHARGE])
+        till.work(sign_on, str(number), team[number].password, "246810", "246810")
 
     def _sell(self, till: Device, customer: Customer, amount_fen: int, taps: int = 1) -> None:
         self.world.counts["customers"] += 1
@@ -287,6 +306,14 @@ class Workload:
         """Somebody goes home."""
         self._till(rng).work(sign_off)
 
+    def lock(self, rng: Random) -> None:
+        """Somebody goes away for a moment."""
+        self._till(rng).work(lock)
+
+    def switch_offline(self, rng: Random) -> None:
+        """Somebody has had enough of a bad line, or has not any more."""
+        self._till(rng).work(offline_mode)
+
     def change_password(self, rng: Random) -> None:
         """A teller's, the supervisor's, or the one for top-ups."""
         till = self._till(rng)
@@ -355,6 +382,8 @@ SALES: Final[dict[str, tuple[int, Callable[[Workload, Random], None]]]] = {
     "pay_by_phone": (10, Workload.pay_by_phone),
     "sign_on": (4, Workload.sign_on),
     "sign_off": (1, Workload.sign_off),
+    "lock": (1, Workload.lock),
+    "switch_offline": (1, Workload.switch_offline),
     "change_password": (2, Workload.change_password),
     "manage_tellers": (2, Workload.manage_tellers),
     "look_up_price": (2, Workload.look_up_price),

@@ -80,6 +80,7 @@ HOLDS_ONLY: Final = frozenset({TransactionKind.PREAUTH, TransactionKind.PREAUTH_
 POINTS_TEXT: Final = {
     TransactionKind.SALE: N_("Points earned"),
     TransactionKind.COMPLETION: N_("Points earned"),
+    TransactionKind.OFFLINE_SALE: N_("Points earned"),
     TransactionKind.VOID: N_("Points taken"),
     TransactionKind.REFUND: N_("Points taken"),
     TransactionKind.COMPLETION_VOID: N_("Points taken"),

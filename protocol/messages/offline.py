@@ -65,6 +65,7 @@ class OfflineSaleAnswer(Message, frozen=True, kw_only=True):
     response_code: str
     rrn: int
     charged_fen: int = 0
+    points: int = 0
     next_saf_sequence: int
     last_tag: bytes
 
@@ -104,6 +105,7 @@ LAYOUTS: Final = (
             unsigned(
                 "charged_fen", 4, "what was booked for the merchant, in fen; 0 unless posted", high=MAX_AMOUNT_FEN
             ),
+            unsigned("points", 4, "points that the payer has earned by it"),
             unsigned("next_saf_sequence", 4, "number of the record wanted next, 0 = nothing decided"),
             octets("last_tag", TAG_SIZE, "tag of the record before that one, as the host has it"),
         ],

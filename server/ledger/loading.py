@@ -184,5 +184,6 @@ def _load_family(store: Store, batch: Batch, wants: _Wants, account_ids: set[int
     account_ids.update(entry.account_id for entry in entries)
     for row in rows:
         account_ids.update((row.account_id, row.merchant_account_id))
-        if row.kind in IN_POINTS or (row.kind == Kind.REVERSAL and row.points):
+        earns = row.kind == Kind.PREAUTH and (wants.has_points or batch.tariff.points_rates)  # its completion
+        if earns or row.kind in IN_POINTS or (row.kind == Kind.REVERSAL and row.points):
             account_ids.add(row.account_id + POINTS_ACCOUNT_OFFSET)

@@ -92,14 +92,14 @@ def of_follow_up(row: Transfer, original: Transfer, family: Family, balance_of: 
     if row.kind == Kind.REFUND:
         moved = {original.merchant_account_id: -moved_fen}
         back_fen = moved_fen
-        if row.points:
-            moved |= {row.account_id + POINTS_ACCOUNT_OFFSET: row.points, POINTS_ISSUED_ACCOUNT: -row.points}
     elif row.kind == Kind.COMPLETION:
         moved = {HOLDS_ACCOUNT: -held_fen, original.merchant_account_id: moved_fen}
         back_fen = held_fen - moved_fen
     else:
         moved = {HOLDS_ACCOUNT: -held_fen}
         back_fen = held_fen
+    if row.points:
+        moved |= {row.account_id + POINTS_ACCOUNT_OFFSET: row.points, POINTS_ISSUED_ACCOUNT: -row.points}
     to_debt_fen = max(0, min(back_fen, debt_fen))
     moved[OFFLINE_DEBT_ACCOUNT] = to_debt_fen
     moved[original.account_id] = back_fen - to_debt_fen
@@ -146,6 +146,8 @@ def problems_of(row: Transfer, original: Transfer | None, family: Family) -> lis
         found += _refund_problems(row, original, family)
     elif any(not (row.lost_rrn and follower.kind == Kind.HOLD_EXPIRY) for follower in standing):
         found.append(f"transfer {original.seq} has transfer {standing[0].seq} about it already")
+    if row.kind == Kind.COMPLETION and row.points < 0:
+        found.append(f"expected to earn points, got {row.points:+d} points")
     if row.kind in WHOLE and (row.amount_fen, row.adjust_fen) != (original.amount_fen, original.adjust_fen):
         found.append(
             f"expected the amount of transfer {original.seq}, {original.amount_fen:+d} {original.adjust_fen:+d} fen,"

@@ -110,6 +110,7 @@ class OfflineFlow:
             response_code=message.response_code,
             rrn=message.rrn,
             charged_fen=message.charged_fen,
+            points=message.points,
         )
 
     def unanswered(self, now_s: float) -> Record | None:

@@ -81,6 +81,7 @@ OFFLINE_ANSWER = OfflineSaleAnswer(
     response_code="00",
     rrn=9_000_000_020,
     charged_fen=850,
+    points=8,
     next_saf_sequence=2,
     last_tag=OFFLINE_SALES[0].tag,
 )

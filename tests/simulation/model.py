@@ -320,7 +320,8 @@ class Model(Rules):
             assert original is not None
             held_fen = original.net[HOLDS]
             back = self._give_back(original, customer, held_fen - amount_fen)
-            return {HOLDS: -held_fen, merchant: amount_fen} | back
+            earned = {} if customer == DEBT else {purse: points, ISSUED: -points}
+            return {HOLDS: -held_fen, merchant: amount_fen} | earned | back
         moves = {merchant: charged_fen, customer: -charged_fen}
         return moves if customer == DEBT else moves | {purse: points, ISSUED: -points}
 

@@ -384,7 +384,7 @@ class Oracle:
             case.lost = True  # kept apart: a revoked terminal's, or a number that was used otherwise
             return
         is_new = case.said is None
-        said = Said(answer.response_code, answer.amount_fen, answer.rrn, None, None, answer.charged_fen, 0)
+        said = Said(answer.response_code, answer.amount_fen, answer.rrn, None, None, answer.charged_fen, answer.points)
         self._decided(who, identity, case, content, said)
         if is_new and identity[0] not in self.tainted:
             newest = self._saf.get(identity[0], (0, 0, 0))

@@ -214,16 +214,21 @@ class Rules:
 
     def _sale(self, identity: Identity, content: Content) -> Ruled:
         terminal_id = identity[0]
-        prices, by_class = self._office.prices, self._class(token_of(content))
+        by_class = self._class(token_of(content))
         usual = self._discounts.get((by_class, 0), 0)
         off_fen = content.amount_fen * self._discounts.get((by_class, self._meal()), usual) // 100
         charged_fen = content.amount_fen - off_fen
         if (code := self._pays(terminal_id, content, charged_fen)) != "00":
             return code, {}, None
         customer = self._owner(content)
-        points = charged_fen // prices.fen_per_point if prices.fen_per_point else 0
         moves = {customer: -charged_fen, self._earned(terminal_id): charged_fen}
-        return code, moves | {points_of(customer): points, ISSUED: -points}, None
+        return code, moves | self._points(customer, charged_fen), None
+
+    def _points(self, customer: str, charged_fen: int) -> Moves:
+        """What whoever pays so much earns."""
+        fen_per_point = self._office.prices.fen_per_point
+        points = charged_fen // fen_per_point if fen_per_point else 0
+        return {points_of(customer): points, ISSUED: -points}
 
     def _pays(self, terminal_id: int, content: Content, amount_fen: int) -> str:
         code = self._who(terminal_id, content)
@@ -269,7 +274,7 @@ class Rules:
             return "61", {}, None
         moves = {self._earned(identity[0]): amount_fen, customer: -amount_fen}
         self._bear(moves, customer)
-        return "00", moves, None
+        return "00", moves | self._points(customer, amount_fen), None
 
     def _about(self, terminal_id: int, content: Content, kinds: tuple[str, ...]) -> tuple[str, Deal | None]:
         """Whether there is such an original, of this merchant, of the right kind, and this payer's."""
@@ -350,6 +355,7 @@ class Rules:
         held_fen = original.net[HOLDS]
         moves = {HOLDS: -held_fen, self._earned(original.identity[0]): content.amount_fen}
         customer = self._owner(content)
+        moves |= self._points(customer, content.amount_fen)
         return code, moves | self._give_back(original, customer, held_fen - content.amount_fen), original
 
     def _give_back(self, original: Deal, customer: str, amount_fen: int) -> Moves:

@@ -89,6 +89,7 @@ class ChainHost:
             response_code=code,
             rrn=900 + request.stan if verdict is not OfflineVerdict.GAP else 0,
             charged_fen=request.amount_fen if code == "00" else 0,
+            points=request.amount_fen // 100 if code == "00" else 0,
             next_saf_sequence=self.sequence + 1,
             last_tag=self.tag,
         )

@@ -174,6 +174,11 @@ ORIGINAL = {"original_batch": 1, "original_stan": 88}
             "消费",
             ["          *** 脱机 ***", "交易结果             脱机 待上送"],
         ),
+        (
+            {"kind": TransactionKind.OFFLINE_SALE, "posted_at_ms": 0, "points": 12},
+            "消费",
+            ["          *** 脱机 ***", "本次积分                      12"],
+        ),
     ],
 )
 def test_every_kind_has_its_slip(changes, title, rows):

@@ -1,11 +1,12 @@
-"""Completion: the merchant gets up to what was held, once, and the rest is the payer's again."""
+"""Completion: the merchant gets up to what was held, once, and the rest is the payer's again. It earns points as a sale
+does: it is what the payer pays."""
 
 from __future__ import annotations
 
 from server.ledger.batch import Batch, outcome_of
 from server.ledger.model import HOLDS_ACCOUNT, Completion, Decision, Kind, Outcome, Side, Transfer
 from server.ledger.rules import checks, follow_up
-from server.ledger.rules.posting import Wanted, add, give_back, held_of, post
+from server.ledger.rules.posting import Wanted, add, add_points, give_back, held_of, post
 
 
 def apply(batch: Batch, completion: Completion) -> Outcome:
@@ -25,7 +26,9 @@ def apply(batch: Batch, completion: Completion) -> Outcome:
         payer = batch.accounts.get(original.account_id)
     if decision == Decision.APPROVED:
         assert original is not None
-        wanted = wanted_of(batch, original, completion.amount_fen)
+        assert asker.terminal is not None
+        points = batch.tariff.points_of(asker.terminal.merchant_id, completion.amount_fen)
+        wanted = wanted_of(batch, original, completion.amount_fen, points)
         if asker.payer is not None:
             checks.use_code(batch, completion, asker.payer)
     return outcome_of(
@@ -42,14 +45,16 @@ def apply(batch: Batch, completion: Completion) -> Outcome:
     )
 
 
-def wanted_of(batch: Batch, original: Transfer, amount_fen: int) -> Wanted:
-    """Out of what is held to the merchant, and the rest back. What is held no more, the payer has to give."""
+def wanted_of(batch: Batch, original: Transfer, amount_fen: int, points: int) -> Wanted:
+    """Out of what is held to the merchant, the rest back, and the points earned. What is held no more, the payer has to
+    give."""
     held_fen = held_of(batch, original)
     wanted: Wanted = {HOLDS_ACCOUNT: -held_fen, original.merchant_account_id: amount_fen}
     if held_fen >= amount_fen:
         give_back(batch, wanted, original, held_fen - amount_fen)
     else:
         add(wanted, original.account_id, held_fen - amount_fen)
+    add_points(batch, wanted, batch.accounts.get(original.account_id), points)
     return wanted
 
 

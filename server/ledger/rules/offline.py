@@ -3,7 +3,7 @@
 The records of a terminal come in the order they were made: one that does not follow the newest is a gap, and nothing
 is decided about it. One that does follow moves the chain on, whatever becomes of it, so that nothing is skipped and
 nothing holds up what comes after it. The meal is eaten, so no balance is asked for: what the payer's account does not
-cover, OFFLINE_DEBT bears. What the terminal could have known when it sold, the merchant bears: a card on the stop list
+cover, OFFLINE_DEBT bears; it earns the points of a sale of now, as the payer owes all of it. What the terminal could have known when it sold, the merchant bears: a card on the stop list
 it had, or unknown here, or an amount above the largest limit of one sale in force lately. The other offline limits, of
 one card, all together and their number, are the terminal's alone to keep. It is the merchant's for whom the terminal
 sold when it was made.
@@ -30,7 +30,7 @@ from server.ledger.model import (
 )
 from server.ledger.moves import as_of
 from server.ledger.quarantine import Reason, quarantined
-from server.ledger.rules.posting import Wanted, bear, post
+from server.ledger.rules.posting import Wanted, add_points, bear, post
 
 NO_TAG: Final = bytes(16)
 """What stands before a terminal's first record."""
@@ -102,6 +102,7 @@ def _judge(batch: Batch, sale: OfflineSale, terminal: Terminal) -> Outcome:
         assert payer is not None  # `_decide` has refused everything else
         wanted = {terminal.merchant_account_id: sale.amount_fen, payer.account_id: -sale.amount_fen}
         bear(wanted, payer.account_id, payer)
+        add_points(batch, wanted, payer, batch.tariff.points_of(terminal.merchant_id, sale.amount_fen))
     transfer = post(
         batch,
         sale,

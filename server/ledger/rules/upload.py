@@ -180,7 +180,7 @@ def _wanted(
     if original is not None and upload.kind == Kind.REFUND:
         wanted = refund.wanted_of(batch, original, charged_fen, upload.points)
     elif original is not None and upload.kind == Kind.COMPLETION:
-        wanted = completion.wanted_of(batch, original, upload.amount_fen)
+        wanted = completion.wanted_of(batch, original, upload.amount_fen, upload.points)
     elif original is not None:
         wanted = inverse(batch.family.net(original))
     elif upload.kind == Kind.PREAUTH:

@@ -103,11 +103,12 @@ def test_each_decision_has_its_verdict(decision):
 
 def test_a_copy_is_told_what_was_decided_first():
     first = Outcome(
-        Decision.APPROVED, 1250, 8750, 17, 99, TransferState.APPROVED, 1250, saf_sequence=4, saf_tag=RECORD.tag
+        Decision.APPROVED, 1250, 8750, 17, 99, TransferState.APPROVED, 1250, 12, saf_sequence=4, saf_tag=RECORD.tag
     )
     answers = [to_answer(RECORD, outcome) for outcome in (first, replace(first, replayed=True))]
     assert [answer.verdict for answer in answers] == [OfflineVerdict.ACCEPTED, OfflineVerdict.DUPLICATE]
-    assert {(answer.response_code, answer.rrn, answer.charged_fen) for answer in answers} == {("00", 17, 1250)}
+    told = {(answer.response_code, answer.rrn, answer.charged_fen, answer.points) for answer in answers}
+    assert told == {("00", 17, 1250, 12)}
     refused = to_answer(
         RECORD, Outcome(Decision.STOPPED, 1250, rrn=18, replayed=True, saf_sequence=4, saf_tag=RECORD.tag)
     )

@@ -278,7 +278,10 @@ class Reference:
             ]
         else:
             held = self._moved(about).get(HOLDS_ACCOUNT, 0)
+            points = charged // self.terms.fen_per_point if self.terms.fen_per_point else 0
             moves = {HOLDS_ACCOUNT: -held, merchant: charged}
+            if points:
+                moves |= {payer + POINTS_ACCOUNT_OFFSET: points, POINTS_ISSUED_ACCOUNT: -points}
             if held >= charged:
                 moves |= self._back(about, held - charged)
             reasons += [

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from server.ledger.batch import chain_digest
-from server.ledger.checks import FOLLOW_UPS, REFERENCES
+from server.ledger.checks import ENTRIES_MATCH, FOLLOW_UPS, REFERENCES
 from server.ledger.model import Entry, Kind, PreAuth
 from server.ledger.sqlite import SqliteStore
 from server.ledger.tariff import Tariff
@@ -73,6 +73,18 @@ def test_a_second_completion(store):
     apply(ledger, desk, asked(PreAuth, 2, 900), completion(3, desk, 300))
     forge(store, seq_of(store, Kind.COMPLETION))
     assert "has transfer 5 about it already" in found(store)[FOLLOW_UPS]
+
+
+def test_a_completion_that_says_it_took_points(store):
+    """A completion earns: one that says that it took points is named, whatever its entries say."""
+    ledger = open_campus(store)
+    ledger.tariff = Tariff(points_rates={0: 100})
+    desk, hall = asked(PreAuth, 1, 300), asked(PreAuth, 2, 900)
+    apply(ledger, desk, hall, completion(3, desk, 300))
+    assert found(store) == {}
+    forge(store, seq_of(store, Kind.COMPLETION), points=-3)
+    assert "expected to earn points, got -3 points" in found(store)[FOLLOW_UPS]
+    assert ENTRIES_MATCH in found(store)
 
 
 def test_a_refund_of_something_else(store):

@@ -64,6 +64,7 @@ def test_each_goes_once_in_order_and_has_its_verdict_kept():
     assert states(storage) == [APPROVED, REFUSED, APPROVED, APPROVED]
     refused = storage.records[1, 3]
     assert (refused.response_code, refused.charged_fen, refused.rrn, refused.moved_fen) == ("41", 0, 903, 0)
+    assert [record.points for record in storage.offline_records()] == [1, 0, 1, 1], "its verdict says what it earned"
     assert (flow.refused, kinds(flow), flow.is_running) == (1, [NoteKind.OFFLINE_REFUSED], False)
     assert switched_on(storage).refused == 1, "the cashier still sees it after a power cut"
     assert flow.deadline_s(9.0) == float("inf")

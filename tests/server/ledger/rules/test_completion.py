@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from server.ledger.model import HOLDS_ACCOUNT, Decision, Kind, PreAuth
+from server.ledger.model import HOLDS_ACCOUNT, POINTS_ISSUED_ACCOUNT, Decision, Kind, PreAuth
+from server.ledger.tariff import Tariff
 from tests.server.ledger.campus import (
+    ANN,
     BEN,
+    CARDS,
     DAY,
     MERCHANT,
     NOW_MS,
@@ -18,9 +21,12 @@ from tests.server.ledger.campus import (
     completion,
     decide,
     held,
+    points,
+    refund,
     reversal_of,
     sale,
     second_till,
+    set_card,
     spent,
     void,
 )
@@ -93,3 +99,46 @@ def test_the_reversal_of_a_completed_hold_gives_all_back(ledger):
     assert decide(ledger, reversal_of(desk)).amount_fen == 300
     assert decide(ledger, reversal_of(taken)).amount_fen == 0
     assert (balance(ledger), balance(ledger, MERCHANT), held(ledger)) == (START_FEN, 0, 0)
+
+
+# ---------------------------------------------------------------------------------------------------- points
+
+
+def test_it_earns_points_for_what_is_taken_and_the_hold_none(ledger):
+    ledger.tariff = Tariff(points_rates={0: 100})
+    desk = asked(PreAuth, 1, 4_000)
+    assert decide(ledger, desk).points == 0
+    taken = completion(2, desk, 2_599)
+    assert decide(ledger, taken).points == 25
+    assert decide(ledger, taken).points == 25, "a copy is told the same"
+    assert (points(ledger), balance(ledger, POINTS_ISSUED_ACCOUNT)) == (25, -25)
+
+
+def test_refunds_and_voids_of_it_take_the_points_back(ledger):
+    ledger.tariff = Tariff(points_rates={0: 100})
+    desk, hall = asked(PreAuth, 1, 4_000), asked(PreAuth, 2, 600)
+    taken, another = completion(3, desk, 3_000), completion(4, hall, 600)
+    apply(ledger, desk, hall, taken, another)
+    assert points(ledger) == 36
+    assert [decide(ledger, refund(stan, taken, 1_550)).points for stan in (5, 6)] == [15, 0]
+    assert decide(ledger, refund(7, taken, 1_450)).points == 15
+    assert decide(ledger, void(8, another, Kind.COMPLETION_VOID)).points == 6
+    assert (points(ledger), balance(ledger, POINTS_ISSUED_ACCOUNT)) == (0, 0)
+
+
+def test_the_reversal_of_it_or_of_its_hold_takes_the_points_back(ledger):
+    ledger.tariff = Tariff(points_rates={0: 100})
+    desk, hall = asked(PreAuth, 1, 4_000), asked(PreAuth, 2, 600)
+    taken, another = completion(3, desk, 3_000), completion(4, hall, 600)
+    apply(ledger, desk, hall, taken, another)
+    apply(ledger, reversal_of(taken), reversal_of(hall))
+    assert (points(ledger), balance(ledger, MERCHANT)) == (0, 0)
+
+
+def test_the_points_are_whose_money_was_held_though_the_card_is_another_customers_by_now(ledger):
+    ledger.tariff = Tariff(points_rates={0: 100})
+    desk = asked(PreAuth, 1, 4_000)
+    decide(ledger, desk)
+    set_card(ledger, ANN, account_id=BEN)
+    said = decide(ledger, completion(2, desk, 4_000, token=CARDS[ANN]))
+    assert (said.decision, said.points, points(ledger), points(ledger, BEN)) == (APPROVED, 40, 40, 0)

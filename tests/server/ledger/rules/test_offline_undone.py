@@ -8,8 +8,9 @@ import pytest
 
 from server.ledger.checks import REFERENCES
 from server.ledger.model import OFFLINE_DEBT_ACCOUNT, Decision
+from server.ledger.tariff import Tariff
 from server.ledger.verify import verify
-from tests.server.ledger.campus import MERCHANT, START_FEN, balance, decide, open_campus, refund, void
+from tests.server.ledger.campus import MERCHANT, START_FEN, balance, decide, open_campus, points, refund, void
 from tests.server.ledger.records import Recorder
 from tests.server.ledger.stores import BOTH, new_store
 
@@ -54,3 +55,21 @@ def test_what_was_refused_cannot_be_voided(ledger, till):
     decide(ledger, sold)
     assert decide(ledger, void(2, sold)).decision == Decision.ORIGINAL_UNKNOWN
     assert (balance(ledger), balance(ledger, MERCHANT)) == (START_FEN, 0)
+
+
+def test_it_earns_points_when_it_comes_and_void_and_refund_take_them_back(ledger, till):
+    ledger.tariff = Tariff(points_rates={0: 100})
+    first, second = till.sold(1, 1_000), till.sold(2, START_FEN)
+    assert [decide(ledger, one).points for one in (first, second)] == [10, START_FEN // 100]
+    assert points(ledger) == 10 + START_FEN // 100, "also for what the campus bears: the payer owes it"
+    again = decide(ledger, first)
+    assert (again.replayed, again.points) == (True, 10)
+    assert decide(ledger, void(3, first)).points == 10
+    assert decide(ledger, refund(4, second, START_FEN // 2)).points == START_FEN // 200
+    assert points(ledger) == START_FEN // 200
+
+
+def test_what_is_refused_earns_none(ledger, till):
+    ledger.tariff = Tariff(points_rates={0: 100})
+    assert decide(ledger, till.sold(1, 1_000, is_authentic=False)).points == 0
+    assert points(ledger) == 0

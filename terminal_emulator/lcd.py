@@ -15,7 +15,16 @@ from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.printer import PrinterState
-from terminal_emulator.texts import COUNTS_POINTS, MOVED_TEXT, SHORT_TEXT, Advice, advice, figure_text, yuan
+from terminal_emulator.texts import (
+    COUNTS_POINTS,
+    MOVED_TEXT,
+    SHORT_TEXT,
+    Advice,
+    advice,
+    figure_text,
+    points_left,
+    yuan,
+)
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
 LCD_COLUMNS: Final = 16
@@ -112,9 +121,16 @@ def _sum(view: View, label: str, amount: int | None) -> str:
     return spread(label, str(amount) if columns(str(amount)) <= LCD_COLUMNS else "#" * 4, LCD_COLUMNS)
 
 
+def _points(points: int, _: Translate) -> str:
+    label, number = points_left(points, _, N_("Pts.left"))
+    return spread(label, number if columns(number) <= LCD_COLUMNS else "#" * 4, LCD_COLUMNS)
+
+
 def _left(view: View, _: Translate) -> str:
     """What the payer has now."""
-    return _sum(view, _("Pts.left") if view.kind in COUNTS_POINTS else _("Balance"), view.balance_fen)
+    if view.kind in COUNTS_POINTS and view.balance_fen is not None:
+        return _points(view.balance_fen, _)
+    return _labelled(_("Balance"), view.balance_fen)
 
 
 def _money(amount_fen: int | None) -> str:
@@ -249,6 +265,8 @@ def _approved(view: View, _: Translate) -> Lcd:
     if view.charged_fen is not None:  # the host's discount, or a bonus
         moved = MOVED_TEXT.get(view.kind)
         last = last if moved is None else _labelled(_(moved), view.charged_fen)
+    if view.points_balance < 0 and view.kind not in COUNTS_POINTS:
+        last = _points(view.points_balance, _)  # what the slip calls earned has paid a debt
     return (
         _voucher(label, view.stan),
         _sum(view, _("Amount"), view.amount_fen),

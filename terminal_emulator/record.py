@@ -50,9 +50,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     is that of journals from when there were only sales.
 
     Amounts in fen; those of points transactions count points. `claimed_at_s` is the terminal's clock (seconds since
-    1970 UTC), `posted_at_ms` the host's. `response_code`, `charged_fen`, `points`, `rrn`, `balance_fen` and
-    `posted_at_ms` are the host's answer; empty, None or 0 while there is none. `balance_fen` means something when the
-    transaction is APPROVED, or DECLINED with code 51 (insufficient funds).
+    1970 UTC), `posted_at_ms` the host's. `response_code`, `charged_fen`, `points`, `points_balance`, `rrn`,
+    `balance_fen` and `posted_at_ms` are the host's answer; empty, None or 0 while there is none. `balance_fen`
+    means something when the transaction is APPROVED, or DECLINED with code 51 (insufficient funds).
     """
 
     kind: TransactionKind = TransactionKind.SALE
@@ -71,6 +71,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     response_code: str = ""
     charged_fen: int | None = None
     points: int = 0
+    points_balance: int = 0
     discount_fen: int = 0
     """What the cashier took off the full price before: `amount_fen` is what was left, all the host knows."""
     discount_allowed: bool = False

@@ -50,6 +50,7 @@ def view_of(desk: Desk, work: Work, *, host_rolled_back: bool) -> View:
         amount_text=desk.keypad.text,
         amount_fen=desk.keypad.amount_fen if record is None else record.amount_fen,
         charged_fen=None if record is None or charged_fen == record.amount_fen else charged_fen,
+        points_balance=0 if record is None else record.points_balance,
         discount_fen=0 if record is None else record.discount_fen,
         attempt=attempt,
         response_code="" if record is None else record.response_code,

@@ -29,6 +29,7 @@ from terminal_emulator.texts import (
     advice,
     date_time,
     masked,
+    points_left,
     rmb,
     sum_text,
 )
@@ -212,7 +213,7 @@ def _money(record: Record, _: Translate) -> Iterator[Row]:
     if record.kind in COUNTS_POINTS:
         yield Row(label, sum_text(record.kind, record.amount_fen, _), Style.AMOUNT)
         if is_approved:
-            yield Row(_("Points left"), str(record.balance_fen))
+            yield Row(*points_left(record.balance_fen, _))
         return
     if record.discount_fen:
         yield Row(_("Full price"), rmb(record.amount_fen + record.discount_fen))
@@ -232,6 +233,7 @@ def _money(record: Record, _: Translate) -> Iterator[Row]:
         yield Row(_(MOVED_TEXT.get(record.kind, N_("Debited"))), rmb(record.moved_fen))
     if record.points:
         yield Row(_(POINTS_TEXT.get(record.kind, N_("Points"))), str(record.points))
+        yield Row(*points_left(record.points_balance, _))
     if record.posted_at_ms:
         yield Row(_("Balance"), rmb(record.balance_fen))
 

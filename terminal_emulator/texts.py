@@ -182,6 +182,11 @@ def sum_text(kind: TransactionKind, amount: int, _: Translate) -> str:
     return _("{points} points").format(points=amount) if kind in COUNTS_POINTS else rmb(amount)
 
 
+def points_left(points: int, _: Translate, label: str = N_("Points left")) -> tuple[str, str]:
+    """What is left of a payer's points, as a label and a number; what was taken back after it was spent is owed."""
+    return (_("Points owed"), str(-points)) if points < 0 else (_(label), str(points))
+
+
 def day_text(business_day: int) -> str:
     """20261129 as "11-29"."""
     return f"{business_day // 100 % 100:02d}-{business_day % 100:02d}"

@@ -124,5 +124,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """The amount of fixed-amount mode; 0 = off."""
     charged_fen: int | None = None
     """What an approval took or gave, if it is not the amount."""
+    points_balance: int = 0
+    """The payer's points after an approval that has moved some; negative: owed."""
     discount_fen: int = 0
     """What the cashier took off before."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cyclopts import App
 
-from tools.listing import Column, console, limit, moment, print_done, print_json, print_rows, yuan
+from tools.listing import Column, console, figure, limit, moment, print_done, print_json, print_rows, yuan
 from tools.options import AsJson, Data, Yuan, admin_channel, all_rows, to_fen, zone_of
 
 card_app = App(name="card", help="Cards: issue, freeze, report lost, replace; class, PIN, merchants.", sort_key=2)
@@ -33,6 +33,8 @@ ACCOUNT_COLUMNS: Final = (
     Column("balance", "balance_fen", yuan),
     Column("spent today", "spent_today_fen", yuan),
 )
+SHOWN_COLUMNS: Final = (*ACCOUNT_COLUMNS, Column("held", "held_fen", yuan), Column("points", "points", figure))
+"""Of one account. Points below zero are owed."""
 ENTRY_COLUMNS: Final = (
     Column("RRN", "rrn"),
     Column("time", "posted_at_ms", moment),
@@ -310,7 +312,7 @@ def show_account(student_number: str, /, *, entries: int = 10, data: Data = None
     if json:
         print_json(account)
         return
-    print_rows([account], ACCOUNT_COLUMNS, as_json=False, nothing="")
+    print_rows([account], SHOWN_COLUMNS, as_json=False, nothing="")
     for card in account["cards"]:
         console().print(f"card {card['uid']}: {card['status']}")
     _show_entries(account, zone_of(data))

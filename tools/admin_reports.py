@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from cyclopts import App
 
-from tools.listing import Column, moment, print_done, print_rows, yuan
+from tools.listing import Column, console, figure, moment, print_done, print_rows, yuan
 from tools.options import AsJson, Data, admin_channel, all_rows, data_folder, ledger_beside, zone_of
 
 if TYPE_CHECKING:
@@ -39,15 +39,18 @@ DAY_COLUMNS: Final = (
     Column("name", "merchant_name"),
     Column("meal", "meal"),
     Column("type", "type"),
-    Column("count", "count"),
+    Column("count", "count", figure),
+    Column("reversed", "undone", figure),
     Column("amount", "amount_fen", yuan),
     Column("moved", "charged_fen", yuan),
+    Column("net", "net_fen", yuan),
+    Column("points", "points", figure),
 )
 LOSS_COLUMNS: Final = (
     Column("merchant", "merchant_id"),
     Column("name", "merchant_name"),
     Column("reason", "reason"),
-    Column("count", "count"),
+    Column("count", "count", figure),
     Column("amount", "amount_fen", yuan),
 )
 
@@ -57,6 +60,7 @@ DEBT_COLUMNS: Final = (
     Column("name", "name"),
     Column("sales", "count"),
     Column("owed", "debt_fen", yuan),
+    Column("points owed", "points", figure),
     Column("newest", "newest_ms", moment),
 )
 
@@ -65,7 +69,9 @@ DEBT_COLUMNS: Final = (
 def report_day(day: int | None = None, /, *, merchant: int = 0, data: Data = None, json: AsJson = False) -> None:
     """What each merchant has done on a business day, by meal and type.
 
-    "moved" is the amount less discounts or with a bonus. Points sales and their voids count points.
+    "reversed" is how many of these did not happen, as they were reversed. "moved" is the amount less discounts or with
+    a bonus. "net" is what the merchant's account got, with a minus what it gave: what went back to payers, and top-ups,
+    whose cash the merchant has. "points" is what payers got, with a minus what they spent or had to give back.
 
     Parameters
     ----------
@@ -75,7 +81,6 @@ def report_day(day: int | None = None, /, *, merchant: int = 0, data: Data = Non
         Only this merchant.
     """
     from server.config import load_config
-    from server.ledger.model import Kind
     from server.ledger.reports import day_report
     from server.ledger.tariffs import read_tariff
 
@@ -89,12 +94,24 @@ def report_day(day: int | None = None, /, *, merchant: int = 0, data: Data = Non
         {
             **msgspec.structs.asdict(line),
             "meal": meals.get(line.meal_id, ""),
-            "type": Kind(line.kind).name.lower().replace("_", " "),
+            "type": _type(line.kind, line.about),
         }
         for line in lines
         if merchant in (0, line.merchant_id)
     ]
     print_rows(rows, DAY_COLUMNS, as_json=json, nothing=f"nothing was done on business day {wanted}")
+    if not json:
+        for name in dict.fromkeys(row["merchant_name"] for row in rows):
+            net_fen = sum(row["net_fen"] for row in rows if row["merchant_name"] == name)
+            console().print(f"{name}: net {yuan(net_fen)}")
+
+
+def _type(kind: int, about: int) -> str:
+    """A kind in words; of a reversal also what was undone."""
+    from server.ledger.model import Kind
+
+    words = [Kind(one).name.lower().replace("_", " ") for one in (kind, about) if one]
+    return " of ".join(words)
 
 
 @report_app.command(name="losses")
@@ -121,7 +138,7 @@ def report_losses(day: int | None = None, /, *, data: Data = None, json: AsJson 
 
 @report_app.command(name="debts")
 def report_debts(*, data: Data = None, json: AsJson = False) -> None:
-    """Whose offline sales the campus bears, as the payer's balance did not cover them."""
+    """Who owes the campus: money for offline sales that the balance did not cover, points spent and then taken back."""
     from server.ledger.reports import debt_report
 
     with ledger_beside(data) as store:

@@ -49,6 +49,11 @@ def yuan(value: int) -> str:
     return show_yuan(value)
 
 
+def figure(value: Any) -> str:
+    """A number, or a text that stands for one: on the right."""
+    return str(value)
+
+
 def limit(value: int) -> str:
     """A limit in fen as yuan; 0 is the host's default."""
     return show_yuan(value) if value else "default"
@@ -69,7 +74,7 @@ class Column(NamedTuple):
     @property
     def is_number(self) -> bool:
         """Numbers stand on the right."""
-        return self.show in (yuan, limit)
+        return self.show in (yuan, limit, figure)
 
     @property
     def is_fixed(self) -> bool:

@@ -62,7 +62,7 @@ LAYOUTS: Final = (
             code2("response_code", "response code"),
             signed64("balance_fen", "what the payer may spend, in fen: without what is held"),
             unsigned("held_fen", 8, "what pre-authorizations hold, in fen"),
-            signed64("points", "balance of points"),
+            signed64("points", "balance of points, negative: owed"),
             choice("card_status", CardStatus, "state of the card"),
         ],
         kind=Kind.ANSWER,

@@ -81,6 +81,7 @@ class MoneyAnswer(Message, frozen=True, kw_only=True):
     response_code: str
     charged_fen: int = 0
     points: int = 0
+    points_balance: int = 0
     rrn: int
     balance_fen: int
     posted_at_ms: int
@@ -175,6 +176,11 @@ def charged_fields() -> list[Field]:
     ]
 
 
+def points_balance_field() -> Field:
+    """What is left of a payer's points, or owed."""
+    return signed64("points_balance", "the payer's points after it, negative: owed; 0 if it has moved none")
+
+
 def layouts_of(
     request: type[MoneyRequest],
     answer: type[MoneyAnswer],
@@ -199,5 +205,6 @@ def answer_fields(amount_note: str = "amount in fen, equal to the request's") ->
         amount_field(amount_note),
         code2("response_code", "response code"),
         *charged_fields(),
+        points_balance_field(),
         *decided_fields(),
     ]

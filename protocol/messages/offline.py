@@ -18,7 +18,7 @@ from typing import Final
 
 from protocol.limits import MAX_AMOUNT_FEN
 from protocol.messages.fields import Layout, Message, choice, code2, octets, unsigned
-from protocol.messages.money import Told, amount_field, identity_fields, request_fields
+from protocol.messages.money import Told, amount_field, identity_fields, points_balance_field, request_fields
 from protocol.security import chain_tag
 from protocol.state import Kind
 
@@ -66,6 +66,7 @@ class OfflineSaleAnswer(Message, frozen=True, kw_only=True):
     rrn: int
     charged_fen: int = 0
     points: int = 0
+    points_balance: int = 0
     next_saf_sequence: int
     last_tag: bytes
 
@@ -106,6 +107,7 @@ LAYOUTS: Final = (
                 "charged_fen", 4, "what was booked for the merchant, in fen; 0 unless posted", high=MAX_AMOUNT_FEN
             ),
             unsigned("points", 4, "points that the payer has earned by it"),
+            points_balance_field(),
             unsigned("next_saf_sequence", 4, "number of the record wanted next, 0 = nothing decided"),
             octets("last_tag", TAG_SIZE, "tag of the record before that one, as the host has it"),
         ],

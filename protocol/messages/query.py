@@ -19,6 +19,7 @@ from protocol.messages.money import (
     entry_mode_field,
     identity_fields,
     payer_field,
+    points_balance_field,
 )
 from protocol.state import Kind
 
@@ -54,6 +55,7 @@ class QueryAnswer(Message, frozen=True, kw_only=True):
     amount_fen: int
     charged_fen: int = 0
     points: int = 0
+    points_balance: int = 0
     rrn: int
     balance_fen: int
     posted_at_ms: int
@@ -88,6 +90,7 @@ LAYOUTS: Final = (
             ),
             amount_field("amount in fen, equal to the request's"),
             *charged_fields(),
+            points_balance_field(),
             *decided_fields(),
         ],
         kind=Kind.ANSWER,

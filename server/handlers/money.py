@@ -162,6 +162,7 @@ def to_answer_of(request: type[MoneyRequest]) -> Callable[[Any, Outcome], Messag
             response_code=RESPONSE_CODES[outcome.decision],
             charged_fen=outcome.charged_fen,
             points=outcome.points,
+            points_balance=outcome.points_balance,
             rrn=outcome.rrn,
             balance_fen=outcome.balance_fen,
             posted_at_ms=outcome.posted_at_ms,

@@ -61,6 +61,7 @@ def to_answer(message: OfflineSaleRequest, outcome: Outcome) -> OfflineSaleAnswe
         rrn=outcome.rrn,
         charged_fen=outcome.charged_fen,
         points=outcome.points,
+        points_balance=outcome.points_balance,
         next_saf_sequence=outcome.saf_sequence + 1 if is_decided else 0,
         last_tag=outcome.saf_tag if is_decided and outcome.saf_tag else NO_TAG,
     )

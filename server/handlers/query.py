@@ -29,6 +29,7 @@ def to_answer(message: QueryRequest, outcome: Outcome) -> QueryAnswer:
         amount_fen=message.amount_fen,
         charged_fen=outcome.charged_fen,
         points=outcome.points,
+        points_balance=outcome.points_balance,
         rrn=outcome.rrn,
         balance_fen=outcome.balance_fen,
         posted_at_ms=outcome.posted_at_ms,

@@ -15,6 +15,7 @@ import msgspec
 from server.ledger.family import Family
 from server.ledger.model import (
     NO_CHANGES,
+    POINTS_ACCOUNT_OFFSET,
     Account,
     Card,
     Changes,
@@ -54,7 +55,7 @@ _DECISIONS: Final[dict[int, Decision]] = {int(decision): decision for decision i
 """By number: looked up for every answer, and Enum's own way takes three times as long."""
 
 _WHOLE: Final = len(msgspec.structs.fields(Transfer)) - 1
-_FIRST: Final = _WHOLE - 3
+_FIRST: Final = _WHOLE - 4
 
 
 def chain_digest(previous: bytes, transfer: Transfer, entries: list[Entry]) -> bytes:
@@ -63,7 +64,7 @@ def chain_digest(previous: bytes, transfer: Transfer, entries: list[Entry]) -> b
     Entries stand in the order of their account numbers, as in their table, so that the rows alone give the digest
     again. The columns that schema 4 added count only if one of them says something: older ledgers keep their digests.
     """
-    is_new = transfer.adjust_fen or transfer.points or transfer.lost_rrn
+    is_new = transfer.adjust_fen or transfer.points or transfer.points_balance or transfer.lost_rrn
     fields = msgspec.structs.astuple(transfer)[: _WHOLE if is_new else _FIRST]
     return sha256(previous + _encode((fields, entries))).digest()
 
@@ -232,6 +233,7 @@ class Batch:
             token_hash,
             adjust_fen,
             points,
+            self.points_of(payer) if points and payer is not None else 0,
             lost_rrn,
         )
         transfer.digest = chain_digest(self.head_digest, transfer, entries)
@@ -242,6 +244,11 @@ class Batch:
         if not self.is_plain:
             self.family.add(transfer, entries)
         return transfer
+
+    def points_of(self, payer: Account) -> int:
+        """A payer's points now, below zero if they are owed."""
+        account = self.accounts.get(payer.account_id + POINTS_ACCOUNT_OFFSET)
+        return account.balance_fen if account is not None else 0
 
     def replay(self, identity: Identity, side: Side, kind: Kind, request_hash: bytes) -> Outcome | None:
         """The answer this identity already has: the original one, or a conflict if the content differs. None if new."""
@@ -267,6 +274,7 @@ def outcome_of(transfer: Transfer, *, replayed: bool = False) -> Outcome:
         TransferState.APPROVED if approved else TransferState.DECLINED,
         charged_fen,
         abs(transfer.points),
+        transfer.points_balance,
         replayed=replayed,
     )
 

@@ -61,7 +61,7 @@ TABLES: Final = (
         "seq",
         "seq terminal_id batch stan side kind request_hash decision amount_fen account_id merchant_account_id"
         " balance_fen operator business_day claimed_at_s posted_at_ms original_seq token_hash adjust_fen"
-        " points lost_rrn digest",
+        " points points_balance lost_rrn digest",
     ),
     _table("entries", "seq, account_id", "seq account_id amount_fen balance_fen previous_seq"),
     _table("card_classes", "class_id", "class_id name sale_limit_fen meal_limit_fen day_limit_fen"),

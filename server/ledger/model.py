@@ -378,7 +378,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The answer to one command. For a given identity and content it never changes once decided.
 
     `charged_fen` is what was taken from the payer or given in the end, the discount or bonus counted in; `points` what
-    was earned, spent or taken back. For transactions in points, `balance_fen` counts points.
+    was earned, spent or taken back, `points_balance` the payer's after that, below zero if they are owed. For
+    transactions in points, `balance_fen` counts points.
     """
 
     decision: Decision
@@ -389,6 +390,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     state: TransferState = TransferState.NEVER_SEEN
     charged_fen: int = 0
     points: int = 0
+    points_balance: int = 0
     held_fen: int = 0
     """An inquiry's: what pre-authorizations hold."""
     remaining_fen: int = 0

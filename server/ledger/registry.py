@@ -280,6 +280,13 @@ class Registry:
         rows = self._rows(f"{_CUSTOMERS} WHERE c.account_id > ? ORDER BY c.account_id LIMIT ?", (after, limit))
         return [CustomerRecord(*row) for row in rows]
 
+    def points_of(self, account_id: int) -> int:
+        """A customer's points; below zero: owed."""
+        rows = self._rows(
+            "SELECT balance_fen FROM accounts WHERE account_id = ?", (account_id + POINTS_ACCOUNT_OFFSET,)
+        )
+        return int(rows[0][0]) if rows else 0
+
     def add_customer(self, student_number: str, name: str) -> int:
         """A new customer with an empty account; its number."""
         account_id = self._new_account(AccountKind.CUSTOMER, FIRST_CUSTOMER_ACCOUNT, POINTS_ACCOUNT_OFFSET)

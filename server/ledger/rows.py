@@ -38,6 +38,8 @@ class Transfer(msgspec.Struct, gc=False):
     """What was moved beyond the amount: a bonus; negative: a discount."""
     points: int = 0
     """What was added to the payer's points; negative: taken."""
+    points_balance: int = 0
+    """The payer's points after it, negative: owed. Only of what has moved points, else 0."""
     lost_rrn: int = 0
     """Of what an upload brought back, if it is no sale: its number at the lost host, -1 if not known. Else 0."""
     digest: bytes = b""

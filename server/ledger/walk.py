@@ -266,6 +266,12 @@ class Walk:
                 f"transfer {transfer.seq}: expected the answered balance of account {account_id} to be"
                 f" {expected} fen, got {transfer.balance_fen}",
             )
+        left = self._balance_of(transfer.account_id + POINTS_ACCOUNT_OFFSET) if transfer.points else 0
+        if transfer.points_balance != left:
+            self._add(
+                ACCOUNT_CHAINS,
+                f"transfer {transfer.seq}: expected {left} points to be left, got {transfer.points_balance}",
+            )
 
     # --- reversals
 

@@ -52,6 +52,8 @@ class Accounts:
         customer = self._desk.customer(who)
         registry = self._desk.registry
         shown = self.fields(customer)
+        shown["points"] = registry.points_of(customer.account_id)
+        shown["held_fen"] = registry.store.load_held([customer.account_id]).get(customer.account_id, 0)
         shown["cards"] = [
             {"uid": show_uid(card.token), "status": status_word(card.status)}
             for card in registry.cards_of(customer.account_id)

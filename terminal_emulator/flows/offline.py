@@ -111,6 +111,7 @@ class OfflineFlow:
             rrn=message.rrn,
             charged_fen=message.charged_fen,
             points=message.points,
+            points_balance=message.points_balance,
         )
 
     def unanswered(self, now_s: float) -> Record | None:

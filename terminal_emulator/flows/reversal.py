@@ -110,7 +110,11 @@ class ReversalFlow:
         if isinstance(message, ReversalAnswer):
             return record
         return replace(
-            record, response_code=message.response_code, charged_fen=message.charged_fen, points=message.points
+            record,
+            response_code=message.response_code,
+            charged_fen=message.charged_fen,
+            points=message.points,
+            points_balance=message.points_balance,
         )
 
     @staticmethod

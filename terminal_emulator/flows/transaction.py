@@ -143,6 +143,7 @@ class TransactionFlow:
             response_code=answer.response_code,
             charged_fen=answer.charged_fen,
             points=answer.points,
+            points_balance=answer.points_balance,
             rrn=answer.rrn,
             balance_fen=answer.balance_fen,
             posted_at_ms=answer.posted_at_ms,

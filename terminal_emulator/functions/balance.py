@@ -17,7 +17,7 @@ from terminal_emulator.functions.passwords import must_be_answered, refused
 from terminal_emulator.functions.pay import PIN_CODES, PIN_WRONG
 from terminal_emulator.i18n import N_
 from terminal_emulator.panels import PANEL_COLUMNS
-from terminal_emulator.texts import masked, yuan
+from terminal_emulator.texts import masked, points_left, yuan
 from terminal_emulator.till import Till
 
 STATUS_TEXT: Final = {
@@ -40,7 +40,7 @@ def balance(till: Till) -> Dialog:
             f"{title} {masked(payer.token, is_code=payer.entry_mode is EntryMode.CODE)}",
             spread(_("Balance"), yuan(answer.balance_fen), PANEL_COLUMNS),
             spread(_("Held"), yuan(answer.held_fen), PANEL_COLUMNS) if answer.held_fen else "",
-            spread(_("Points"), str(answer.points), PANEL_COLUMNS),
+            spread(*points_left(answer.points, _, N_("Points")), PANEL_COLUMNS),
         ),
         BeepKind.OK,
     )
@@ -57,7 +57,7 @@ def card_information(till: Till) -> Dialog:
             spread(_("Card"), masked(payer.token), PANEL_COLUMNS),
             _(STATUS_TEXT[answer.card_status]),
             spread(_("Balance"), yuan(answer.balance_fen), PANEL_COLUMNS),
-            spread(_("Points"), str(answer.points), PANEL_COLUMNS),
+            spread(*points_left(answer.points, _, N_("Points")), PANEL_COLUMNS),
         ),
         BeepKind.OK,
     )

@@ -82,6 +82,7 @@ OFFLINE_ANSWER = OfflineSaleAnswer(
     rrn=9_000_000_020,
     charged_fen=850,
     points=8,
+    points_balance=-35,
     next_saf_sequence=2,
     last_tag=OFFLINE_SALES[0].tag,
 )

@@ -117,17 +117,24 @@ class Model(Rules):
             code, moves, original = "68", {}, None
         else:
             code, moves, original = RULES[content.kind](self, step.identity, content)
-        points = 0
+        points = left = 0
         if code == "00":
             assert customer is not None
             if content.original is None:
                 self.guesses.paid(content, step.said.posted_at_ms or 0)
             self._spend(customer, moves, deal, original)
             self.books.post(deal, moves, original)
-            points = abs(moves.get(points_of(customer), 0))
+            points, left = self._points_told(customer, moves)
             deal.charged_fen = self._charge(content, moves, customer)
             self.charged[step.identity] = deal.charged_fen
-        self._compare(step, code, content.amount_fen, self._told(content.kind, customer), deal.charged_fen, points)
+        told = self._told(content.kind, customer)
+        self._compare(step, code, content.amount_fen, told, deal.charged_fen, points, left)
+
+    def _points_told(self, customer: str | None, moves: Moves) -> tuple[int, int]:
+        """How many points were moved, and what the customer has then; below zero: owes."""
+        if customer is None or not moves.get(points_of(customer)):
+            return 0, 0
+        return abs(moves[points_of(customer)]), self.books.balances[points_of(customer)]
 
     def _deal(self, step: Step, kind: str) -> Deal:
         at_ms = step.said.posted_at_ms or self._office.posted_ms.get(step.said.rrn, 0)
@@ -195,7 +202,7 @@ class Model(Rules):
         holds = [deal for deal in self.books.deals.values() if deal.kind == "preauth" and deal.ok]
         own = [deal for deal in holds if deal.content is not None and self._customer(deal.content) == customer]
         held_fen = sum(deal.net[HOLDS] for deal in own)
-        return "00", self.books.balances[customer], held_fen, max(0, self.books.balances[points_of(customer)])
+        return "00", self.books.balances[customer], held_fen, self.books.balances[points_of(customer)]
 
     def look_up(self, terminal_id: int, identity: Identity) -> tuple[str, str, int, int]:
         """Of a look-up: code, what became of it, what was charged, and what is left of it."""
@@ -219,18 +226,27 @@ class Model(Rules):
     # --- What should have been answered
 
     def _compare(
-        self, step: Step, code: str, amount_fen: int, balance_fen: int, charged_fen: int = 0, points: int = 0
+        self,
+        step: Step,
+        code: str,
+        amount_fen: int,
+        balance_fen: int,
+        charged_fen: int = 0,
+        points: int = 0,
+        points_left: int = 0,
     ) -> None:
         said = step.said
-        expected = Said(code, amount_fen, said.rrn, balance_fen, said.posted_at_ms, charged_fen, points)
+        moved = (charged_fen, points, points_left)
+        expected = Said(code, amount_fen, said.rrn, balance_fen, said.posted_at_ms, *moved)
         if expected.agrees(said):
             return
         invariant = "I2" if said.code == code else "I3" if said.code == "00" else "I10"
         self._world.violate(
             invariant,
             f"transfer {said.rrn}, {step.what} {step.identity}: answered {said.code} {said.amount_fen} fen, charged"
-            f" {said.charged_fen}, points {said.points}, balance {said.balance_fen}; expected {code} {amount_fen} fen,"
-            f" charged {charged_fen}, points {points}, balance {balance_fen}; {step.content}",
+            f" {said.charged_fen}, points {said.points} of {said.points_balance}, balance {said.balance_fen}; expected"
+            f" {code} {amount_fen} fen, charged {charged_fen}, points {points} of {points_left}, balance {balance_fen};"
+            f" {step.content}",
         )
 
     # --- What is no question, and always happens
@@ -295,8 +311,8 @@ class Model(Rules):
             self._spend(customer, moves, deal, original)
         self.books.post(deal, moves, original)
         deal.charged_fen = self.charged[step.identity] = step.told[0]
-        points = 0 if customer is None else abs(moves.get(points_of(customer), 0))
-        self._compare(step, "00", content.amount_fen, self._told(content.kind, customer), step.told[0], points)
+        told = self._told(content.kind, customer)
+        self._compare(step, "00", content.amount_fen, told, step.told[0], *self._points_told(customer, moves))
 
     def _moves_again(self, step: Step, content: Content, original: Deal | None) -> Moves:
         """What it had moved when it was approved."""

@@ -114,6 +114,7 @@ class Said(NamedTuple):
     posted_at_ms: int | None
     charged_fen: int | None = None
     points: int | None = None
+    points_balance: int | None = None
 
     def agrees(self, other: Said) -> bool:
         """Whether both can be true."""
@@ -186,6 +187,7 @@ def said_in(answer: MoneyAnswer | QueryAnswer) -> Said:
         answer.posted_at_ms,
         answer.charged_fen,
         answer.points,
+        answer.points_balance,
     )
 
 
@@ -384,7 +386,8 @@ class Oracle:
             case.lost = True  # kept apart: a revoked terminal's, or a number that was used otherwise
             return
         is_new = case.said is None
-        said = Said(answer.response_code, answer.amount_fen, answer.rrn, None, None, answer.charged_fen, answer.points)
+        moved = (answer.charged_fen, answer.points, answer.points_balance)
+        said = Said(answer.response_code, answer.amount_fen, answer.rrn, None, None, *moved)
         self._decided(who, identity, case, content, said)
         if is_new and identity[0] not in self.tainted:
             newest = self._saf.get(identity[0], (0, 0, 0))

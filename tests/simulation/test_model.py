@@ -33,8 +33,10 @@ class Counter(History):
         self.office.prices.hold_s = 3_600
         self.rrn = 2
 
-    def ask(self, kind, stan, amount_fen, code="00", charged=0, points=0, balance=0, of=0, payer=ANN, till=TILL):
-        """A request of any kind, as the host answers it."""
+    def ask(
+        self, kind, stan, amount_fen, code="00", charged=0, points=0, left=0, balance=0, of=0, payer=ANN, till=TILL
+    ):
+        """A request of any kind, as the host answers it; `left` is what the payer has of points then."""
         self.rrn += 1
         identity = (till, 1, stan)
         asked = request_of(identity, Content(amount_fen, payer, 7, 0, 1, kind, (TILL, 1, of) if of else None))
@@ -45,13 +47,26 @@ class Counter(History):
             "response_code": code,
             "charged_fen": charged,
             "points": points,
+            "points_balance": left,
             "rrn": self.rrn,
             "balance_fen": balance,
             "posted_at_ms": 5,
         }
         self.hear(asked, MoneyAnswer(**answer), till)
 
-    def upload(self, stan, amount_fen, verdict="ACCEPTED", code="00", charged=0, number=1, rrn=None, payer=ANN):
+    def upload(
+        self,
+        stan,
+        amount_fen,
+        verdict="ACCEPTED",
+        code="00",
+        charged=0,
+        points=0,
+        left=0,
+        number=1,
+        rrn=None,
+        payer=ANN,
+    ):
         """A sale made without a host goes up."""
         self.rrn += 1
         asked = OfflineSaleRequest(
@@ -72,6 +87,8 @@ class Counter(History):
             response_code=code,
             rrn=self.rrn if rrn is None else rrn,
             charged_fen=charged,
+            points=points,
+            points_balance=left,
             next_saf_sequence=number + 1,
             last_tag=bytes(16),
         )
@@ -108,7 +125,7 @@ def test_there_is_a_rule_for_every_kind(counter):
 
 
 def test_void_takes_back_all_and_only_once(counter):
-    counter.ask("sale", 1, 400, charged=400, points=4, balance=600)
+    counter.ask("sale", 1, 400, charged=400, points=4, left=4, balance=600)
     counter.ask("void", 2, 400, charged=400, points=4, balance=1_000, of=1)
     counter.ask("void", 3, 400, "21", balance=1_000, of=1)
     counter.ask("refund", 4, 1, "21", balance=1_000, of=1)
@@ -124,8 +141,8 @@ def test_void_takes_back_all_and_only_once(counter):
 
 def test_refunds_until_nothing_is_left(counter):
     counter.office.prices.discount_percent = 10
-    counter.ask("sale", 1, 333, charged=300, points=3, balance=700)
-    counter.ask("refund", 2, 111, charged=100, points=1, balance=800, of=1)
+    counter.ask("sale", 1, 333, charged=300, points=3, left=3, balance=700)
+    counter.ask("refund", 2, 111, charged=100, points=1, left=2, balance=800, of=1)
     counter.ask("refund", 3, 223, "61", balance=800, of=1)
     counter.ask("refund", 4, 222, charged=200, points=2, balance=1_000, of=1)
     counter.ask("refund", 5, 1, "61", balance=1_000, of=1)
@@ -138,7 +155,7 @@ def test_refunds_until_nothing_is_left(counter):
 def test_a_refund_after_too_many_days(counter):
     counter.office.prices.refund_days = 1
     counter.office.days = [(1, 20260830), (4, 20260901)]
-    counter.ask("sale", 1, 400, charged=400, points=4, balance=600)
+    counter.ask("sale", 1, 400, charged=400, points=4, left=4, balance=600)
     counter.ask("refund", 2, 400, "F1", balance=600, of=1)
     counter.ask("void", 3, 400, "12", balance=600, of=1)
     counter.end()
@@ -148,9 +165,9 @@ def test_holds(counter):
     counter.ask("preauth", 1, 600, charged=600, balance=400)
     counter.ask("sale", 2, 500, "51", balance=400)
     counter.ask("completion", 3, 601, "61", balance=400, of=1)
-    counter.ask("completion", 4, 450, charged=450, balance=550, of=1)
+    counter.ask("completion", 4, 450, charged=450, points=4, left=4, balance=550, of=1)
     counter.ask("completion", 5, 10, "21", balance=550, of=1)
-    counter.ask("completion_void", 6, 450, charged=450, balance=400, of=4)
+    counter.ask("completion_void", 6, 450, charged=450, points=4, balance=400, of=4)
     counter.ask("preauth_void", 7, 600, charged=600, balance=1_000, of=1)
     counter.ask("preauth", 8, 100, charged=100, balance=900)
     counter.expire(10, 100, 3_600_005)
@@ -174,7 +191,7 @@ def test_top_up_with_its_bonus_and_back(counter):
     counter.ask("topup", 1, 500, charged=550, balance=1_550)
     counter.ask("topup", 2, 499, charged=499, balance=2_049)
     counter.ask("topup_void", 3, 500, charged=550, balance=1_499, of=1)
-    counter.ask("sale", 4, 1_100, charged=1_100, points=11, balance=399)
+    counter.ask("sale", 4, 1_100, charged=1_100, points=11, left=11, balance=399)
     counter.ask("topup_void", 5, 499, "51", balance=399, of=2)
     counter.undo("topup", 2, 499, 499, 0)
     model = counter.end()
@@ -184,23 +201,23 @@ def test_top_up_with_its_bonus_and_back(counter):
 
 
 def test_points_are_a_currency_of_their_own(counter):
-    counter.ask("sale", 1, 600, charged=600, points=6, balance=400)
+    counter.ask("sale", 1, 600, charged=600, points=6, left=6, balance=400)
     counter.ask("points_sale", 2, 7, "51", balance=6)
-    counter.ask("points_sale", 3, 5, points=5, balance=1)
-    counter.ask("points_void", 4, 5, points=5, balance=6, of=3)
+    counter.ask("points_sale", 3, 5, points=5, left=1, balance=1)
+    counter.ask("points_void", 4, 5, points=5, left=6, balance=6, of=3)
     counter.ask("points_sale", 5, 6, points=6, balance=0)
-    counter.ask("void", 6, 600, charged=600, points=6, balance=1_000, of=1)
+    counter.ask("void", 6, 600, charged=600, points=6, left=-6, balance=1_000, of=1)
     model = counter.end()
     assert model.books.balances[OF_ANN] == -6
-    assert model.balance(TILL, Content(0, ANN, 0, 0, 1), "", 0) == ("00", 1_000, 0, 0)
+    assert model.balance(TILL, Content(0, ANN, 0, 0, 1), "", 0) == ("00", 1_000, 0, -6)
 
 
 def test_what_was_sold_without_a_host(counter):
-    counter.upload(1, 900, charged=900)
-    counter.upload(2, 300, charged=300, number=2)
+    counter.upload(1, 900, charged=900, points=9, left=9)
+    counter.upload(2, 300, charged=300, points=3, left=12, number=2)
     counter.upload(3, 3_001, "OVER_LIMIT", "61", number=3)
     counter.upload(4, 100, "REFUSED", "14", number=4, payer=b"nobody")
-    counter.ask("refund", 5, 200, charged=200, balance=0, of=2)
+    counter.ask("refund", 5, 200, charged=200, points=2, left=10, balance=0, of=2)
     model = counter.end()
     assert (model.balances["Ann"], model.books.balances["debt"]) == (0, 0)
     assert model.books.balances[SHOP] == 1_000
@@ -209,9 +226,9 @@ def test_what_was_sold_without_a_host(counter):
 def test_what_was_sold_before_the_day_was_opened_counts_for_no_limit(counter):
     counter.office.day_limit_fen = 500
     counter.office.days, counter.office.opened_ms = [(1, 20260831)], {20260831: 3_600_000 + 7_001}
-    counter.upload(1, 400, charged=400)
-    counter.ask("refund", 2, 100, charged=100, balance=700, of=1)
-    counter.ask("sale", 3, 500, charged=500, points=5, balance=200)
+    counter.upload(1, 400, charged=400, points=4, left=4)
+    counter.ask("refund", 2, 100, charged=100, points=1, left=3, balance=700, of=1)
+    counter.ask("sale", 3, 500, charged=500, points=5, left=8, balance=200)
     counter.ask("sale", 4, 1, "65", balance=200)
     counter.end()
     counter.office.opened_ms = {20260831: 3_600_000 + 7_000}
@@ -222,7 +239,7 @@ def test_what_was_sold_before_the_day_was_opened_counts_for_no_limit(counter):
 def test_a_stopped_card_without_a_host(counter):
     counter.office.change(2, "card", ANN, "lost")
     counter.upload(1, 900, "STOPPED", "41")
-    counter.upload(2, 900, charged=900, number=2)
+    counter.upload(2, 900, charged=900, points=9, left=9, number=2)
     counter.upload(3, 100, "STOPPED", "41", number=3, payer=BEN)
     counter.judge(counter.rrn)
     assert [violation.invariant for violation in counter.world.violations] == ["I10"], "Ben's was never stopped"
@@ -240,7 +257,7 @@ def test_an_honest_record_called_a_forgery(counter):
 
 
 def test_a_settled_batch_takes_nothing_more(counter):
-    counter.ask("sale", 1, 300, charged=300, points=3, balance=700)
+    counter.ask("sale", 1, 300, charged=300, points=3, left=3, balance=700)
     counter.ask("topup", 2, 100, charged=100, balance=800)
     counter.undo("topup", 2, 100, 100, 700)
     totals = {1: (1, 300, 300)}
@@ -256,9 +273,10 @@ def test_a_settled_batch_takes_nothing_more(counter):
 @pytest.mark.parametrize(
     ("said", "invariant"),
     [
-        ({"charged": 299, "points": 3, "balance": 701}, "I2"),
-        ({"charged": 300, "points": 2, "balance": 700}, "I2"),
-        ({"charged": 300, "points": 3, "balance": 701}, "I2"),
+        ({"charged": 299, "points": 3, "left": 3, "balance": 701}, "I2"),
+        ({"charged": 300, "points": 2, "left": 3, "balance": 700}, "I2"),
+        ({"charged": 300, "points": 3, "left": 3, "balance": 701}, "I2"),
+        ({"charged": 300, "points": 3, "left": -3, "balance": 700}, "I2"),
         ({"code": "51", "balance": 1_000}, "I10"),
     ],
 )
@@ -269,7 +287,7 @@ def test_what_is_answered_otherwise_is_noticed(counter, said, invariant):
 
 
 def test_a_refund_that_must_not_be_is_noticed(counter):
-    counter.ask("sale", 1, 300, charged=300, points=3, balance=700)
+    counter.ask("sale", 1, 300, charged=300, points=3, left=3, balance=700)
     counter.ask("refund", 2, 301, charged=301, points=3, balance=1_001, of=1)
     counter.judge(counter.rrn)
     assert counter.broken == {"I3"}

@@ -63,6 +63,7 @@ VIEWS = st.builds(
     is_armed=st.booleans(),
     fixed_fen=st.integers(0, MAX_AMOUNT_FEN),
     charged_fen=st.none() | st.integers(0, MAX_AMOUNT_FEN),
+    points_balance=st.integers(-(2**63), 2**63 - 1),
     discount_fen=st.integers(0, MAX_AMOUNT_FEN),
 )
 
@@ -81,9 +82,10 @@ def test_an_amount_is_shown_whole_or_not_at_all(shown):
     balance = shown.balance_fen
     lines = render(shown, translator("zh"))
     if shown.screen is Screen.APPROVED and balance is not None:
-        text = str if shown.kind in COUNTS_POINTS else yuan
-        assert lines[2].endswith(text(balance) if columns(text(balance)) <= LCD_COLUMNS else "####")
-        assert lines[1].endswith(text(shown.amount_fen))
+        in_points = shown.kind in COUNTS_POINTS
+        text = str(abs(balance)) if in_points else yuan(balance)  # whether they are owed, the word in front says
+        assert lines[2].endswith(text if columns(text) <= LCD_COLUMNS else "####")
+        assert lines[1].endswith(str(shown.amount_fen) if in_points else yuan(shown.amount_fen))
 
 
 @pytest.mark.parametrize("screen", [Screen.APPROVED, Screen.OFFLINE_APPROVED])
@@ -298,6 +300,14 @@ def test_money_taken_back_is_not_called_credited():
     assert "到账" not in chinese(Screen.APPROVED, kind=TransactionKind.TOPUP_VOID, **shown)[3]
     assert "实收" not in chinese(Screen.APPROVED, kind=TransactionKind.VOID, charged_fen=1_125)[3]
     assert "0.00" not in chinese(Screen.APPROVED, kind=TransactionKind.POINTS_SALE, amount_fen=2, charged_fen=0)[3]
+
+
+def test_points_that_are_still_owed_after_it_are_said():
+    earned = {"amount_fen": 500, "balance_fen": 8250, "stan": 7}
+    assert chinese(Screen.APPROVED, **earned, points_balance=-235)[3] == "欠积分       235"
+    assert chinese(Screen.APPROVED, **earned, points_balance=2)[3] == "请输入下一笔"
+    undone = {"kind": TransactionKind.POINTS_VOID, "amount_fen": 3, "balance_fen": -4}
+    assert chinese(Screen.APPROVED, **undone)[2] == "欠积分         4"
 
 
 def test_points_that_lack_are_no_money_that_lacks():

@@ -152,13 +152,24 @@ ORIGINAL = {"original_batch": 1, "original_stan": 88}
             ["撤销金额                300 积分"],
         ),
         (
-            {"kind": TransactionKind.SALE, "charged_fen": 1000, "points": 10},
+            {"kind": TransactionKind.SALE, "charged_fen": 1000, "points": 10, "points_balance": 250},
             "消费",
             [
                 "折扣                    RMB 2.50",
                 "实收                   RMB 10.00",
                 "本次积分                      10",
+                "积分余额                     250",
             ],
+        ),
+        (
+            {"kind": TransactionKind.SALE, "points": 5, "points_balance": -235},
+            "消费",
+            ["本次积分                       5", "欠积分                       235"],
+        ),
+        (
+            {"kind": TransactionKind.POINTS_VOID, "amount_fen": 3, "balance_fen": -4},
+            "积分消费撤销",
+            ["欠积分                         4"],
         ),
         (
             {"discount_fen": 250},

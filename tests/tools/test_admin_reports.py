@@ -8,8 +8,9 @@ import getpass
 import pytest
 
 from server.ledger.ledger import Ledger
-from server.ledger.model import Decision, Identity, Reversal, Sale, SaleLimits
+from server.ledger.model import Decision, Identity, Kind, PointsSale, Reversal, Sale, SaleLimits, Void
 from server.ledger.sqlite import SqliteStore
+from server.ledger.tariffs import read_tariff
 from server.operations.desk import parse_terminal
 from tests.server.ledger.records import Recorder
 
@@ -55,9 +56,40 @@ def test_a_day_by_merchant_meal_and_type(sold):
     )
     assert sold("admin", "report", "day") == 0
     assert "12.50" in sold.out
+    assert sold.out.splitlines()[-1] == "一食堂: net 12.50"
     assert sold.json("admin", "report", "day", "--merchant", 2) == []
     assert sold("admin", "report", "day", 20200101) == 0
     assert sold.out == "nothing was done on business day 20200101\n"
+
+
+def test_a_void_that_was_reversed_and_points_on_a_day(sold, folder):
+    """What stands can be read off: what was reversed, what the merchant got and gave, and points as points."""
+    sold("admin", "points", "set", "1")
+    terminal_id = parse_terminal(TILL)
+    with contextlib.closing(SqliteStore(folder.ledger_path)) as store:
+        ledger = Ledger(store, SaleLimits(0, 0))
+        ledger.tariff = read_tariff(store, 480)
+        eaten = Identity(terminal_id, 1, 10)
+        gone = Identity(terminal_id, 1, 11)
+        outcomes = ledger.apply(
+            [
+                Sale(eaten, b"s" * 16, CARD, 1_600, 7, 1),
+                Void(gone, b"v" * 16, CARD, 1_600, 7, 1, kind=Kind.VOID, original=eaten),
+                Reversal(gone, b"r" * 16, CARD, 1_600, 7, 1),
+                PointsSale(Identity(terminal_id, 1, 12), b"p" * 16, CARD, 2, 7, 1),
+            ],
+            1,
+        )
+    assert {outcome.decision for outcome in outcomes} == {Decision.APPROVED}
+    names = ("count", "undone", "amount_fen", "net_fen", "points")
+    found = {row["type"]: tuple(row[name] for name in names) for row in sold.json("admin", "report", "day")}
+    assert found["void"] == (1, 1, 1_600, -1_600, -16)
+    assert found["reversal of void"] == (1, 0, 1_600, 1_600, 16)
+    assert found["points sale"] == (1, 0, 0, 0, -2)
+    assert sold("admin", "report", "day") == 0
+    [line] = [line.split() for line in sold.out.splitlines() if "points sale" in line]
+    assert line[-6:] == ["1", "0", "0.00", "0.00", "0.00", "-2"]
+    assert sold.out.splitlines()[-1] == "一食堂: net 28.50"
 
 
 def test_what_was_lost_offline(sold):
@@ -75,7 +107,30 @@ def test_who_owes_the_campus(sold, folder):
         till.sequence, till.tag = store.execute("SELECT saf_sequence, saf_tag FROM terminals")[0]
         Ledger(store, SaleLimits(0, 0)).apply([till.sold(9, 4_000, token=CARD)], 1)
     [owed] = sold.json("admin", "report", "debts")
-    assert (owed["student_number"], owed["debt_fen"]) == ("S1", 250)
+    assert (owed["student_number"], owed["debt_fen"], owed["points"]) == ("S1", 250, 0)
+
+
+def test_who_owes_points(sold, folder):
+    sold("admin", "points", "set", "1")
+    terminal_id = parse_terminal(TILL)
+    with contextlib.closing(SqliteStore(folder.ledger_path)) as store:
+        ledger = Ledger(store, SaleLimits(0, 0))
+        ledger.tariff = read_tariff(store, 480)
+        eaten = Identity(terminal_id, 1, 10)
+        ledger.apply(
+            [
+                Sale(eaten, b"s" * 16, CARD, 1_600, 7, 1),
+                PointsSale(Identity(terminal_id, 1, 11), b"p" * 16, CARD, 16, 7, 1),
+                Void(Identity(terminal_id, 1, 12), b"v" * 16, CARD, 1_600, 7, 1, kind=Kind.VOID, original=eaten),
+            ],
+            1,
+        )
+    [owed] = sold.json("admin", "report", "debts")
+    assert (owed["student_number"], owed["debt_fen"], owed["points"]) == ("S1", 0, 16)
+    account = sold.json("admin", "account", "show", "S1")
+    assert (account["points"], account["held_fen"]) == (-16, 0)
+    assert sold("admin", "account", "show", "S1") == 0
+    assert "-16" in sold.out
 
 
 def test_the_quarantine(sold, monkeypatch):

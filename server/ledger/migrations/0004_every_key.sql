@@ -2,6 +2,7 @@
 
 ALTER TABLE transfers ADD COLUMN adjust_fen INTEGER NOT NULL DEFAULT 0; -- bonus; negative: discount
 ALTER TABLE transfers ADD COLUMN points INTEGER NOT NULL DEFAULT 0;     -- change of the payer's points
+ALTER TABLE transfers ADD COLUMN points_balance INTEGER NOT NULL DEFAULT 0; -- the payer's points after it, if it has moved some
 ALTER TABLE transfers ADD COLUMN lost_rrn INTEGER NOT NULL DEFAULT 0;   -- number at a lost host of what came back, if no sale
 -- Later rows about an earlier one. Not of uploaded sales: their original_seq is a number of a lost host.
 CREATE INDEX transfers_original ON transfers (original_seq) WHERE original_seq > 0 AND kind <> 4;

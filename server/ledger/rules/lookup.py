@@ -6,7 +6,6 @@ import msgspec
 
 from server.ledger.batch import Batch, kind_of, outcome_of
 from server.ledger.model import (
-    POINTS_ACCOUNT_OFFSET,
     Decision,
     Identity,
     Inquiry,
@@ -77,11 +76,10 @@ def inquire(batch: Batch, inquiry: Inquiry) -> Outcome:
     decision = checks.pin_refusal(batch, inquiry.pin_verifier, terminal, card, is_required=False)
     if decision:
         return Outcome(decision, state=TransferState.DECLINED)
-    points = batch.accounts.get(payer.account_id + POINTS_ACCOUNT_OFFSET)
     return Outcome(
         Decision.APPROVED,
         balance_fen=payer.balance_fen,
         state=TransferState.APPROVED,
-        points=max(0, points.balance_fen) if points is not None else 0,
+        points=batch.points_of(payer),
         held_fen=batch.held.get(payer.account_id, 0),
     )

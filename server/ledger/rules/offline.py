@@ -3,10 +3,10 @@
 The records of a terminal come in the order they were made: one that does not follow the newest is a gap, and nothing
 is decided about it. One that does follow moves the chain on, whatever becomes of it, so that nothing is skipped and
 nothing holds up what comes after it. The meal is eaten, so no balance is asked for: what the payer's account does not
-cover, OFFLINE_DEBT bears; it earns the points of a sale of now, as the payer owes all of it. What the terminal could have known when it sold, the merchant bears: a card on the stop list
-it had, or unknown here, or an amount above the largest limit of one sale in force lately. The other offline limits, of
-one card, all together and their number, are the terminal's alone to keep. It is the merchant's for whom the terminal
-sold when it was made.
+cover, OFFLINE_DEBT bears; it earns the points of a sale of now, as the payer owes all of it. What the terminal could
+have known when it sold, the merchant bears: a card on the stop list it had, or unknown here, or an amount above the
+largest limit of one sale in force lately. The other offline limits, of one card, all together and their number, are
+the terminal's alone to keep. It is the merchant's for whom the terminal sold when it was made.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """What is on a card: asked with as many PINs as the host wants, and nothing moves."""
 
+from msgspec.structs import replace
+
 from protocol.messages import BalanceAnswer, BalanceRequest
 from protocol.messages.balance import CardStatus
 from protocol.messages.money import EntryMode
@@ -14,6 +16,11 @@ def test_balance_holds_and_points():
     talk = Talk(till_of(), balance, host={BalanceRequest: RICH})
     assert talk.shown == [("余额 ****B2C3", "余额       87.50", "冻结金额    1.00", "积分          12")]
     assert talk.moved == []
+
+
+def test_points_that_are_owed_are_called_so():
+    talk = Talk(till_of(), balance, host={BalanceRequest: replace(RICH, points=-235)})
+    assert talk.shown[0][3] == "欠积分       235"
 
 
 def test_card_details():

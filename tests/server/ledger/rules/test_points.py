@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from server.ledger.model import POINTS_ISSUED_ACCOUNT, Decision, Kind, PointsSale, Sale
+from server.ledger.model import POINTS_ISSUED_ACCOUNT, Decision, Inquiry, Kind, PointsSale, Sale
 from server.ledger.tariff import Tariff
 from tests.server.ledger.campus import (
+    ANN,
     BEN,
+    CARDS,
     OTHER_TILL,
     START_FEN,
+    TILL,
     apply,
     asked,
     balance,
@@ -65,9 +68,17 @@ def test_they_are_kept_apart_by_customer_and_live_on_without_a_tariff(ledger):
 def test_points_that_are_spent_are_owed_when_their_sale_is_undone(ledger):
     ledger.tariff = RATES
     meal = asked(Sale, 1, 1000)
-    apply(ledger, meal, asked(PointsSale, 2, 8), void(3, meal))
+    told = apply(ledger, meal, asked(PointsSale, 2, 8), void(3, meal))
+    assert [(outcome.points, outcome.points_balance) for outcome in told] == [(10, 10), (8, 2), (10, -8)]
     assert (points(ledger), balance(ledger)) == (-8, START_FEN)
-    decide(ledger, asked(Sale, 4, 1000))
+    inquiry = Inquiry(TILL, CARDS[ANN])
+    assert decide(ledger, inquiry).points == -8, "who asks is told what is owed"
+    for stan, left in ((4, -3), (5, 2)):
+        said = decide(ledger, asked(Sale, stan, 500))
+        assert (said.points, said.points_balance) == (5, left)
+        copy = decide(ledger, asked(Sale, stan, 500))
+        assert (copy.replayed, copy.points_balance) == (True, left), "a copy is told the same, though it is another now"
+    assert decide(ledger, asked(Sale, 6, 99)).points_balance == 0, "it has moved none"
     assert points(ledger) == 2
 
 

@@ -74,7 +74,7 @@ def original_of(ledger, kind):
     [
         (Kind.VOID, 45, 4),
         (Kind.PREAUTH_VOID, 50, 0),
-        (Kind.COMPLETION_VOID, 400, 0),
+        (Kind.COMPLETION_VOID, 400, 40),
         (Kind.TOPUP_VOID, 50, 0),
         (Kind.POINTS_VOID, 0, 50),
     ],

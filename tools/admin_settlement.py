@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cyclopts import App
 
-from tools.listing import Column, console, moment, print_json, print_rows, yuan
+from tools.listing import Column, console, figure, moment, print_json, print_rows, yuan
 from tools.options import PAGE, AsJson, Data, admin_channel, all_rows, ledger_beside, zone_of
 from tools.words import counted
 
@@ -29,18 +29,20 @@ SETTLEMENT_COLUMNS: Final = (
 TOTALS_COLUMNS: Final = (
     Column("kind", "kind"),
     Column("terminal", "count"),
-    Column("charged", "charged_fen", yuan),
+    Column("amount", "amount", figure),
+    Column("charged", "charged", figure),
     Column("host", "host_count"),
-    Column("charged there", "host_charged_fen", yuan),
+    Column("amount there", "host_amount", figure),
+    Column("charged there", "host_charged", figure),
 )
 DIFFERENCE_COLUMNS: Final = (
     Column("STAN", "stan"),
     Column("difference", "difference"),
     Column("kind", "kind"),
     Column("terminal", "terminal_standing"),
-    Column("amount", "terminal_fen", yuan),
+    Column("amount", "terminal_amount", figure),
     Column("host", "host_standing"),
-    Column("amount there", "host_fen", yuan),
+    Column("amount there", "host_amount", figure),
     Column("RRN", "rrn"),
 )
 DUE_COLUMNS: Final = (
@@ -90,22 +92,37 @@ def show_settlement(number: int, /, *, data: Data = None, json: AsJson = False) 
     if found["state"] == "open":
         console().print("open: its terminal has not finished; what differs is listed once it is closed")
     else:
-        print_rows(found["differing"], DIFFERENCE_COLUMNS, as_json=False, nothing="no differences")
+        differing = [
+            row | {f"{side}_amount": _amount(row["kind"], row[f"{side}_fen"]) for side in ("terminal", "host")}
+            for row in found["differing"]
+        ]
+        print_rows(differing, DIFFERENCE_COLUMNS, as_json=False, nothing="no differences")
+
+
+IN_POINTS: Final = ("points_sale", "points_void")
+"""Kinds whose amounts count points; they charge nothing."""
 
 
 def _side_by_side(found: dict[str, Any]) -> list[dict[str, Any]]:
     """One row a kind, in the order in which they first appear."""
     rows: dict[str, dict[str, Any]] = {}
-    for total in (*found["terminal_totals"], *found["host_totals"]):
-        rows.setdefault(
-            total["kind"],
-            {"kind": total["kind"], "count": 0, "charged_fen": 0, "host_count": 0, "host_charged_fen": 0},
-        )
-    for total in found["terminal_totals"]:
-        rows[total["kind"]] |= {"count": total["count"], "charged_fen": total["charged_fen"]}
-    for total in found["host_totals"]:
-        rows[total["kind"]] |= {"host_count": total["count"], "host_charged_fen": total["charged_fen"]}
+    for side, prefix in (("terminal_totals", ""), ("host_totals", "host_")):
+        for total in found[side]:
+            kind = total["kind"]
+            row = rows.setdefault(
+                kind, {"kind": kind, **_figures("", kind, 0, 0, 0), **_figures("host_", kind, 0, 0, 0)}
+            )
+            row |= _figures(prefix, kind, total["count"], total["amount_fen"], total["charged_fen"])
     return [*rows.values()]
+
+
+def _figures(prefix: str, kind: str, count: int, amount: int, charged_fen: int) -> dict[str, Any]:
+    charged = "" if kind in IN_POINTS else yuan(charged_fen)
+    return {f"{prefix}count": count, f"{prefix}amount": _amount(kind, amount), f"{prefix}charged": charged}
+
+
+def _amount(kind: str, amount: int) -> str:
+    return f"{amount} points" if kind in IN_POINTS else yuan(amount)
 
 
 @settlement_app.command(name="due")

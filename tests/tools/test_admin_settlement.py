@@ -6,7 +6,9 @@ import contextlib
 
 import pytest
 
+from protocol.messages.money import TransactionKind
 from server.ledger.sqlite import SqliteStore
+from server.ledger.tariff import BonusTier, Tariff
 from tests.server.ledger.campus import CARDS, DAY
 from tests.server.settling import World, forged
 
@@ -70,6 +72,25 @@ def test_one_settlement_names_what_differs(fanka, settled):
     assert fanka("admin", "settlement", "show", 3) == 0
     assert "its terminal has not finished" in fanka.out
     assert fanka.json("admin", "settlement", "show", 2)["differing"][0]["stan"] == 9
+
+
+def test_points_in_a_settlement_are_no_money(fanka, folder):
+    """Neither in the totals, nor where they differ."""
+    with contextlib.closing(SqliteStore(folder.ledger_path)) as store:
+        world = World(store)
+        world.ledger.tariff = Tariff(points_rates={0: 10}, bonus_tiers={0: (BonusTier(100, 10),)})
+        world.sell(1000)
+        world.transact(TransactionKind.POINTS_SALE, 42)
+        world.transact(TransactionKind.TOPUP, 200)
+        world.till.save(forged(9, kind=TransactionKind.POINTS_SALE, amount_fen=77))
+        world.settle()
+        world.accept()
+    assert fanka("admin", "settlement", "show", 1) == 0
+    lines = [line.split() for line in fanka.out.splitlines()]
+    assert ["points_sale", "2", "119", "points", "1", "42", "points"] in lines
+    assert ["topup", "1", "2.00", "2.10", "1", "2.00", "2.10"] in lines
+    [differing] = [line for line in lines if "missing_at_host" in line]
+    assert differing[:7] == ["9", "missing_at_host", "points_sale", "approved", "77", "points", "none"]
 
 
 def test_what_is_due(fanka, settled):

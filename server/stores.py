@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +13,7 @@ from server.config import Config, load_config
 from server.ledger.copy import is_unfinished
 from server.ledger.sqlite import SqliteStore
 from server.ledger.sqlite_copy import is_backup
+from server.ledger.sqlite_log import Wait
 from server.ledger.store import Store, StoreRefused
 
 if TYPE_CHECKING:
@@ -18,6 +21,13 @@ if TYPE_CHECKING:
     from server.ledger.postgres import PostgresStore
 
 EXTRA: Final = "pip install 'fanka[postgres]'"
+
+
+def in_a_thread(function: Callable[[], None]) -> Wait:
+    """How a host's store copies its log: in a thread that ends by itself. Gives back what waits for its end."""
+    thread = threading.Thread(target=function, name="log-copier", daemon=True)
+    thread.start()
+    return thread.join
 
 
 def open_store(folder: DataFolder, config: Config, *, readonly: bool = False) -> Store:
@@ -30,7 +40,7 @@ def open_store(folder: DataFolder, config: Config, *, readonly: bool = False) ->
             f"{folder.ledger_path}: expected a ledger, found a backup; move it elsewhere, then `fanka restore` it from"
             " there"
         )
-    return SqliteStore(folder.ledger_path, readonly=readonly, create=False)
+    return SqliteStore(folder.ledger_path, readonly=readonly, create=False, copy_log=None if readonly else in_a_thread)
 
 
 def open_ledger(ledger: Path | DataFolder) -> Store:

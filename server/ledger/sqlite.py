@@ -1,9 +1,9 @@
-"""The store on SQLite through apsw: WAL, synchronous=FULL, one connection that both writes and checkpoints.
+"""The store on SQLite through apsw: WAL, synchronous=FULL, one connection that writes.
 
 Measured on two cores, 64 sales a batch: 2 KiB pages serve a ledger of a million sales 15 % faster than 4 KiB ones,
 because the identity index and the accounts are hit at random and a commit writes whole pages. Checkpoints are made
-between batches, by this connection, when the WAL has grown to WAL_LIMIT_BYTES: pages rewritten many times are then
-copied once.
+when the WAL has grown to WAL_LIMIT_BYTES: pages rewritten many times are then copied once. A host has most of that done
+by a second connection, beside its commits (`sqlite_log`), and completes it between two of them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from server.ledger import migrate, sqlite_schema, sqlite_sets
 from server.ledger.batch import GENESIS
 from server.ledger.checks import NAMED_MAX
 from server.ledger.model import NO_CHANGES, Account, Card, Changes, Entry, Hold, Identity, Side, Terminal, Transfer
+from server.ledger.sqlite_log import LogCopier, Start
 from server.ledger.store import Row, StoreBroken, StoreConflict, StoreError, StoreFull, StoreRefused
 
 MIN_SQLITE: Final = (3, 51, 3)
@@ -60,16 +61,24 @@ class SqliteStore:
     """Store on one SQLite file; `":memory:"` is the test double and the simulator's store.
 
     `create=False` refuses a missing or empty file: a lost ledger must not be replaced by a new one without a word.
-    `vfs` names another file layer, for fault injection. Raises StoreRefused.
+    `vfs` names another file layer, for fault injection. `copy_log` is how to begin to copy the log beside the commits;
+    None: `maintain` does it all itself. Raises StoreRefused.
     """
 
     def __init__(
-        self, path: Path | str, *, readonly: bool = False, create: bool = True, vfs: str | None = None
+        self,
+        path: Path | str,
+        *,
+        readonly: bool = False,
+        create: bool = True,
+        vfs: str | None = None,
+        copy_log: Start | None = None,
     ) -> None:
         check_sqlite_version()
         self._path = str(path)
         self._broken = False
         self._wal_frames = 0
+        self._copier: LogCopier | None = None
         flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
         if create and not readonly:
             flags |= apsw.SQLITE_OPEN_CREATE
@@ -80,6 +89,8 @@ class SqliteStore:
         try:
             self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
             self._prepare(readonly, create)
+            if copy_log is not None:
+                self._copier = LogCopier(self._path, vfs, BUSY_TIMEOUT_MS, copy_log)
         except BaseException as error:
             with suppress(apsw.Error):
                 self._db.close()
@@ -301,14 +312,25 @@ class SqliteStore:
 
     def maintain(self) -> None:
         """Checkpoint when the WAL has grown large. A reader may keep some of it back: the next call goes on."""
-        if self._wal_frames * self._page_size < WAL_LIMIT_BYTES:
+        copier = self._copier
+        if copier is None or not copier.is_started:
+            if self._wal_frames * self._page_size < WAL_LIMIT_BYTES:
+                return
+            if copier is not None:
+                copier.begin()
+                return
+        elif copier.is_running:
             return
         with self._faults(), suppress(apsw.BusyError):  # somebody else, a backup perhaps, is at it
+            if copier is not None:
+                copier.take()
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._wal_frames = 0
 
     def close(self) -> None:
         """See `Store`: the WAL is folded into the database, unless a fault makes that unsafe."""
+        if self._copier is not None:
+            self._copier.close()
         if self._broken:
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._db.close()

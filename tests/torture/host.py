@@ -28,6 +28,7 @@ from server.ledger.model import (
 )
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
+from server.ledger.sqlite_log import Start
 from server.ledger.store import Store, StoreFull
 from server.ledger.verify import verify
 from tests.server.ledger.contract import answer
@@ -103,6 +104,8 @@ class HostLife:
         self.disk = disk
         self.witness = witness
         self.create = create
+        self.copy_log: Start | None = None
+        """As for `SqliteStore`, from the next `open` on."""
         self.full = 0
         """How often there was no space."""
         self.store: WatchedStore
@@ -111,7 +114,7 @@ class HostLife:
 
     def open(self) -> None:
         """A start of the host, as far as its ledger goes: afterwards it answers from what it found."""
-        self.store = WatchedStore(self.folder / LEDGER, vfs=self.disk.vfs, create=self.create)
+        self.store = WatchedStore(self.folder / LEDGER, vfs=self.disk.vfs, create=self.create, copy_log=self.copy_log)
         self.disk.sync_folder()  # what serve_folder does next: the write-ahead log's name, too, must last
         self.store.on_commit = self._committed
         self.ledger = Ledger(self.store, LIMITS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -10,6 +10,7 @@ import apsw
 
 from server.ledger import ledger, migrate, sqlite
 from server.ledger.sqlite import SqliteStore
+from server.ledger.sqlite_log import Wait
 from server.ledger.store import StoreFull
 from server.ledger.verify import verify
 from server.operations.imports import ImportLine
@@ -192,6 +193,21 @@ def checkpoint(life: HostLife) -> None:
 
 @_small_log
 def log_begun_anew_after_a_checkpoint(life: HostLife) -> None:
+    for number in range(1, 10):
+        life.apply(sale(number))
+        life.maintain()
+
+
+def _at_once(copy: Callable[[], None]) -> Wait:
+    copy()
+    return lambda: None
+
+
+@_small_log
+def log_copied_by_a_second_connection(life: HostLife) -> None:
+    life.close()
+    life.copy_log = _at_once
+    life.open()
     for number in range(1, 10):
         life.apply(sale(number))
         life.maintain()

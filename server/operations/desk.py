@@ -56,7 +56,7 @@ class AdminError(ValueError):
 
 
 class Trail:
-    """Who asked for the operation in hand, and whether it has changed the configuration."""
+    """Who asked for the operation in hand, and whether it has changed what is not committed yet."""
 
     def __init__(self) -> None:
         self.who = self.operation = ""
@@ -94,6 +94,7 @@ class Desk(msgspec.Struct, frozen=True):
                 tariff = read_tariff(store, tariff.utc_offset_min)
                 config_version = self.changes.config_version(ledger.history)
         ledger.tariff, self.trail.config_version = tariff, config_version
+        self.trail.changed = False
 
     @property
     def catalogue(self) -> Catalogue:

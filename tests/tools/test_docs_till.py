@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from terminal_emulator.functions import FUNCTIONS
+from terminal_emulator.i18n import DOMAIN, LOCALE_FOLDER
 from terminal_emulator.keys import COMBINATIONS
 from terminal_emulator.menus import MENUS
 from tools.docs import ROOT
@@ -31,3 +34,16 @@ def test_no_function_is_out_of_reach():
     """By a menu or a key; `unlock` by any key of a locked terminal."""
     reached = {row.target for menu in MENUS.values() for row in menu.rows} | {*COMBINATIONS.values(), "terminal_number"}
     assert FUNCTIONS.keys() - reached == {"unlock"}
+
+
+@pytest.mark.parametrize(("page", "start"), [("till.md", "| "), ("operating.md", "| LCD: ")])
+def test_what_the_lcd_is_said_to_show_it_can_show(page, start):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    if page == "till.md":
+        text = text.split("| the LCD says |")[1].split("\n\n")[0]
+    cells = [line.removeprefix(start).split(" | ")[0] for line in text.splitlines() if line.startswith(start)]
+    words = [word for cell in cells for word in re.findall(r"[\u4e00-\u9fff]+", cell)]
+    catalogue = (LOCALE_FOLDER / "zh_CN" / "LC_MESSAGES" / f"{DOMAIN}.po").read_text(encoding="utf-8")
+    shown = "\n".join(re.findall(r'^msgstr "(.+)"$', catalogue, re.MULTILINE))
+    assert len(words) > 5
+    assert [word for word in words if word not in shown] == []

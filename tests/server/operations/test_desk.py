@@ -20,6 +20,17 @@ def test_rules_and_terminals_know_of_a_change_when_it_is_committed(office):
     assert office.admin.config_version() == before + 1
 
 
+def test_rules_are_read_once_for_a_change_and_not_for_every_password_after_it(office, monkeypatch):
+    def read_again(*_):
+        raise AssertionError("nothing has changed since")
+
+    office.call("parameter.set", name="pin_sale_fen", value=1_000)
+    monkeypatch.setattr(desk, "read_tariff", read_again)
+    with office.admin.desk.transaction():
+        pass
+    assert office.ledger.tariff.pin_above_fen == 1_000
+
+
 def test_a_change_whose_rules_cannot_be_read_is_not_committed(office, monkeypatch):
     def away(*_):
         raise StoreAway("gone for a moment")

@@ -9,13 +9,13 @@ import pytest
 
 from server.admin import Admin, AdminError
 from server.keys import KeyRing
-from server.ledger.copy import TABLES
 from server.ledger.ledger import Ledger
 from server.ledger.model import SaleLimits
 from server.ledger.registry import Registry
 from server.ledger.sqlite import SqliteStore
 from server.ledger.store import Store
 from server.ledger.verify import verify
+from tests.server.ledger.campus import contents
 
 DAY = 20260910
 NOW_MS = 1_789_000_000_000  # 2026-09-10
@@ -53,9 +53,8 @@ class Office:
         assert self.contents() == before
         return str(caught.value)
 
-    def contents(self) -> list[list[tuple[Any, ...]]]:
-        tables = [table.name for table in TABLES]
-        return [self.store.execute(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+    def contents(self) -> dict[str, list[tuple[Any, ...]]]:
+        return contents(self.store)
 
     def audit(self) -> None:
         """Whatever was done, the ledger holds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from server.ledger.copy import TABLES
 from server.ledger.ledger import Ledger
 from server.ledger.model import (
     CONSOLE,
@@ -273,43 +274,9 @@ def set_merchant(ledger: Ledger, status: Status) -> None:
         ledger.store.execute("UPDATE merchants SET status = ? WHERE account_id = ?", (int(status), MERCHANT))
 
 
-TABLES = (
-    "accounts",
-    "transfers",
-    "entries",
-    "business_days",
-    "cards",
-    "merchants",
-    "terminals",
-    "meta",
-    "customers",
-    "histories",
-    "card_classes",
-    "meal_periods",
-    "quarantine",
-    "class_meals",
-    "bonus_tiers",
-    "points_rates",
-    "products",
-    "operators",
-    "parameters",
-    "terminal_states",
-    "terminal_events",
-    "stop_list",
-    "changes",
-    "resolutions",
-    "holds",
-    "card_bindings",
-    "settlements",
-    "settlement_totals",
-    "settlement_records",
-    "settlement_differences",
-)
-
-
 def contents(store: Store) -> dict[str, list[tuple]]:
     """Every row of the database: what must be the same after a failure as before it."""
-    return {table: store.execute(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
+    return {table.name: store.execute(f"SELECT * FROM {table.name} ORDER BY {table.key}") for table in TABLES}
 
 
 def second_till(ledger: Ledger, terminal_id: int = TILL + 9) -> int:

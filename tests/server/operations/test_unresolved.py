@@ -34,7 +34,7 @@ def test_resolved_once_with_a_note(hall):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"kind": "hold"}, "expected one of reversal, settlement, quarantine, got 'hold'"),
+        ({"kind": "hold"}, "expected one of reversal, settlement, late, quarantine, got 'hold'"),
         ({"kind": "batch"}, "a batch when its terminal settles it"),
         ({"number": 2}, "expected the number of a reversal, got 2"),
         ({"kind": "quarantine"}, "expected the number of a quarantine, got 1"),

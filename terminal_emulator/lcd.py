@@ -21,6 +21,7 @@ from terminal_emulator.texts import (
     SHORT_TEXT,
     Advice,
     advice,
+    advice_about,
     figure_text,
     points_left,
     yuan,
@@ -179,7 +180,8 @@ def _off(_view: View, _: Translate) -> Lcd:
 def _shut(view: View, _: Translate) -> Lcd:
     line = _line_to_host(view.link, _)
     if view.shut is Shut.LOCKED:
-        return _head(view, _), _("Keypad is locked"), spread(_("Operator"), f"{view.operator:02d}", LCD_COLUMNS), line
+        operator = spread(_("Operator"), f"{view.operator:02d}", LCD_COLUMNS)
+        return _head(view, _), _("Keypad is locked"), operator, _("Press any key")
     return _head(view, _), _("Please sign on"), _("Press any key"), line
 
 
@@ -200,8 +202,9 @@ def _what_to_do(view: View, _: Translate) -> str:
 def _idle(view: View, _: Translate) -> Lcd:
     if view.is_armed:
         return _head(view, _), _("Clear and a key"), _("1-9, 0, Enter"), _("Clear: cancel")
-    amount = yuan(view.fixed_fen)
-    nothing_yet = _big(amount)
+    is_canteen = view.profile is Profile.CANTEEN
+    amount = yuan(view.fixed_fen) if is_canteen else ""
+    nothing_yet = _big(amount) if is_canteen else _("2top 3sale 4pts")
     if view.pending_reversals:
         waiting = _("Reversals {count}").format(count=view.pending_reversals)
         nothing_yet = spread(waiting, amount, LCD_COLUMNS)
@@ -215,7 +218,7 @@ def _idle(view: View, _: Translate) -> Lcd:
     what = _what_to_do(view, _)
     line = _line_to_host(view.link, _)
     if view.sells_offline and view.link is Link.ONLINE:
-        line = _("Clear 7: online") if view.profile is Profile.CANTEEN else _("Offline mode on")
+        line = _("Clear 7: online") if is_canteen else _("Offline mode on")
     if view.host_rolled_back or view.records_differ:
         what = _("Host lost sales") if view.host_rolled_back else _("Records differ")
         if view.link is Link.ONLINE:
@@ -276,7 +279,7 @@ def _approved(view: View, _: Translate) -> Lcd:
 
 
 def _declined(view: View, _: Translate) -> Lcd:
-    reason, action = advice(view.response_code)
+    reason, action = advice_about(view.kind, view.response_code)
     if view.response_code == INSUFFICIENT_FUNDS and view.balance_fen is not None:
         money = _left(view, _)
         if view.kind in COUNTS_POINTS:

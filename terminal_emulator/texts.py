@@ -155,9 +155,30 @@ ADVICE: Final[dict[str, Advice]] = {
 }
 
 
+PAYS: Final = frozenset(
+    {TransactionKind.SALE, TransactionKind.OFFLINE_SALE, TransactionKind.PREAUTH, TransactionKind.POINTS_SALE}
+)
+"""What the customer pays with. The advice above is about these: another card may pay instead, or cash."""
+
+_INSTEAD: Final = {_OTHER_CARD: N_("Use what paid"), _AGAIN: N_("Do it again"), N_("Please top up"): _MANAGER}
+"""Where money goes back, or what is held is taken: nothing is collected anew, and no other card will do."""
+
+
 def advice(response_code: str) -> Advice:
     """What to tell the cashier about a response code that is not an approval."""
     return ADVICE.get(response_code, UNKNOWN_CODE)
+
+
+def advice_about(kind: TransactionKind, response_code: str) -> Advice:
+    """The same about a transaction of this kind. Of a top-up the cash is in the drawer, and of its void it still is."""
+    found = advice(response_code)
+    if kind in PAYS:
+        return found
+    if kind is TransactionKind.TOPUP:
+        return found._replace(action=N_("Give cash back"))
+    if kind is TransactionKind.TOPUP_VOID and found.action in _INSTEAD:
+        return found._replace(action=N_("Pay no cash out"))
+    return found._replace(action=_INSTEAD.get(found.action, found.action))
 
 
 def yuan(amount_fen: int) -> str:

@@ -19,9 +19,9 @@ from terminal_emulator.texts import (
     SHORT_TEXT,
     STATE_TEXT,
     date_time,
+    day_text,
     masked,
     sum_text,
-    whole_day_text,
     yuan,
 )
 from terminal_emulator.till import Till
@@ -43,6 +43,7 @@ VOIDS: Final = frozenset(
         TransactionKind.POINTS_VOID,
     }
 )
+TAKES_BACK: Final = VOIDS | {TransactionKind.REFUND}
 
 
 def standing(record: Record, followers: Sequence[Record], _: Translate) -> str:
@@ -149,7 +150,7 @@ def date_and_time(till: Till) -> Dialog:
     """The terminal's clock, and the host's business day."""
     _ = till.translate
     now = date_time(till.clock_s, till.parameters.zone)
-    day = spread(_("Day"), whole_day_text(till.business_day), PANEL_COLUMNS)
+    day = spread(_("Day"), day_text(till.business_day) if till.business_day else "", PANEL_COLUMNS)
     yield Show((_("Date and time"), now[:10], now[11:], day))
 
 

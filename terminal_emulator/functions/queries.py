@@ -10,7 +10,7 @@ from terminal_emulator.columns import spread
 from terminal_emulator.dialog import Ask, Dialog, Menu, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
-from terminal_emulator.functions.looks import journal, standing
+from terminal_emulator.functions.looks import TAKES_BACK, journal, standing
 from terminal_emulator.functions.lookups import found_lines, look_up, of_this_till
 from terminal_emulator.functions.passwords import must_be_answered
 from terminal_emulator.i18n import N_, Translate
@@ -58,11 +58,13 @@ def by_reference(till: Till) -> Dialog:
     """One of this merchant's, whichever terminal made it."""
     _ = till.translate
     found = yield from look_up(till, _("Transactions"))
+    # Of what took back itself nothing is left to be taken back.
+    lines = found_lines(found, _)[: 1 if found.kind in TAKES_BACK else 2]
     yield Show(
         (
             spread(_(SHORT_TEXT[found.kind]), f"{found.original_stan:06d}", PANEL_COLUMNS),
             _(HOST_STATE_TEXT[found.state]),
-            *found_lines(found, _),
+            *lines,
         )
     )
 

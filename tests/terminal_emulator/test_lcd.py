@@ -365,3 +365,29 @@ def test_offline_mode_with_a_line_says_how_to_end_it():
 def test_what_is_repeated_is_not_said_to_be_reversed():
     assert chinese(Screen.IDLE, pending_repeats=1)[2] == "待确认1笔   0.00"
     assert chinese(Screen.IDLE, pending_repeats=1, pending_reversals=2)[2] == "待冲正2笔   0.00"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "lines"),
+    [
+        (TransactionKind.SALE, "61", ("超出单笔限额", "请换卡或付现金")),
+        (TransactionKind.TOPUP, "61", ("超出单笔限额", "请退还现金")),
+        (TransactionKind.TOPUP, "41", ("此卡已挂失", "请退还现金")),
+        (TransactionKind.TOPUP_VOID, "51", ("余额不足", "勿退现金")),
+        (TransactionKind.TOPUP_VOID, "F6", ("不是原卡", "请用原卡或付款码")),
+        (TransactionKind.REFUND, "14", ("无效卡", "请用原卡或付款码")),
+        (TransactionKind.VOID, "19", ("交易未处理", "请重新操作")),
+        (TransactionKind.COMPLETION, "51", ("余额不足", "请联系管理员")),
+    ],
+)
+def test_what_to_do_about_a_decline_depends_on_which_way_the_money_goes(kind, code, lines):
+    assert chinese(Screen.DECLINED, kind=kind, response_code=code)[1:3] == lines
+
+
+def test_a_member_shop_at_rest_names_its_keys_and_no_amount():
+    assert chinese(Screen.IDLE, profile=Profile.MEMBER)[1:3] == ("按确认进菜单", "2充值3消费4积分")
+    assert chinese(Screen.IDLE, profile=Profile.MEMBER, pending_reversals=2)[2] == "待冲正2笔"
+
+
+def test_a_locked_keypad_says_that_a_key_comes_before_the_password():
+    assert chinese(Screen.SHUT, shut=Shut.LOCKED, operator=1)[1:] == ("键盘已锁", "操作员        01", "按任意键")

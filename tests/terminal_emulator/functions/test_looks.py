@@ -4,7 +4,7 @@ import pytest
 
 from protocol.messages.money import EntryMode, TransactionKind
 from protocol.messages.parameters import Meal
-from terminal_emulator.functions.looks import journal, journal_page, sale_back, terminal_version
+from terminal_emulator.functions.looks import date_and_time, journal, journal_page, sale_back, terminal_version
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Record, RecordState
 from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
@@ -112,7 +112,7 @@ def test_the_journal_page_by_page(till):
 
 
 def test_the_clock_and_the_version(till):
-    assert look(till, "0") == ["Date and time", "2025-10-09", "16:55:00", "Day   2025-11-20"]
+    assert look(till, "0") == ["Date and time", "2025-10-09", "16:55:00", "Day        11-20"]
     till.keys("clear")
     assert look(till, "8") == ["Terminal no 3-58", "fanka-term 1", "Params       0.0"]
 
@@ -170,3 +170,9 @@ def test_the_version_of_the_parameters_is_for_people():
     till = till_of()
     till.keep(Parameters(config_version=(1 << 24) + 8))
     assert Talk(till, terminal_version).shown[0][3] == "参数         1.8"
+
+
+def test_the_business_day_is_called_so_in_full():
+    till = till_of()
+    till.business_day = 20261118
+    assert Talk(till, date_and_time).shown[0][3] == "营业日     11-18"

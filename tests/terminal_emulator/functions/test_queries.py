@@ -1,6 +1,7 @@
 """What became of a transaction: by this terminal's memory and by the host's word; lists and totals."""
 
 import pytest
+from msgspec.structs import replace
 
 from protocol.messages import LookupRequest, QueryAnswer, QueryRequest, TransactionState
 from protocol.messages.money import TransactionKind
@@ -8,7 +9,7 @@ from terminal_emulator.dialog import Pages
 from terminal_emulator.functions.queries import HOST_STATE_TEXT, query_last, totals_of, transactions
 from terminal_emulator.record import RecordState
 from terminal_emulator.settled import Settlement, Stage
-from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
+from tests.terminal_emulator.functions.talk import SALE, Talk, record_of, till_of
 
 
 def answer(state=TransactionState.APPROVED, code="00"):
@@ -106,3 +107,9 @@ def test_the_last_one_may_be_settled_already():
     assert Talk(till, query_last, host={QueryRequest: answer()}).asked[0].stan == 7
     talk = Talk(till, transactions, "1", "7", None, host={QueryRequest: answer()})
     assert talk.asked[0].stan == 7
+
+
+def test_of_what_takes_back_nothing_is_left_to_be_taken_back():
+    refund = replace(SALE, kind=TransactionKind.REFUND)
+    talk = Talk(till_of(), transactions, "2", "4711", host={LookupRequest: refund})
+    assert talk.shown == [("退货      000007", "主机: 已入账", "11-18      12.50")]

@@ -37,7 +37,11 @@ terminals that come back from an outage bring a day's sales at once: all of them
 long, and every sale of the moment would wait for it."""
 BACKGROUND_PAUSE_SHARE: Final = 4
 """After a commit that carried some of it, none is taken for so many times as long as that took: a fifth of the time at
-most, on any machine."""
+most, on any machine. The same after a call that was long."""
+LONG_CALL_S: Final = 0.02
+"""A call that reads much and took longer than this is followed by such a pause. A settlement of some thousand records
+takes less: a canteen's hundred terminals that close at the same minute are done within a second or two, and a sale in
+between waits for one of them. One of a hundred times as many, asked for again and again, would keep the ledger busy."""
 BACKGROUND_PAUSE_MAX_S: Final = 0.5
 """So that it goes on, however slow the disk is: whoever waits gives up after three seconds."""
 PROBE_EVERY_S: Final = 5.0
@@ -136,7 +140,8 @@ class Gate:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._gather_s = gather_s
-        self._next_commit_s = self._next_fault_line_s = self._committed_s = self._background_from_s = 0.0
+        self._next_commit_s = self._next_fault_line_s = self._committed_s = 0.0
+        self._background_from_s = self._long_calls_from_s = 0.0
         self._commands: deque[_Waiting] = deque()
         self._background: deque[_Waiting] = deque()
         self._has_background = False  # whether the batch in hand carries some
@@ -166,8 +171,8 @@ class Gate:
         return await self._call(self._calls, lambda: function(*args))
 
     async def call_alone(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """The same for a function that reads much: there is one of these at most between two commits. Terminals settle
-        all at once when a canteen closes, while another still sells: each of its sales waits for one of them, not all.
+        """The same for a function that reads much. Terminals settle all at once when a canteen closes, while another
+        still sells: there is one of these at most between two commits, and after one that took long none for a while.
         """
         return await self._call(self._long_calls, lambda: function(*args))
 
@@ -185,20 +190,24 @@ class Gate:
             await self._wanted.wait()
             self._wanted = trio.Event()
             while self._commands or self._background or self._calls or self._long_calls:
-                if self._calls or self._long_calls:
+                if self._calls or self._is_long_call_due():
                     await self._run_calls()
+                    await self._run_long_call()
                 elif not self._commands:
-                    await self._wait_for_background()
+                    await self._wait_for_a_turn()
                 if self._commands or self._background:
                     await self._gather()
                     await self._run_batch()
 
-    async def _wait_for_background(self) -> None:
+    async def _wait_for_a_turn(self) -> None:
         """Only what can wait is there: wait for its turn, or for something else."""
-        with trio.move_on_at(self._background_from_s):
-            while not (self._commands or self._calls or self._long_calls):
-                await self._wanted.wait()
-                self._wanted = trio.Event()
+        turns = ((self._background, self._background_from_s), (self._long_calls, self._long_calls_from_s))
+        with trio.move_on_at(min(from_s for waiting, from_s in turns if waiting)):
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+
+    def _is_long_call_due(self) -> bool:
+        return bool(self._long_calls) and trio.current_time() >= self._long_calls_from_s
 
     async def probe(self) -> None:
         """Perhaps nobody sells: while unhealthy, try now and then whether the ledger can be written again; otherwise
@@ -216,11 +225,22 @@ class Gate:
         taken = [self._calls.popleft() for _ in range(min(len(self._calls), self._batch_max))]
         # Who has gone away needs no look-up any more: strangers must not be able to leave work behind.
         calls = [call for call in taken if call.task is not None]
-        while self._long_calls:
-            long_call = self._long_calls.popleft()
-            if long_call.task is not None:
-                calls.append(long_call)
-                break
+        if calls:
+            await self._make(calls)
+
+    async def _run_long_call(self) -> None:
+        """One of them, if it is their turn and somebody still waits for it."""
+        while self._is_long_call_due():
+            call = self._long_calls.popleft()
+            if call.task is None:
+                continue
+            started_s = trio.current_time()
+            await self._make([call])
+            if trio.current_time() - started_s > LONG_CALL_S:
+                self._long_calls_from_s = _pause_after(started_s)
+            return
+
+    async def _make(self, calls: list[_Waiting]) -> None:
         results = await self._executor.run(_capture_all, [call.work for call in calls])
         for call, result in zip(calls, results, strict=True):
             if isinstance(result, outcome.Error) and isinstance(result.error, StoreError):
@@ -242,12 +262,10 @@ class Gate:
         except StoreError as error:
             self._note_fault(error)
             outcomes = [FAULT] * len(batch)
-        ended_s = trio.current_time()
         if self._has_background:
-            pause_s = min(BACKGROUND_PAUSE_SHARE * (ended_s - started_s), BACKGROUND_PAUSE_MAX_S)
-            self._background_from_s = ended_s + pause_s
+            self._background_from_s = _pause_after(started_s)
         self._metrics.batch_size.observe(len(batch))
-        self._metrics.commit_seconds.observe(ended_s - started_s)
+        self._metrics.commit_seconds.observe(trio.current_time() - started_s)
         for waiting, result in zip(batch, outcomes, strict=True):
             waiting.finish(outcome.Value(result))
 
@@ -311,6 +329,12 @@ class Gate:
             self._metrics.ledger_faults.labels(kind="command").inc()
             log.exception("command failed", identity=command.identity, command=type(command).__name__)
             return FAULT
+
+
+def _pause_after(started_s: float) -> float:
+    """Until when those who cannot wait have the ledger for themselves, after work that began then and ends now."""
+    now_s = trio.current_time()
+    return now_s + min(BACKGROUND_PAUSE_SHARE * (now_s - started_s), BACKGROUND_PAUSE_MAX_S)
 
 
 def _capture_all(functions: list[Callable[[], Any]]) -> list[outcome.Outcome[Any]]:

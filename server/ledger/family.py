@@ -89,7 +89,7 @@ class Family:
         """Whether something it is about was reversed: then all of it moved back, and this with it."""
         original = self.original(transfer)
         while original is not None:
-            if any(follower.kind == Kind.REVERSAL for follower in self.followers(original)):
+            if self.is_reversed(original):
                 return True
             original = self.original(original)
         return False

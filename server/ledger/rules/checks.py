@@ -1,7 +1,7 @@
 """Who asks, and whether they may: what every request about money is refused for, in one order.
 
-Terminal, merchant, batch, payment code, card, the merchants it is bound to, limits, PIN, and last the balance. A wrong
-PIN or code is counted by the refusal itself, in the same commit.
+A reversal that came first, terminal, merchant, batch, payment code, card, the merchants it is bound to, limits, PIN,
+and last the balance. A wrong PIN or code is counted by the refusal itself, in the same commit.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from server.ledger.model import (
     Decision,
     Inquiry,
     SaleLimits,
+    Side,
     Status,
     Terminal,
 )
@@ -53,10 +54,13 @@ class Asker(NamedTuple):
 def asker_of(batch: Batch, terminal_id: int, token: bytes) -> Asker:
     """Who asks."""
     card = batch.cards.get(token)
+    return Asker(batch.terminals.get(terminal_id), card, payer_of(batch, card))
+
+
+def payer_of(batch: Batch, card: Card | None) -> Account | None:
+    """Whose card it is, whatever has become of the card since; None if nobody is known."""
     payer = batch.accounts.get(card.account_id) if card is not None else None
-    if payer is not None and payer.kind != AccountKind.CUSTOMER:
-        payer = None
-    return Asker(batch.terminals.get(terminal_id), card, payer)
+    return payer if payer is not None and payer.kind == AccountKind.CUSTOMER else None
 
 
 def terminal_refusal(terminal: Terminal | None) -> Decision:
@@ -105,6 +109,8 @@ def spent_on(payer: Account, today: int) -> int:
 
 def who(batch: Batch, asked: Asked, asker: Asker) -> Decision:
     """Everything but limits, PIN and balance. Status ACTIVE is 0."""
+    if (asked.identity, Side.REVERSAL) in batch.transfers:
+        return Decision.REVERSED_BEFORE
     terminal, card, payer = asker
     if terminal is None or terminal.status or terminal.merchant_status:
         return terminal_refusal(terminal)
@@ -137,6 +143,17 @@ def paying(batch: Batch, asked: Asked, asker: Asker, amount_fen: int) -> Decisio
     sales = payer.day_count if payer.spent_day == batch.today else 0
     is_required = 0 < tariff.pin_above_fen < amount_fen or 0 < tariff.pin_after_sales <= sales
     return pin_refusal(batch, asked.pin_verifier, terminal, card, is_required=is_required)
+
+
+def served(batch: Batch, asked: Asked, asker: Asker) -> Decision:
+    """Who asks, and the PIN if one was keyed in: for what takes no money from the payer."""
+    decision = who(batch, asked, asker)
+    if decision:
+        return decision
+    terminal, card, _ = asker
+    assert terminal is not None
+    assert card is not None  # `who` has refused everything else
+    return pin_refusal(batch, asked.pin_verifier, terminal, card, is_required=False)
 
 
 # --- PINs and codes

@@ -30,8 +30,6 @@ def refusal(
 
     Any card or code of the account will do: cards are replaced, and a code is another every time.
     """
-    if (command.identity, Side.REVERSAL) in batch.transfers:
-        return Decision.REVERSED_BEFORE
     decision = checks.who(batch, command, asker)
     if decision:
         return decision

@@ -9,7 +9,6 @@ from server.ledger.model import (
     Decision,
     Identity,
     Inquiry,
-    Kind,
     Lookup,
     Outcome,
     Side,
@@ -34,11 +33,10 @@ def look_up(batch: Batch, lookup: Lookup) -> Outcome:
         found = batch.family.get(lookup.rrn)
     if found is None or not _may_see(terminal, found):
         return Outcome(Decision.ORIGINAL_UNKNOWN)
-    is_reversed = any(follower.kind == Kind.REVERSAL for follower in batch.family.followers(found))
     outcome = outcome_of(found)
     return msgspec.structs.replace(
         outcome,
-        state=TransferState.REVERSED if is_reversed else outcome.state,
+        state=TransferState.REVERSED if batch.family.is_reversed(found) else outcome.state,
         remaining_fen=_remaining(batch, found),
         kind=kind_of(found),
         original=Identity(found.terminal_id, found.batch, found.stan),

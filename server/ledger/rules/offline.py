@@ -19,7 +19,6 @@ import msgspec
 from server.ledger.batch import Batch, outcome_of, token_hash
 from server.ledger.model import (
     Account,
-    AccountKind,
     Decision,
     Kind,
     OfflineSale,
@@ -30,6 +29,7 @@ from server.ledger.model import (
 )
 from server.ledger.moves import as_of
 from server.ledger.quarantine import Reason, quarantined
+from server.ledger.rules.checks import payer_of
 from server.ledger.rules.posting import Wanted, add_points, bear, post
 
 NO_TAG: Final = bytes(16)
@@ -68,13 +68,6 @@ def _at(terminal: Terminal, outcome: Outcome) -> Outcome:
     return msgspec.structs.replace(outcome, saf_sequence=terminal.saf_sequence, saf_tag=terminal.saf_tag or NO_TAG)
 
 
-def _payer(batch: Batch, sale: OfflineSale) -> Account | None:
-    """Whose card it is, whatever has become of the card since."""
-    card = batch.cards.get(sale.token)
-    account = batch.accounts.get(card.account_id) if card is not None else None
-    return account if account is not None and account.kind == AccountKind.CUSTOMER else None
-
-
 def _decide(batch: Batch, sale: OfflineSale, payer: Account | None) -> Decision:
     """The first reason not to book it, or APPROVED."""
     if (sale.identity, Side.REVERSAL) in batch.transfers:
@@ -92,7 +85,7 @@ def _decide(batch: Batch, sale: OfflineSale, payer: Account | None) -> Decision:
 
 
 def _judge(batch: Batch, sale: OfflineSale, terminal: Terminal) -> Outcome:
-    payer = _payer(batch, sale)
+    payer = payer_of(batch, batch.cards.get(sale.token))
     terminal = as_of(terminal, batch.moves.get(terminal.terminal_id, ()), sale.claimed_at_s)
     decision = _decide(batch, sale, payer)
     if decision == Decision.OFFLINE_TAMPERED:

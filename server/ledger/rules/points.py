@@ -15,18 +15,11 @@ def apply(batch: Batch, sale: PointsSale) -> Outcome:
     if known is not None:
         return known
     asker = checks.asker_of(batch, sale.identity.terminal_id, sale.token)
-    terminal, card, payer = asker
-    if (sale.identity, Side.REVERSAL) in batch.transfers:
-        decision = Decision.REVERSED_BEFORE
-    else:
-        decision = checks.who(batch, sale, asker)
-        if decision == Decision.APPROVED:
-            assert terminal is not None  # `who` has refused everything else
-            assert card is not None
-            decision = checks.pin_refusal(batch, sale.pin_verifier, terminal, card, is_required=False)
+    terminal, _, payer = asker
+    decision = checks.served(batch, sale, asker)
     wanted: Wanted = {}
     if decision == Decision.APPROVED:
-        assert payer is not None
+        assert payer is not None  # `served` has refused everything else
         if sale.amount_fen > points_account(batch, payer).balance_fen:
             decision = Decision.INSUFFICIENT_FUNDS
         else:

@@ -39,10 +39,7 @@ def apply(batch: Batch, preauth: PreAuth) -> Outcome:
     asker = checks.asker_of(batch, preauth.identity.terminal_id, preauth.token)
     terminal, _, payer = asker
     wanted: Wanted = {}
-    if (preauth.identity, Side.REVERSAL) in batch.transfers:
-        decision = Decision.REVERSED_BEFORE
-    else:
-        decision = checks.paying(batch, preauth, asker, preauth.amount_fen)
+    decision = checks.paying(batch, preauth, asker, preauth.amount_fen)
     if decision == Decision.APPROVED:
         assert payer is not None  # `paying` has refused everything else
         if preauth.amount_fen > payer.balance_fen:

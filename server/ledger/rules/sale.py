@@ -20,10 +20,7 @@ def apply(batch: Batch, sale: Sale) -> Outcome:
     if card is not None and batch.tariff.classes:
         adjust_fen = -batch.tariff.discount_fen(card.class_id, batch.meal_id, sale.amount_fen)
     charged_fen = sale.amount_fen + adjust_fen
-    if (sale.identity, Side.REVERSAL) in batch.transfers:
-        decision = Decision.REVERSED_BEFORE
-    else:
-        decision = checks.paying(batch, sale, asker, charged_fen)
+    decision = checks.paying(batch, sale, asker, charged_fen)
     movement: Movement = ()
     points = 0
     if decision == Decision.APPROVED:

@@ -15,22 +15,15 @@ def apply(batch: Batch, topup: TopUp) -> Outcome:
     if known is not None:
         return known
     asker = checks.asker_of(batch, topup.identity.terminal_id, topup.token)
-    terminal, card, payer = asker
-    if (topup.identity, Side.REVERSAL) in batch.transfers:
-        decision = Decision.REVERSED_BEFORE
-    else:
-        decision = checks.who(batch, topup, asker)
-        if decision == Decision.APPROVED:
-            assert terminal is not None  # `who` has refused everything else
-            assert card is not None
-            decision = checks.pin_refusal(batch, topup.pin_verifier, terminal, card, is_required=False)
-            if decision == Decision.APPROVED and 0 < batch.tariff.topup_limit_fen < topup.amount_fen:
-                decision = Decision.OVER_SALE_LIMIT
+    terminal, _, payer = asker
+    decision = checks.served(batch, topup, asker)
+    if decision == Decision.APPROVED and 0 < batch.tariff.topup_limit_fen < topup.amount_fen:
+        decision = Decision.OVER_SALE_LIMIT
     wanted: Wanted = {}
     bonus_fen = 0
     if decision == Decision.APPROVED:
         assert terminal is not None
-        assert payer is not None
+        assert payer is not None  # `served` has refused everything else
         bonus_fen = batch.tariff.bonus_fen(terminal.merchant_id, topup.amount_fen)
         wanted = wanted_of(payer.account_id, terminal.merchant_account_id, topup.amount_fen, bonus_fen)
         checks.use_code(batch, topup, payer)

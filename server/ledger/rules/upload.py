@@ -22,7 +22,6 @@ from server.ledger.model import (
     CHARGED_AMOUNT,
     HOLDS_ACCOUNT,
     Account,
-    AccountKind,
     Decision,
     Kind,
     Outcome,
@@ -35,6 +34,7 @@ from server.ledger.model import (
 )
 from server.ledger.moves import as_of
 from server.ledger.rules import completion, refund, topup
+from server.ledger.rules.checks import payer_of
 from server.ledger.rules.posting import Wanted, add, add_points, bear, inverse, post
 from server.ledger.rules.query import UNDONE
 from server.ledger.rules.void import VOIDS
@@ -72,7 +72,9 @@ def apply(batch: Batch, upload: Upload) -> Outcome:
         original = batch.transfers.get((upload.original, Side.ORIGINAL)) if upload.original is not None else None
         if original is None:
             return Outcome(Decision.ORIGINAL_UNKNOWN)
-    payer = _payer(batch, upload, original)
+    # Whoever paid the original; else whose card it is.
+    card = batch.cards.get(upload.token)
+    payer = payer_of(batch, card) if original is None else batch.accounts.get(original.account_id)
     if tombstone is not None:
         if tombstone.token_hash != token_hash(upload.token):
             return Outcome(Decision.ID_CONFLICT)  # somebody else's reversal: two terminals have made this identity
@@ -100,15 +102,6 @@ def _as_it_stands(known: Transfer, upload: Upload, *, is_reversed: bool) -> Outc
 
 def _reversed(known: Transfer) -> Outcome:
     return msgspec.structs.replace(outcome_of(known), decision=Decision.REVERSED_BEFORE, state=TransferState.REVERSED)
-
-
-def _payer(batch: Batch, upload: Upload, original: Transfer | None) -> Account | None:
-    """Whoever paid the original; else whose card it is, whatever has become of it since. None if nobody is known."""
-    if original is not None:
-        return batch.accounts.get(original.account_id)
-    card = batch.cards.get(upload.token)
-    account = batch.accounts.get(card.account_id) if card is not None else None
-    return account if account is not None and account.kind == AccountKind.CUSTOMER else None
 
 
 def _refusal(batch: Batch, upload: Upload, terminal: Terminal, original: Transfer) -> Decision:

@@ -162,8 +162,10 @@ class Brain:
     # --- What happens to a terminal
 
     def power_on(self, now: Now) -> list[Effect]:
-        """The first call. Transactions found open are asked about, or reversed, as soon as there is a session."""
+        """The first call. Transactions found open are asked about, or reversed, as soon as there is a session.
+        StorageError: they are another terminal's."""
         assert self._desk.screen is Screen.OFF
+        self._storage.claim(self.settings.terminal)
         self._desk.screen = Screen.IDLE
         self.till.now = now
         self.till.power_on()

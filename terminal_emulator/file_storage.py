@@ -13,8 +13,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from protocol import TerminalNumber
 from terminal_emulator import journal
-from terminal_emulator.journal import Archived, ChainEnd, Entry, Epoch, History, StopChanges, Used, from_line, to_line
+from terminal_emulator.journal import (
+    Archived,
+    ChainEnd,
+    Entry,
+    Epoch,
+    History,
+    Owner,
+    StopChanges,
+    Used,
+    from_line,
+    to_line,
+)
 from terminal_emulator.keepsakes import Kept
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import MODE_SECRET, sync_folder, write_atomically
@@ -86,6 +98,15 @@ class FileStorage(MemoryStorage):
         """See Storage."""
         self._append(journal.Forgotten())
         self._take(journal.Forgotten())
+
+    @property
+    def place(self) -> str:
+        """See MemoryStorage."""
+        return str(self._folder)
+
+    def _belong_to(self, terminal: TerminalNumber) -> None:
+        self._append(Owner(terminal))
+        super()._belong_to(terminal)
 
     def save_epoch(self, epoch: int) -> None:
         """See Storage."""
@@ -177,6 +198,8 @@ class FileStorage(MemoryStorage):
         elif isinstance(entry, journal.Forgotten):
             MemoryStorage.forget(self)
             self._without_money.clear()
+        elif isinstance(entry, Owner):
+            self.owner = entry.terminal
         elif isinstance(entry, Used):
             MemoryStorage.skip_to(self, entry.batch, entry.stan)
         elif isinstance(entry, Epoch):
@@ -216,6 +239,8 @@ class FileStorage(MemoryStorage):
         for identity in sorted(self._without_money)[:-KEEP_FINISHED]:
             del self.records[identity], self._without_money[identity]
         entries: list[Entry] = [Used(*self.used), Epoch(self.epoch), History(*self.history), ChainEnd(*self.chain)]
+        if self.owner is not None:
+            entries.append(Owner(self.owner))
         entries.append(StopChanges(self.stop_version, tuple(sorted(self.stopped))))
         # Before the records: what of a batch that is settled is still here is to stay.
         entries += map(Archived, self.archived.values())

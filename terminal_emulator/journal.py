@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from protocol import TerminalNumber
 from terminal_emulator.keepsakes import Kept
 from terminal_emulator.record import Record
 from terminal_emulator.settled import Settlement
@@ -56,11 +57,17 @@ class Archived(msgspec.Struct, frozen=True, gc=False, tag="archived"):
     record: Record
 
 
+class Owner(msgspec.Struct, frozen=True, gc=False, tag="owner"):
+    """The terminal that everything behind this line is about."""
+
+    terminal: TerminalNumber
+
+
 class Forgotten(msgspec.Struct, frozen=True, gc=False, tag="forgotten"):
     """The terminal became another one: nothing before this line is its own."""
 
 
-Entry = Record | Forgotten | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
+Entry = Record | Owner | Forgotten | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 

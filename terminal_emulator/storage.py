@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from typing import Any, Final, Protocol, TypeVar
 
+from protocol import TerminalNumber
 from protocol.messages.money import TransactionKind
 from protocol.messages.offline import NO_TAG
 from terminal_emulator import archive
@@ -51,6 +52,8 @@ class Storage(Protocol):
         """The host's (history, restored_at_s) for which every record has been uploaded; (1, 0) in a new terminal."""
         ...
 
+    owner: TerminalNumber | None
+    """Whose memory this is: records name no terminal. None until somebody has claimed it."""
     settlement: Settlement | None
     """The settlement under way; None if there is none."""
     last_settlement: Settlement | None
@@ -89,8 +92,20 @@ class Storage(Protocol):
         """Never use (batch, stan) nor any number before it."""
         ...
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left here that could move money: then it may become the memory of another terminal."""
+        ...
+
+    def claim(self, terminal: TerminalNumber) -> None:
+        """This terminal works with this memory from now on. What is settled of another one is forgotten; StorageError
+        if anything of it is not: under another number it would be asked about, reversed and settled as what it is not.
+        """
+        ...
+
     def forget(self) -> None:
-        """Be as new: from now on this is the memory of another terminal."""
+        """Be as new: from now on this is nobody's memory."""
+        ...
 
     def save_epoch(self, epoch: int) -> None:
         """Remember the host's epoch."""
@@ -153,6 +168,7 @@ class MemoryStorage:
         "history",
         "last_settlement",
         "newest_approved",
+        "owner",
         "recent_sales",
         "records",
         "settlement",
@@ -164,6 +180,7 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._kept: dict[type, Any] = {}
+        self.owner: TerminalNumber | None = None
         self.recent_sales: tuple[Record, ...] = ()
         self.records: Records = {}
         self.archived: Records = {}
@@ -233,6 +250,39 @@ class MemoryStorage:
         others = [sale for sale in self.recent_sales if sale.identity != record.identity]
         others.append(record)  # found out later
         self.recent_sales = tuple(sorted(others, key=lambda sale: sale.identity, reverse=True)[:RECENT_SALES])
+
+    @property
+    def is_settled(self) -> bool:
+        """See Storage."""
+        has_records = any(record.state is not RecordState.DECLINED for record in self.records.values())
+        return self.settlement is None and not has_records
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return "memory"
+
+    def check_owner(self, terminal: TerminalNumber) -> None:
+        """StorageError if this terminal cannot claim this memory."""
+        if self.owner in (None, terminal) or self.is_settled:
+            return
+        raise StorageError(
+            f"{self.place}: expected the memory of terminal {terminal}, got that of terminal {self.owner} with "
+            f"transactions that are not settled: start it with the key file of {self.owner} and settle (F1 0 1), or give "
+            f"{terminal} a place of its own"
+        )
+
+    def claim(self, terminal: TerminalNumber) -> None:
+        """See Storage."""
+        if self.owner == terminal:
+            return
+        self.check_owner(terminal)
+        if self.owner is not None:
+            self.forget()
+        self._belong_to(terminal)
+
+    def _belong_to(self, terminal: TerminalNumber) -> None:
+        self.owner = terminal
 
     def forget(self) -> None:
         """See Storage."""

@@ -149,6 +149,7 @@ class Till:
         """Be another terminal. Records name none, so nothing of the old one's may be left to be taken for this one's;
         parameters too: nothing is sold offline before the host has seen this number."""
         self.storage.forget()
+        self.storage.claim(number)
         self.settings = replace(self.settings, terminal=number)
         self.merchant, self.business_day = None, 0
         self.refresh()

@@ -117,6 +117,7 @@ def terminal(
         key_file, memory = find_place(place)
         if enrol_code is not None:
             address = (host or "127.0.0.1", port or DEFAULT_PORT)
+            check_memory(memory, key_file, read_enrol_code(enrol_code, number)[0])
             trio.run(enrol_into, key_file, enrol_code, number, serial_number, address)
         if steps is None and len(cards) > MAX_CARDS:
             raise UsageError(f"--card: expected at most {MAX_CARDS} cards on the screen, got {len(cards)}")
@@ -193,6 +194,19 @@ async def run_screen_on(machine: Machine, cards: Sequence[tuple[str, bytes]], *,
     from terminal_emulator.screen import run_screen  # urwid is for screens only
 
     await run_screen(machine, cards, bell=bell, read_picture=read_picture)
+
+
+def check_memory(memory: Path, key_file: Path, terminal: TerminalNumber) -> None:
+    """StorageError, before a code is used up and the old key written over, if this memory is another terminal's."""
+    if not memory.exists():
+        return
+    storage = FileStorage(memory)
+    try:
+        if storage.owner is None and key_file.exists():
+            storage.claim(read_settings(key_file).terminal)  # it was written before memories named their terminal
+        storage.check_owner(terminal)
+    finally:
+        storage.close()
 
 
 async def enrol_into(

@@ -12,7 +12,6 @@ from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import must_be_answered, refused
 from terminal_emulator.keepsakes import FixedAmount
 from terminal_emulator.parameters import parameters_of
-from terminal_emulator.record import RecordState
 from terminal_emulator.till import Till
 
 NUMBER_DIGITS: Final = 5
@@ -38,8 +37,7 @@ def terminal_number(till: Till) -> Dialog:
     _ = till.translate
     title = _("Terminal no.")
     storage = till.storage
-    has_records = any(record.state is not RecordState.DECLINED for record in storage.records.values())
-    if has_records or storage.settlement is not None or not till.is_quiet:
+    if not storage.is_settled or not till.is_quiet:
         yield Show((title, _("Records are kept"), _("Please settle")), BeepKind.ERROR)
         return
     while True:

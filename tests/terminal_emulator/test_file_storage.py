@@ -10,6 +10,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from protocol import TerminalNumber
 from protocol.messages.money import TransactionKind
 from terminal_emulator import file_storage
 from terminal_emulator.file_storage import FileStorage
@@ -466,3 +467,56 @@ def test_a_memory_that_was_told_to_forget_is_as_new_also_when_it_is_read_again(o
         assert (memory.archived, memory.newest_approved, memory.last_settlement) == ({}, (0, 0), None)
     again.save(record(1))
     assert list(opened().records) == [(1, 1)]
+
+
+# ------------------------------------------------------------------------------------------- whose memory it is
+
+OTHER = TerminalNumber(3, 59)
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_memory_says_whose_it_is_also_after_a_power_cut(opened, compacted, monkeypatch):
+    if compacted:
+        monkeypatch.setattr(file_storage, "COMPACT_AFTER", 0)
+    storage = opened()
+    assert storage.owner is None
+    storage.claim(NUMBER)
+    storage.claim(NUMBER)
+    storage.save(record(1, RecordState.APPROVED))
+    for _ in range(2):
+        assert (opened().owner, len(opened().records)) == (NUMBER, 1)
+
+
+@pytest.mark.parametrize("state", [state for state in RecordState if state is not RecordState.DECLINED])
+def test_another_terminal_cannot_claim_what_is_not_settled(opened, tmp_path, state):
+    storage = opened()
+    storage.claim(NUMBER)
+    storage.save(record(1, state))
+    with pytest.raises(StorageError, match="got that of terminal 3-58 .* start it with the key file of 3-58 and settle"):
+        storage.claim(OTHER)
+    again = opened()
+    assert (again.owner, again.records[1, 1].state) == (NUMBER, state)
+
+
+def test_another_terminal_claims_what_is_settled_and_begins_anew(opened):
+    storage = opened()
+    storage.claim(NUMBER)
+    storage.save(record(1, RecordState.APPROVED))
+    storage.save_settlement(SETTLING)
+    with pytest.raises(StorageError):
+        storage.claim(OTHER)
+    storage.save_settlement(DONE)
+    storage.claim(OTHER)
+    for memory in (storage, opened()):
+        assert memory.owner == OTHER
+        assert contents(memory) == contents(MemoryStorage())
+        assert memory.archived == {}, "a restored host would book them for the other terminal"
+
+
+def test_a_memory_from_before_they_had_owners_belongs_to_whoever_starts_with_it(opened):
+    storage = opened()
+    storage.save(record(1))
+    storage.claim(NUMBER)
+    assert len(storage.records) == 1
+    with pytest.raises(StorageError):
+        opened().claim(OTHER)

@@ -16,6 +16,7 @@ from terminal_emulator.brain import Brain
 from terminal_emulator.escpos import escpos
 from terminal_emulator.file_storage import JOURNAL_NAME, FileStorage
 from terminal_emulator.outlet import Outlet
+from terminal_emulator.record import Record
 from terminal_emulator.script import parse_script
 from terminal_emulator.settings import read_settings, write_settings
 from terminal_emulator.slip import Copy
@@ -266,6 +267,46 @@ def test_a_memory_in_use_is_not_shared(key_file, tmp_path, capsys):
     storage.close()
     assert caught.value.code == USAGE
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_place_with_the_memory_of_another_terminal_is_refused_and_its_own_goes_on(key_file, tmp_path, capsys):
+    """The sale was booked and its answer lost: as 3-59 it is unknown, would be reversed, and 3-58 stays charged."""
+    run(key_file, "expect lcd 3-58", tmp_path)
+    memory = find_place(key_file)[1]
+    sold = Record(batch=1, stan=1, amount_fen=1250, payer=CARD, claimed_at_s=1)
+    storage = FileStorage(memory)
+    storage.save(sold)
+    storage.close()
+    filed = read_settings(key_file)
+    write_settings(key_file, replace(filed, terminal=TerminalNumber(3, 59)))
+    with pytest.raises(SystemExit) as caught:
+        run(key_file, "expect lcd 3-59", tmp_path)
+    assert caught.value.code == USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {memory}: expected the memory of terminal 3-59, got that of terminal 3-58")
+    write_settings(key_file, filed)
+    run(key_file, "expect lcd 3-58", tmp_path)
+    storage = FileStorage(memory)
+    assert storage.records == {sold.identity: sold}
+    storage.close()
+
+
+@pytest.mark.parametrize("knows_owner", [True, False])
+def test_no_code_is_used_up_for_a_place_that_holds_records_of_another_terminal(
+    key_file, tmp_path, capsys, knows_owner
+):
+    before = key_file.read_bytes()
+    storage = FileStorage(find_place(key_file)[1])
+    if knows_owner:
+        storage.claim(NUMBER)
+    storage.save(Record(batch=1, stan=1, amount_fen=1250, payer=CARD, claimed_at_s=1))
+    storage.close()
+    with pytest.raises(SystemExit) as caught:
+        run(key_file, "", tmp_path, enrol_code=CODE.hex(), number="3-59", host="192.0.2.1")
+    assert caught.value.code == USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert "got that of terminal 3-58 with transactions that are not settled" in line
+    assert key_file.read_bytes() == before, "the old key is what its records can be settled with"
 
 
 def test_a_new_number_is_in_the_key_file_and_a_chosen_host_is_not(tmp_path):

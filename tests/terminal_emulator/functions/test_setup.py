@@ -153,6 +153,14 @@ def test_a_new_number_sells_nothing_offline_before_the_host_has_seen_it(till, ho
     assert not till.storage.waiting
 
 
+def test_the_memory_is_that_of_the_new_number(till, host):
+    assert till.storage.owner == till.settings.terminal
+    till.do(NEW_NUMBER, host)
+    assert till.storage.owner == TerminalNumber(3, 59)
+    till.power_on()  # the key file could not be written: it is the old one again, and nothing of the other is left
+    assert till.storage.owner == TerminalNumber(3, 58)
+
+
 def test_a_settlement_under_way_keeps_the_number(host):
     till = settled_till(host)
     till.storage.save_settlement(Settlement(batch=2, operator=7, claimed_at_s=1))

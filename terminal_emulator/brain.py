@@ -230,7 +230,7 @@ class Brain:
         assert self._asked is None
         till = self.till
         till.now, till.link, till.business_day = now, Link.ONLINE, ready.business_day
-        till.merchant = Merchant(ready.merchant_number, ready.merchant_name)
+        till.sells_for(Merchant(ready.merchant_number, ready.merchant_name))
         self._echo.touch(now.monotonic_s)
         self._background.stir()
         self._parameters.named(ready.config_version, now.monotonic_s)

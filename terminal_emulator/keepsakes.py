@@ -10,6 +10,7 @@ import msgspec
 
 from protocol.messages import OperatorRole
 from terminal_emulator.parameters import Parameters
+from terminal_emulator.record import Merchant
 
 
 class FixedAmount(msgspec.Struct, frozen=True, gc=False, tag="fixed_amount"):
@@ -53,4 +54,4 @@ class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
     batch: int = 0
 
 
-Kept = Parameters | FixedAmount | SignOn | Clock | OfflineMode | OpeningFloat
+Kept = Parameters | Merchant | FixedAmount | SignOn | Clock | OfflineMode | OpeningFloat

@@ -108,8 +108,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
         return self.amount_fen if self.charged_fen is None else self.charged_fen
 
 
-class Merchant(msgspec.Struct, frozen=True, gc=False):
-    """Whom the terminal sells for, as READY told it."""
+class Merchant(msgspec.Struct, frozen=True, gc=False, tag="merchant"):
+    """Whom the terminal sells for, as READY told it. Kept through a power cut: slips of offline sales name it."""
 
-    number: int
-    name: str
+    number: int = 0
+    name: str = ""

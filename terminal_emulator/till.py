@@ -61,7 +61,8 @@ class Till:
         self.storage = storage
         self.translate = translate
         self.link = Link.CONNECTING
-        self.merchant: Merchant | None = None
+        self.merchant = self._merchant()
+        """Whom it sells for; None before the first session."""
         self.business_day = 0
         """YYYYMMDD as the host said it last; 0 before the first session."""
         self.now = Now(0.0, 0.0)
@@ -113,6 +114,16 @@ class Till:
         """As the key file says, else as the host says."""
         named = PROFILES.get(self.settings.profile)
         return self.parameters.profile if named is None else named
+
+    def _merchant(self) -> Merchant | None:
+        kept = self.storage.kept(Merchant)
+        return None if kept == Merchant() else kept
+
+    def sells_for(self, merchant: Merchant) -> None:
+        """The host has said whose terminal this is."""
+        if merchant != self.merchant:
+            self.storage.keep(merchant)
+            self.merchant = merchant
 
     def _fixed_fen(self) -> int:
         """Only the canteen's keys can end fixed-amount mode: with others, set from afar, there must be none."""

@@ -71,7 +71,7 @@ def take_over(till: Till, answer: SignOnAnswer, operator: int, password: str) ->
     )
     till.keep(Clock(answer.host_time_ms / 1000 - till.now.wall_s))
     till.business_day = answer.business_day
-    till.merchant = Merchant(answer.merchant_number, answer.merchant_name)
+    till.sells_for(Merchant(answer.merchant_number, answer.merchant_name))
     if till.storage.used[0] < answer.batch:
         till.storage.skip_to(answer.batch, 0)
 

@@ -12,7 +12,8 @@ from terminal_emulator.effects import Beep, PrintSlip
 from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.offline import is_sealed
 from terminal_emulator.parameters import Parameters
-from terminal_emulator.record import RecordState
+from terminal_emulator.record import Merchant, RecordState
+from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.storage import MemoryStorage
 from tests.terminal_emulator.offline_host import KEY, NEXT_KEY, OTHER_CARD, ChainHost
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost
@@ -476,3 +477,18 @@ def test_what_would_need_a_pin_is_not_sold_offline(till):
     till.sell("10.01")
     assert till.screen == "offline_refused"
     assert not till.storage.waiting
+
+
+def test_after_a_power_cut_without_a_line_slips_name_the_merchant(tmp_path):
+    storage = FileStorage(tmp_path)
+    till = till_of(storage)
+    till.online()
+    storage.close()
+    till = Till(FileStorage(tmp_path))
+    till.sell()
+    [slip] = [effect for effect in till.effects if isinstance(effect, PrintSlip)]
+    assert slip.merchant == till.brain.view.merchant == Merchant(12, "一食堂")
+    before = len((tmp_path / "journal").read_bytes())
+    till.online()
+    assert len((tmp_path / "journal").read_bytes()) == before, "what is known already is not written again"
+    till.storage.close()

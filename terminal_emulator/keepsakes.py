@@ -47,6 +47,13 @@ class OfflineMode(msgspec.Struct, frozen=True, gc=False, tag="offline_mode"):
     is_on: bool = False
 
 
+class StopListHeld(msgspec.Struct, frozen=True, gc=False, tag="stop_list_held"):
+    """Whether a stop list was ever fetched whole: without one nobody knows whose cards are good. One on which there is
+    no card looks like none otherwise."""
+
+    is_held: bool = False
+
+
 class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
     """The change put into the drawer (存零头), and the batch that was in use; settling that clears it. 0 = none."""
 
@@ -54,4 +61,4 @@ class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
     batch: int = 0
 
 
-Kept = Parameters | Merchant | FixedAmount | SignOn | Clock | OfflineMode | OpeningFloat
+Kept = Parameters | Merchant | FixedAmount | SignOn | Clock | OfflineMode | StopListHeld | OpeningFloat

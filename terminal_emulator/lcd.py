@@ -76,6 +76,7 @@ LOCK_ADVICE: Final = {
 OFFLINE_ADVICE: Final = {
     OfflineRefusal.NOT_ALLOWED: Advice(N_("Not allowed here"), N_("Call the manager")),
     OfflineRefusal.NOT_A_CARD: Advice(N_("Only with a card"), N_("Use a card, cash")),
+    OfflineRefusal.NO_STOP_LIST: Advice(N_("No stop list yet"), N_("Wait for network")),
     OfflineRefusal.STOPPED: Advice(N_("Card is stopped"), N_("Other card, cash")),
     OfflineRefusal.OVER_SALE: Advice(N_("Sale too large"), N_("Take cash")),
     OfflineRefusal.OVER_CARD: Advice(N_("Card limit used"), N_("Other card, cash")),

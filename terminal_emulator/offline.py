@@ -45,6 +45,7 @@ class OfflineRefusal(StrEnum):
 
     NOT_ALLOWED = "not_allowed"  # the host allows this terminal none
     NOT_A_CARD = "not_a_card"  # payment codes are checked by the host alone
+    NO_STOP_LIST = "no_stop_list"  # this terminal has never had a stop list
     STOPPED = "stopped"  # the card is on the stop list
     OVER_SALE = "over_sale"  # this sale is too large
     OVER_CARD = "over_card"  # this card has spent enough since the host was there last
@@ -75,17 +76,20 @@ def limits_of(parameters: Parameters) -> OfflineLimits:
 def refusal(
     limits: OfflineLimits,
     waiting: Iterable[Record],
-    stopped: Container[bytes],
+    stopped: Container[bytes] | None,
     *,
     payer: bytes,
     entry_mode: EntryMode,
     amount_fen: int,
 ) -> OfflineRefusal | None:
-    """The first reason not to make this sale offline, or None. `waiting` is what has been sold so and not uploaded."""
+    """The first reason not to make this sale offline, or None. `waiting` is what has been sold so and not uploaded,
+    `stopped` the stop list, None if there was never one."""
     if not limits.allow_any:
         return OfflineRefusal.NOT_ALLOWED
     if entry_mode is not EntryMode.CARD:
         return OfflineRefusal.NOT_A_CARD
+    if stopped is None:
+        return OfflineRefusal.NO_STOP_LIST
     if token_hash(payer) in stopped:
         return OfflineRefusal.STOPPED
     if amount_fen > limits.sale_fen:

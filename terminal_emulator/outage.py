@@ -15,7 +15,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from terminal_emulator.keepsakes import OfflineMode
+from terminal_emulator.keepsakes import OfflineMode, StopListHeld
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import RecordState
 
@@ -89,6 +89,7 @@ class Outage:
         for terminal in self._terminals:
             till = terminal.brain.till
             # Now: the host may have told it its own limits. Under their version, so that it does not ask again.
+            till.keep(StopListHeld(is_held=True))  # nobody's card is stopped here
             till.keep(replace(WIDE, config_version=till.parameters.config_version))
             for _ in range(self._records):
                 writes = terminal.sell_once(self._rng.choice(cards), self._rng.randint(*amounts_fen))

@@ -16,7 +16,7 @@ from terminal_emulator.dialog import Payer
 from terminal_emulator.effects import Now
 from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.i18n import Translate
-from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, OfflineMode, OpeningFloat, SignOn
+from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, OfflineMode, OpeningFloat, SignOn, StopListHeld
 from terminal_emulator.offline import OfflineRefusal, limits_of, refusal
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, Record, RecordState
@@ -189,6 +189,11 @@ class Till:
         elif record.state is RecordState.APPROVED:
             self._blocked.discard(record.payer)
 
+    @property
+    def has_stop_list(self) -> bool:
+        """Whether a stop list was ever fetched; one that the host has outdated still stops the cards on it."""
+        return self.storage.stop_version > 0 or self.storage.kept(StopListHeld).is_held
+
     def offline_refusal(self, sale: Record) -> OfflineRefusal | None:
         """Why this sale may not be made without the host; None: it may. Nobody here could check a PIN."""
         if 0 < self.parameters.pin_limit_fen < sale.amount_fen:
@@ -198,7 +203,7 @@ class Till:
         return refusal(
             self.offline_limits,
             self.storage.waiting.values(),
-            self.storage.stopped,
+            self.storage.stopped if self.has_stop_list else None,
             payer=sale.payer,
             entry_mode=sale.entry_mode,
             amount_fen=sale.amount_fen,

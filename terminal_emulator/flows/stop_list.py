@@ -12,6 +12,7 @@ from typing import Final
 
 from protocol.messages import Message, Reject, StopAction, StopListAnswer, StopListRequest
 from terminal_emulator.backoff import Jitter
+from terminal_emulator.keepsakes import StopListHeld
 from terminal_emulator.record import Record
 from terminal_emulator.storage import Storage
 
@@ -87,6 +88,8 @@ class StopListFlow:
         old = dict.fromkeys(self._storage.stopped, False)
         self._save(self._gathered_version, old | self._gathered)
         self._gathered, self._gathered_version = {}, 0
+        if not self._storage.kept(StopListHeld).is_held:
+            self._storage.keep(StopListHeld(is_held=True))
 
     def _save(self, version: int, stopped: dict[bytes, bool]) -> None:
         if stopped:

@@ -11,6 +11,7 @@ from protocol.messages.stop_list import token_hash
 from terminal_emulator.effects import Beep, PrintSlip
 from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.offline import is_sealed
+from terminal_emulator.keepsakes import StopListHeld
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, RecordState
 from terminal_emulator.file_storage import FileStorage
@@ -48,6 +49,7 @@ class Host(ToyHost):
 def till_of(storage=None, parameters=ALLOWED):
     till = Till(storage)
     till.brain.till.keep(parameters)
+    till.brain.till.keep(StopListHeld(is_held=True))
     return till
 
 
@@ -477,6 +479,26 @@ def test_what_would_need_a_pin_is_not_sold_offline(till):
     till.sell("10.01")
     assert till.screen == "offline_refused"
     assert not till.storage.waiting
+
+
+def test_nothing_is_sold_offline_before_the_first_stop_list_is_there(host):
+    till = Till()
+    till.brain.till.keep(ALLOWED)
+    till.online()
+    till.offline("lost")
+    till.sell()
+    assert (till.screen, till.brain.view.offline_refusal) == ("offline_refused", "no_stop_list")
+    assert not till.storage.waiting
+    till.keys("clear")
+    connect(till, host)  # an empty one, whose version is 0
+    for _ in range(2):
+        till.offline("lost")
+        till.sell()
+        assert till.screen == "offline_approved"
+        till.keys("clear")
+        restart(till)
+    connect(till, host, history=2, restored_at_s=9)
+    assert till.brain.till.has_stop_list
 
 
 def test_after_a_power_cut_without_a_line_slips_name_the_merchant(tmp_path):

@@ -6,11 +6,17 @@ write its Struct with a tag and defaults, and add it to `Kept`.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from protocol.messages import OperatorRole
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant
+
+
+MAX_BLOCKED: Final = 500
+"""More than are refused so at one till between two changes of the stop list; they fill a line of the journal."""
 
 
 class FixedAmount(msgspec.Struct, frozen=True, gc=False, tag="fixed_amount"):
@@ -54,6 +60,13 @@ class StopListHeld(msgspec.Struct, frozen=True, gc=False, tag="stop_list_held"):
     is_held: bool = False
 
 
+class Blocked(msgspec.Struct, frozen=True, gc=False, tag="blocked"):
+    """Cards that the host has refused as lost or frozen, as the stop list names them, oldest first: at most MAX_BLOCKED.
+    Nobody sells to them offline until the host has approved one again, or its stop list has said that it is good."""
+
+    cards: tuple[bytes, ...] = ()
+
+
 class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
     """The change put into the drawer (存零头), and the batch that was in use; settling that clears it. 0 = none."""
 
@@ -61,4 +74,4 @@ class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
     batch: int = 0
 
 
-Kept = Parameters | Merchant | FixedAmount | SignOn | Clock | OfflineMode | StopListHeld | OpeningFloat
+Kept = Parameters | Merchant | FixedAmount | SignOn | Clock | OfflineMode | StopListHeld | Blocked | OpeningFloat

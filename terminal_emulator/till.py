@@ -11,12 +11,13 @@ from protocol import TerminalNumber
 from protocol.messages import EntryMode
 from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
 from protocol.messages.parameters import Profile
+from protocol.messages.stop_list import token_hash
 from protocol.payment_code import parse_code
 from terminal_emulator.dialog import Payer
 from terminal_emulator.effects import Now
 from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.i18n import Translate
-from terminal_emulator.keepsakes import Clock, FixedAmount, Kept, OfflineMode, OpeningFloat, SignOn, StopListHeld
+from terminal_emulator.keepsakes import MAX_BLOCKED, Blocked, Clock, FixedAmount, Kept, OfflineMode, OpeningFloat, SignOn, StopListHeld
 from terminal_emulator.offline import OfflineRefusal, limits_of, refusal
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, Record, RecordState
@@ -35,7 +36,6 @@ class Till:
     """Settings, memory, the state of the line, and the time of the last input; the brain keeps it up to date."""
 
     __slots__ = (
-        "_blocked",
         "_refused",
         "_work",
         "ahead_s",
@@ -81,7 +81,6 @@ class Till:
         """Why nobody may do anything here yet."""
         self.fixed_fen = self._fixed_fen()
         """The amount of fixed-amount mode; 0 = off."""
-        self._blocked: set[bytes] = set()
         self._work: Callable[[], int] = int
         self._refused: Callable[[], list[Record]] = list
 
@@ -184,10 +183,16 @@ class Till:
 
     def note_card(self, record: Record) -> None:
         """The host's word about a card counts at once, and not only when the stop list has it."""
-        if record.state is RecordState.DECLINED and record.response_code in BLOCKED_CODES:
-            self._blocked.add(record.payer)
-        elif record.state is RecordState.APPROVED:
-            self._blocked.discard(record.payer)
+        is_blocked = record.state is RecordState.DECLINED and record.response_code in BLOCKED_CODES
+        is_good = record.state is RecordState.APPROVED and record.saf is None
+        kept = self.storage.kept(Blocked).cards
+        if record.entry_mode is not EntryMode.CARD or not (is_blocked or (is_good and kept)):
+            return
+        card = token_hash(record.payer)
+        if is_blocked is (card in kept):
+            return
+        others = tuple(one for one in kept if one != card)
+        self.storage.keep(Blocked((*others, card)[-MAX_BLOCKED:] if is_blocked else others))
 
     @property
     def has_stop_list(self) -> bool:
@@ -198,7 +203,7 @@ class Till:
         """Why this sale may not be made without the host; None: it may. Nobody here could check a PIN."""
         if 0 < self.parameters.pin_limit_fen < sale.amount_fen:
             return OfflineRefusal.OVER_SALE
-        if sale.payer in self._blocked:
+        if token_hash(sale.payer) in self.storage.kept(Blocked).cards:
             return OfflineRefusal.STOPPED
         return refusal(
             self.offline_limits,

@@ -12,7 +12,7 @@ from typing import Final
 
 from protocol.messages import Message, Reject, StopAction, StopListAnswer, StopListRequest
 from terminal_emulator.backoff import Jitter
-from terminal_emulator.keepsakes import StopListHeld
+from terminal_emulator.keepsakes import Blocked, StopListHeld
 from terminal_emulator.record import Record
 from terminal_emulator.storage import Storage
 
@@ -92,12 +92,15 @@ class StopListFlow:
             self._storage.keep(StopListHeld(is_held=True))
 
     def _save(self, version: int, stopped: dict[bytes, bool]) -> None:
-        if stopped:
-            self._storage.save_stop_changes(
-                version,
-                [hashed for hashed, is_stopped in stopped.items() if is_stopped],
-                [hashed for hashed, is_stopped in stopped.items() if not is_stopped],
-            )
+        if not stopped:
+            return
+        allowed = [hashed for hashed, is_stopped in stopped.items() if not is_stopped]
+        self._storage.save_stop_changes(
+            version, [hashed for hashed, is_stopped in stopped.items() if is_stopped], allowed
+        )
+        blocked = self._storage.kept(Blocked).cards
+        if not set(blocked).isdisjoint(allowed):  # good again, says the host
+            self._storage.keep(Blocked(tuple(card for card in blocked if card not in allowed)))
 
     def unanswered(self, now_s: float) -> Record | None:
         """See Flow."""

@@ -11,7 +11,7 @@ from protocol.messages.stop_list import token_hash
 from terminal_emulator.effects import Beep, PrintSlip
 from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.offline import is_sealed
-from terminal_emulator.keepsakes import StopListHeld
+from terminal_emulator.keepsakes import Blocked, StopListHeld
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, RecordState
 from terminal_emulator.file_storage import FileStorage
@@ -36,13 +36,15 @@ class Host(ToyHost):
         super().__init__()
         self.chain = ChainHost(key)
         self.stopped = []
+        self.allowed = []
 
     def answer(self, number, request):
         if isinstance(request, OfflineSaleRequest):
             return self.chain.answer(request)
         if isinstance(request, StopListRequest):
-            changes = tuple(StopRow(token_hash(card), StopAction.STOPPED) for card in self.stopped[request.version :])
-            return StopListAnswer(version=len(self.stopped), newest=len(self.stopped), changes=changes)
+            rows = [StopRow(token_hash(card), StopAction.STOPPED) for card in self.stopped]
+            rows += [StopRow(token_hash(card), StopAction.ALLOWED) for card in self.allowed]
+            return StopListAnswer(version=len(rows), newest=len(rows), changes=tuple(rows[request.version :]))
         return super().answer(number, request)
 
 
@@ -185,6 +187,41 @@ def test_a_card_that_the_host_has_just_refused_is_not_sold_to_offline(till, host
     till.offline()
     till.sell("3")
     assert till.brain.view.offline_refusal == "stopped", "the stop list comes minutes later"
+    till.keys("clear")
+    restart(till)
+    till.sell("3")
+    assert till.brain.view.offline_refusal == "stopped", "a power cut makes no card good"
+
+
+@pytest.mark.parametrize("how", ["approved", "allowed"])
+def test_a_card_that_was_refused_is_good_again_when_the_host_says_so(till, host, how):
+    connect(till, host)
+    host.refusals, host.balance_fen = ["62"], -1
+    till.do("3 enter tap clear", host)
+    assert till.storage.kept(Blocked).cards == (token_hash(CARD),)
+    if how == "approved":
+        host.balances[CARD] = 10_000
+        till.do("3 enter tap clear", host)
+    else:
+        host.allowed.append(CARD)
+        till.offline()
+        connect(till, host, last=till.storage.used)
+    till.offline()
+    till.sell("4")
+    assert till.screen == "offline_approved"
+
+
+def test_no_more_refused_cards_are_kept_than_fit(till, host, monkeypatch):
+    monkeypatch.setattr("terminal_emulator.till.MAX_BLOCKED", 2)
+    connect(till, host)
+    cards = [bytes([4, number]) for number in (1, 2, 3)]
+    for card in cards:
+        host.refusals, host.balance_fen = ["41"], -1
+        till.keys("3 enter")
+        till.tap(card)
+        till.answer(host.answer(NUMBER, till.request))
+        till.keys("clear")
+    assert till.storage.kept(Blocked).cards == tuple(map(token_hash, cards[1:]))
 
 
 def test_offline_mode_that_the_host_allows_no_more_holds_nothing_back(till, host):

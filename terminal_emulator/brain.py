@@ -156,7 +156,7 @@ class Brain:
     @property
     def view(self) -> View:
         """The screen now; made when asked for."""
-        work = Work(self._sale, self._recovered, self._reversals, self._upload, self._offline)
+        work = Work(self._sale, self._recovered, self._reversals, self._upload)
         return view_of(self._desk, work, host_rolled_back=self._host_rolled_back)
 
     # --- What happens to a terminal
@@ -429,6 +429,8 @@ class Brain:
             effects.append(Outcome(record))
             return
         if state in (RecordState.REVERSING, RecordState.REPEATING):
+            if flow is self._reversals:
+                return  # as open as before: that the host refuses it has been noted
             self._reversals.add(record, now.monotonic_s)
         if state is RecordState.REVERSED and flow is self._reversals:
             effects.append(Outcome(record))

@@ -81,6 +81,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     posted_at_ms: int = 0
     saf: Saf | None = None
     """Only of what was made offline."""
+    is_refused: bool = False
+    """It is open, and the host has answered and would not reverse or decide it: perhaps it never will."""
 
     @property
     def identity(self) -> tuple[int, int]:

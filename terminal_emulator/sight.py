@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from protocol.messages.money import TransactionKind
 from terminal_emulator.desk import RESULT_SCREENS, Desk
 from terminal_emulator.flows import APPROVED
-from terminal_emulator.flows.offline import OfflineFlow
 from terminal_emulator.flows.reversal import ReversalFlow
 from terminal_emulator.flows.transaction import TransactionFlow
 from terminal_emulator.flows.upload import UploadFlow
@@ -27,7 +26,6 @@ class Work(NamedTuple):
     recovered: Sequence[TransactionFlow]
     reversals: ReversalFlow
     upload: UploadFlow
-    offline: OfflineFlow
 
 
 def view_of(desk: Desk, work: Work, *, host_rolled_back: bool) -> View:
@@ -69,7 +67,7 @@ def view_of(desk: Desk, work: Work, *, host_rolled_back: bool) -> View:
         is_armed=desk.is_armed,
         sells_offline=till.sells_offline,
         offline_waiting=len(till.storage.waiting),
-        offline_unbooked=work.offline.refused,
+        offline_unbooked=len(till.storage.unbooked),
         offline_refusal=desk.offline_refusal,
         fixed_fen=till.fixed_fen,
     )

@@ -135,6 +135,11 @@ class Storage(Protocol):
         """What was made offline and is not uploaded, by identity, oldest first; to be read only."""
         ...
 
+    @property
+    def unbooked(self) -> Set[tuple[int, int]]:
+        """What was made offline and the host would not book, by identity, as long as it is kept; to be read only."""
+        ...
+
     def offline_records(self) -> list[Record]:
         """What was made offline, uploaded or not, oldest first."""
         ...
@@ -174,6 +179,7 @@ class MemoryStorage:
         "settlement",
         "stop_version",
         "stopped",
+        "unbooked",
         "used",
         "waiting",
     )
@@ -193,6 +199,7 @@ class MemoryStorage:
         self.stop_version = 0
         self.stopped: set[bytes] = set()
         self.waiting: dict[tuple[int, int], Record] = {}
+        self.unbooked: set[tuple[int, int]] = set()
         self.settlement: Settlement | None = None
         self.last_settlement: Settlement | None = None
 
@@ -241,6 +248,10 @@ class MemoryStorage:
             self._note_sale(record)
         else:
             self.waiting.pop(identity, None)
+        if record.state is RecordState.REFUSED:
+            self.unbooked.add(identity)
+        else:
+            self.unbooked.discard(identity)
 
     def _note_sale(self, record: Record) -> None:
         recent = self.recent_sales
@@ -316,6 +327,7 @@ class MemoryStorage:
         if not settlement.is_open:
             self.last_settlement = settlement
             self.records, self.archived = archive.clear(self.records, self.archived, batch)
+            self.unbooked = {identity for identity in self.unbooked if identity in self.records}
             if 0 < self.kept(OpeningFloat).batch <= batch:
                 MemoryStorage.keep(self, OpeningFloat())
             # The host has closed the batch: one that knows nothing newer has lost that.

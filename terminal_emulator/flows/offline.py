@@ -31,17 +31,13 @@ the host's queue short for those who sell."""
 
 
 class OfflineFlow:
-    """See the module's docstring. `is_held`: whether the cashier wants to be offline: then nothing goes up.
+    """See the module's docstring. `is_held`: whether the cashier wants to be offline: then nothing goes up."""
 
-    `refused` counts the records that the host would not book, for the cashier.
-    """
-
-    __slots__ = ("_asked_s", "_backoff", "_due_s", "_is_held", "_notes", "_queue", "_storage", "key", "refused")
+    __slots__ = ("_asked_s", "_backoff", "_due_s", "_is_held", "_notes", "_queue", "_storage", "key")
 
     def __init__(self, storage: Storage, jitter: Jitter, is_held: Callable[[], bool]) -> None:
         self.key = b""
         """K_saf; empty before the first session."""
-        self.refused = 0
         self._is_held = is_held
         self._storage = storage
         self._backoff = Backoff(UNDECIDED_WAIT_MIN_S, UNDECIDED_WAIT_MAX_S, jitter)
@@ -57,7 +53,6 @@ class OfflineFlow:
     def power_on(self) -> None:
         """Find what waits in the memory."""
         self._queue = [record for _, record in sorted(self._storage.waiting.items())]
-        self.refused = sum(record.state is RecordState.REFUSED for record in self._storage.offline_records())
 
     def add(self, record: Record) -> None:
         """One more sale has been made offline, and is stored."""
@@ -100,7 +95,6 @@ class OfflineFlow:
         self._due_s = now_s + PAUSE_SHARE * (now_s - self._asked_s)
         before = self._queue.pop(0)
         is_booked = message.response_code == APPROVED
-        self.refused += (not is_booked) - (before.state is RecordState.REFUSED)
         if not is_booked:
             why = f"{message.verdict.name.lower()}, code {message.response_code}"
             self._note(NoteKind.OFFLINE_REFUSED, f"batch {before.batch}, STAN {before.stan}: {why}")

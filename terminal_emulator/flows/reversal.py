@@ -31,14 +31,12 @@ def reversal_request(record: Record) -> ReversalRequest:
 class Pending:
     """One reversal to be confirmed, or request to be answered, and when to send it next."""
 
-    __slots__ = ("backoff", "due_s", "is_refused", "record")
+    __slots__ = ("backoff", "due_s", "record")
 
     def __init__(self, record: Record, now_s: float, jitter: Jitter) -> None:
         assert record.state in (RecordState.REVERSING, RecordState.REPEATING)
         self.record = record
         self.due_s = now_s
-        self.is_refused = False
-        """The host has answered, and would not do it: perhaps it never will."""
         self.backoff = Backoff(REVERSAL_RETRY_MIN_S, REVERSAL_RETRY_MAX_S, jitter)
 
 
@@ -63,7 +61,7 @@ class ReversalFlow:
     @property
     def refused(self) -> list[Record]:
         """What stays open until somebody finds out why the host refuses it."""
-        return [pending.record for pending in self._queue if pending.is_refused]
+        return [pending.record for pending in self._queue if pending.record.is_refused]
 
     def add(self, record: Record, now_s: float) -> None:
         """Take a record that is stored as REVERSING or REPEATING; due at once."""
@@ -90,19 +88,20 @@ class ReversalFlow:
         return isinstance(message, Reject)
 
     def answered(self, message: Message, now_s: float) -> Record | None:
-        """See Flow. Only 00 ends a reversal: any other word leaves it open, where people see it. Any word that decides
-        ends a request that is repeated; that the host cannot read it decides nothing about earlier copies."""
+        """See Flow. Only 00 ends a reversal: any other word leaves it open, where people see it, and that is noted once.
+        Any word that decides ends a request that is repeated; that the host cannot read it decides nothing about earlier
+        copies."""
         assert self._asked is not None
         state = self._decided(message)
         if state is None:
-            self._asked.is_refused = getattr(message, "response_code", "") not in NON_FINAL
-            return self.unanswered(now_s)
+            return self._left_open(self._asked, message, now_s)
         assert isinstance(message, ReversalAnswer | MoneyAnswer)
         pending, self._asked = self._asked, None
         self._queue.remove(pending)
         record = replace(
             pending.record,
             state=state,
+            is_refused=False,
             rrn=message.rrn,
             balance_fen=message.balance_fen,
             posted_at_ms=message.posted_at_ms,
@@ -116,6 +115,13 @@ class ReversalFlow:
             points=message.points,
             points_balance=message.points_balance,
         )
+
+    def _left_open(self, pending: Pending, message: Message, now_s: float) -> Record | None:
+        self.unanswered(now_s)
+        if pending.record.is_refused or getattr(message, "response_code", "") in NON_FINAL:
+            return None
+        pending.record = replace(pending.record, is_refused=True)
+        return pending.record
 
     @staticmethod
     def _decided(message: Message) -> RecordState | None:

@@ -15,6 +15,7 @@ from terminal_emulator.keepsakes import Blocked, StopListHeld
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, RecordState
 from terminal_emulator.file_storage import FileStorage
+from terminal_emulator.settled import Settlement, Stage
 from terminal_emulator.storage import MemoryStorage
 from tests.terminal_emulator.offline_host import KEY, NEXT_KEY, OTHER_CARD, ChainHost
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost
@@ -536,6 +537,20 @@ def test_nothing_is_sold_offline_before_the_first_stop_list_is_there(host):
         restart(till)
     connect(till, host, history=2, restored_at_s=9)
     assert till.brain.till.has_stop_list
+
+
+def test_what_was_not_booked_is_on_the_screen_until_it_is_settled_and_not_until_the_next_power_cut(till, host):
+    till.sell("3")
+    till.keys("clear")
+    host.chain.stopped = {CARD}
+    connect(till, host)
+    for _ in range(2):
+        assert till.brain.view.offline_unbooked == 1
+        restart(till)
+    till.storage.save_settlement(Settlement(batch=1, operator=7, claimed_at_s=1, stage=Stage.DONE))
+    for _ in range(2):
+        assert till.brain.view.offline_unbooked == 0
+        restart(till)
 
 
 def test_after_a_power_cut_without_a_line_slips_name_the_merchant(tmp_path):

@@ -178,6 +178,25 @@ def test_a_reversal_that_the_host_refuses_does_not_block_settling_for_ever(till,
     assert world.till.records[(1, 2)].state is RecordState.REVERSING
 
 
+def test_that_a_reversal_is_refused_is_known_after_a_power_cut(till, host, world):
+    world.till.save(replace(world.till.records[(1, 2)], state=RecordState.REVERSING))
+    till.power_on()
+    till.online()
+    refusal = replace(host.answer(NUMBER, till.request), response_code="94")
+    till.answer(refusal)
+    till.power_on()
+    till.online()
+    assert isinstance(till.request, ReversalRequest)
+    till.answer(replace(refusal, response_code="09"))  # busy now; what it said before stands
+    till.do(SETTLE, host)
+    assert till.panel[1:3] == ["Host refuses it", "It stays open"]
+    till.keys("clear")
+    till.wait(3)
+    till.answer(replace(refusal, response_code="00"))  # somebody has mended it there
+    assert world.till.records[(1, 2)].state is RecordState.REVERSED
+    assert (world.till.records[(1, 2)].is_refused, till.brain.till.refused) == (False, [])
+
+
 def test_the_memory_does_not_grow_with_the_square_of_the_differences(till, world, monkeypatch):
     kept = []
     monkeypatch.setattr(type(world.till), "save_settlement", lambda _storage, state: kept.append(state))

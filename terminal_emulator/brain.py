@@ -346,7 +346,7 @@ class Brain:
         if self._desk.order is not None:
             self._begin_order(now_s, effects)
         if self._asked is None and self.till.link is Link.ONLINE:
-            self._echo.wall_s = wall_s
+            self._echo.wall_s = wall_s + self.till.ahead_s
             found = self._next_request(now_s)
             if found is not None:
                 self._asked, message = found

@@ -22,6 +22,7 @@ from terminal_emulator.journal import (
     Epoch,
     History,
     Owner,
+    RecentSales,
     StopChanges,
     Used,
     from_line,
@@ -198,6 +199,8 @@ class FileStorage(MemoryStorage):
         elif isinstance(entry, journal.Forgotten):
             MemoryStorage.forget(self)
             self._without_money.clear()
+        elif isinstance(entry, RecentSales):
+            self.recent_sales = entry.sales
         elif isinstance(entry, Owner):
             self.owner = entry.terminal
         elif isinstance(entry, Used):
@@ -246,6 +249,8 @@ class FileStorage(MemoryStorage):
         entries += map(Archived, self.archived.values())
         entries += [kept for kept in (self.last_settlement, self.settlement) if kept is not None]
         entries += self._kept.values()
+        if self.recent_sales:
+            entries.append(RecentSales(self.recent_sales))
         entries += [record for _, record in sorted(self.records.items())]
         try:
             write_atomically(self._path, b"".join(map(to_line, entries)))

@@ -57,6 +57,12 @@ class Archived(msgspec.Struct, frozen=True, gc=False, tag="archived"):
     record: Record
 
 
+class RecentSales(msgspec.Struct, frozen=True, gc=False, tag="recent_sales"):
+    """The last sales, newest first: when the journal is written anew their records may be settled and gone."""
+
+    sales: tuple[Record, ...]
+
+
 class Owner(msgspec.Struct, frozen=True, gc=False, tag="owner"):
     """The terminal that everything behind this line is about."""
 
@@ -67,7 +73,7 @@ class Forgotten(msgspec.Struct, frozen=True, gc=False, tag="forgotten"):
     """The terminal became another one: nothing before this line is its own."""
 
 
-Entry = Record | Owner | Forgotten | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
+Entry = Record | RecentSales | Owner | Forgotten | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -33,6 +33,10 @@ class RecordState(StrEnum):
     def is_final(self) -> bool:
         """Whether the host has nothing more to say about it."""
         return not self.is_open and self is not RecordState.OFFLINE
+
+
+HAPPENED: Final = frozenset({RecordState.APPROVED, RecordState.OFFLINE})
+"""What counts in totals: it was done, and is booked or waits to be."""
 
 
 class Saf(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +109,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sale"):
     @property
     def moved_fen(self) -> int:
         """What was moved in the end: a discount makes it less than the amount, a bonus more; 0 if nothing was."""
-        if self.state not in (RecordState.APPROVED, RecordState.OFFLINE):
+        if self.state not in HAPPENED:
             return 0
         return self.amount_fen if self.charged_fen is None else self.charged_fen
 

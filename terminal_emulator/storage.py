@@ -15,10 +15,13 @@ from protocol.messages.offline import NO_TAG
 from terminal_emulator import archive
 from terminal_emulator.archive import ACKNOWLEDGED, Records
 from terminal_emulator.keepsakes import Kept, OpeningFloat
-from terminal_emulator.record import Record, RecordState
+from terminal_emulator.record import HAPPENED, Record, RecordState
 from terminal_emulator.settled import Settlement
 
 OPEN: Final = frozenset(state for state in RecordState if state.is_open)
+SOLD: Final = HAPPENED | {RecordState.REFUSED}
+"""States of a sale for which somebody has had a meal."""
+SALES: Final = frozenset({TransactionKind.SALE, TransactionKind.OFFLINE_SALE})
 RECENT_SALES: Final = 3
 """How many sales back a cashier may look with one press of the keys."""
 
@@ -68,7 +71,7 @@ class Storage(Protocol):
 
     @property
     def recent_sales(self) -> tuple[Record, ...]:
-        """The last RECENT_SALES approved sales, newest first."""
+        """The last RECENT_SALES sales that have happened, newest first, settled since or not."""
         ...
 
     @property
@@ -231,11 +234,10 @@ class MemoryStorage:
         self.records[identity] = record
         if identity > self.used:
             self.used = identity
-        if record.state is RecordState.APPROVED:
-            if identity > self.newest_approved:
-                self.newest_approved = identity
-            if record.kind is TransactionKind.SALE:
-                self._note_sale(record)
+        if record.state is RecordState.APPROVED and identity > self.newest_approved:
+            self.newest_approved = identity
+        if record.state in SOLD and record.kind in SALES:
+            self._note_sale(record)
         if record.saf is not None:
             self._note_offline(record)
 
@@ -245,7 +247,6 @@ class MemoryStorage:
             self.chain, self._chain_identity = (saf.sequence, saf.tag), identity
         if record.state is RecordState.OFFLINE:
             self.waiting[identity] = record
-            self._note_sale(record)
         else:
             self.waiting.pop(identity, None)
         if record.state is RecordState.REFUSED:

@@ -18,7 +18,7 @@ from terminal_emulator.functions.pay import NO_DISCOUNT, Discount, ask_repeat, p
 from terminal_emulator.functions.refund import REFUNDABLE
 from terminal_emulator.keepsakes import OpeningFloat
 from terminal_emulator.panels import PANEL_COLUMNS
-from terminal_emulator.record import Record, RecordState
+from terminal_emulator.record import HAPPENED, Record, RecordState
 from terminal_emulator.slip_day import ExchangeReport, FloatReport
 from terminal_emulator.texts import yuan
 from terminal_emulator.till import Till
@@ -121,9 +121,11 @@ def exchange(till: Till) -> Dialog:
     left, moved_fen = "", 0
     if owed_fen:
         record = yield from _settle_difference(till, title, owed_fen, found)
-        if record.state is not RecordState.APPROVED:
+        if record.state not in HAPPENED:
             return
-        left, moved_fen = spread(_("Balance"), yuan(record.balance_fen), PANEL_COLUMNS), record.moved_fen
+        moved_fen = record.moved_fen
+        if record.state is RecordState.APPROVED:  # sold offline, nobody knows the balance
+            left = spread(_("Balance"), yuan(record.balance_fen), PANEL_COLUMNS)
     yield Print(
         ExchangeReport(
             merchant=till.merchant,

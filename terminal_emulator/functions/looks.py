@@ -12,7 +12,7 @@ from terminal_emulator.dialog import Dialog, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
-from terminal_emulator.record import Record, RecordState
+from terminal_emulator.record import HAPPENED, Record, RecordState
 from terminal_emulator.settings import FIRMWARE
 from terminal_emulator.texts import (
     COUNTS_POINTS,
@@ -32,7 +32,6 @@ JOURNAL_PAGES: Final = 200
 
 SOLD: Final = frozenset({TransactionKind.SALE, TransactionKind.OFFLINE_SALE})
 GIVEN_BACK: Final = frozenset({TransactionKind.VOID, TransactionKind.REFUND})
-HAPPENED: Final = frozenset({RecordState.APPROVED, RecordState.OFFLINE})
 
 VOIDS: Final = frozenset(
     {
@@ -74,7 +73,7 @@ def sale_back(back: int) -> Callable[[Till], Dialog]:
         yield Show(
             (
                 spread(_(titles[back]), f"{sale.stan:06d}", LCD_COLUMNS),
-                f"RMB {yuan(sale.moved_fen)}",
+                f"RMB {yuan(sale.amount_fen if sale.state is RecordState.REFUSED else sale.moved_fen)}",
                 masked(sale.payer, is_code=sale.entry_mode is EntryMode.CODE),
                 standing(sale, followers, _) if followers else sold_at,
             )

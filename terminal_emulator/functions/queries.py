@@ -15,7 +15,7 @@ from terminal_emulator.functions.lookups import found_lines, look_up, of_this_ti
 from terminal_emulator.functions.passwords import must_be_answered
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
-from terminal_emulator.record import Record, RecordState
+from terminal_emulator.record import HAPPENED, Record, RecordState
 from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, SHORT_TEXT, date_time, figure_text, sum_text
 from terminal_emulator.till import Till
 
@@ -89,7 +89,7 @@ def totals_of(till: Till) -> list[tuple[TransactionKind, int, int]]:
     batch = till.storage.used[0]
     counted: dict[TransactionKind, tuple[int, int]] = {}
     for record in till.storage.records.values():
-        if record.batch == batch and record.state in (RecordState.APPROVED, RecordState.OFFLINE):
+        if record.batch == batch and record.state in HAPPENED:
             count, moved = counted.get(record.kind, (0, 0))
             counted[record.kind] = (
                 count + 1,

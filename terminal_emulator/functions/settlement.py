@@ -52,7 +52,7 @@ def settlement(till: Till) -> Dialog:
         if state is None:
             if not till.may_settle:
                 yield from _still_open(till)
-            state = begin(storage, till.operator, claimed_time_s(till.now.wall_s))
+            state = begin(storage, till.operator, claimed_time_s(till.clock_s))
         done = yield from _settled(till, state)
         yield Print(report(done, str(till.settings.terminal), till.merchant))
         word = _("Balanced") if done.is_balanced else _("Not balanced")
@@ -86,8 +86,11 @@ def _settled(till: Till, state: Settlement) -> Generator[Prompt, Any, Settlement
 
 
 def _still_open(till: Till) -> Generator[Prompt, Any, None]:
-    """The host lacks what it needs to compare."""
+    """The host lacks what it needs to compare; nothing goes up while the cashier wants to be offline."""
     _ = till.translate
+    if till.holds_back and till.storage.waiting:
+        yield Show((_("Settlement"), _("Offline mode"), _("is still on"), _("Switch it off")), BeepKind.ERROR)
+        raise Stop
     yield Show((_("Settlement"), _("Something is"), _("still open"), _("Try again soon")), BeepKind.ERROR)
     raise Stop
 

@@ -469,6 +469,35 @@ def test_a_memory_that_was_told_to_forget_is_as_new_also_when_it_is_read_again(o
     assert list(opened().records) == [(1, 1)]
 
 
+def told(storage):
+    return [(sale.stan, sale.state, sale.moved_fen) for sale in storage.recent_sales]
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+@pytest.mark.parametrize("verdict", [RecordState.OFFLINE, RecordState.APPROVED, RecordState.REFUSED])
+def test_the_last_sales_are_the_same_when_the_journal_was_written_anew(opened, verdict, is_settled):
+    """The repeat guard goes by the last one, and cashiers look at them with Clear 3, 2, 1."""
+    storage = opened()
+    for stan in (1, 2, 3):
+        storage.save(record(stan, RecordState.APPROVED))
+    sold = offline_record(4, 1)
+    storage.save(sold)
+    charged = msgspec.structs.replace(sold, state=verdict, charged_fen=80) if verdict != sold.state else sold
+    storage.save(charged)
+    if is_settled:
+        storage.save_settlement(SETTLING)
+        storage.save_settlement(DONE)
+    before = told(storage)
+    assert before[0] == (4, verdict, {"approved": 80, "offline": 1250}.get(verdict, 0))
+    assert [stan for stan, _, _ in before] == [4, 3, 2]
+    assert told(opened()) == before
+    opened()._compact()
+    storage = opened()
+    assert told(storage) == before
+    storage.save(record(1, RecordState.APPROVED, batch=2))
+    assert [stan for stan, _, _ in told(opened())] == [1, 4, 3]
+
+
 # ------------------------------------------------------------------------------------------- whose memory it is
 
 OTHER = TerminalNumber(3, 59)

@@ -128,6 +128,14 @@ def test_an_exchange_says_what_was_moved():
     assert talk.shown[-1][1].split()[-1] == "1.80"
 
 
+def test_an_exchange_that_was_paid_offline_is_on_paper():
+    offline = {"state": RecordState.OFFLINE, "response_code": "", "balance_fen": 0}
+    talk = Talk(till_of(), exchange, "4711", True, 1000, 1500, True, decide=offline)
+    [report] = talk.printed
+    assert (report.returned_fen, report.taken_fen, report.moved_fen) == (1000, 1500, 500)
+    assert talk.shown[-1] == ("换货", "应付        5.00", "", "已打印"), "nobody knows the balance"
+
+
 def test_an_even_exchange_moves_nothing():
     talk = Talk(till_of(), exchange, "4711", True, 1000, 1000, True)
     assert talk.moved == []

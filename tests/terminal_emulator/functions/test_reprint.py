@@ -1,11 +1,16 @@
 """Slips once more: the last, any, and the totals."""
 
+import pytest
+
 from protocol.messages.money import TransactionKind
+from terminal_emulator.functions.conveniences import exchange, opening_float
 from terminal_emulator.functions.reprint import reprint, reprint_last, totals
 from terminal_emulator.keepsakes import Clock, OpeningFloat
 from terminal_emulator.settled import ReportRow, Settlement, Stage, TotalsReport
 from terminal_emulator.slip_day import Reprint
 from tests.terminal_emulator.functions.talk import Talk, record_of, till_of
+
+EVENLY = ["4711", True, 1000, 1000, True]
 
 
 def test_the_last_and_any():
@@ -32,6 +37,14 @@ def test_totals():
     assert isinstance(report, TotalsReport)
     assert report.rows == (ReportRow(TransactionKind.SALE, 1, 1250),)
     assert report.float_fen == 0
+
+
+@pytest.mark.parametrize(("dialog", "replies"), [(totals, []), (opening_float, [100]), (exchange, EVENLY)])
+def test_slips_have_the_clock_that_sign_on_has_set(dialog, replies):
+    till = till_of(record_of(7))
+    till.keep(Clock(86_400.0))
+    [report] = Talk(till, dialog, *replies).printed
+    assert report.printed_at_s == int(till.now.wall_s) + 86_400
 
 
 def test_the_totals_have_the_opening_float_of_their_batch():

@@ -20,10 +20,12 @@ from terminal_emulator.effects import PrintReport, Send
 from terminal_emulator.functions.settlement import _page as page_of
 from terminal_emulator.functions.settlement import _settled as settled
 from terminal_emulator.i18n import LANGUAGES
+from terminal_emulator.keepsakes import Clock, OfflineMode, StopListHeld
 from terminal_emulator.record import RecordState
 from terminal_emulator.settled import Settlement, SettlementReport, Stage
 from tests.server.settling import World, forged
 from tests.terminal_emulator.functions.talk import till_of
+from tests.terminal_emulator.functions.test_setup import LIMITS
 from tests.terminal_emulator.till import NUMBER, Till, ToyHost, settings_of
 
 SETTLE = "f1 0 1"
@@ -176,6 +178,24 @@ def test_a_reversal_that_the_host_refuses_does_not_block_settling_for_ever(till,
     till.do("123456 enter", host)
     assert till.panel == ["Settlement", "Batch 000001", "Count 1", "Enter / Clear"]
     assert world.till.records[(1, 2)].state is RecordState.REVERSING
+
+
+def test_settling_says_that_offline_mode_is_what_it_waits_for(till, host, world):
+    state = till.brain.till
+    for kept in (LIMITS, StopListHeld(is_held=True), OfflineMode(is_on=True)):
+        state.keep(kept)
+    till.sell("3")
+    till.keys("clear f1 0 1")
+    assert till.panel == ["Settlement", "Offline mode", "is still on", "Switch it off"]
+    state.keep(OfflineMode())
+    till.keys("clear f1 0 1")
+    assert till.panel[1:3] == ["Something is", "still open"]
+
+
+def test_a_settlement_claims_the_clock_that_sign_on_has_set(till, host, world):
+    till.brain.till.keep(Clock(86_400.0))
+    till.do(f"{SETTLE} enter", host)
+    assert till.storage.last_settlement.claimed_at_s == int(till.now.wall_s) + 86_400
 
 
 def test_that_a_reversal_is_refused_is_known_after_a_power_cut(till, host, world):

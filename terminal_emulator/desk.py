@@ -23,7 +23,7 @@ from terminal_emulator.news import ERROR_BEEP
 from terminal_emulator.offline import OfflineRefusal
 from terminal_emulator.record import Record, RecordState
 from terminal_emulator.till import Till
-from terminal_emulator.view import Link, Lock, Screen, Shut
+from terminal_emulator.view import Link, Lock, Screen
 
 KEY_BEEP: Final = Beep(BeepKind.KEY)
 
@@ -148,7 +148,7 @@ class Desk:
         """A key other than Clear on the idle screen, or on a result."""
         till = self.till
         if till.shut is not None:
-            return self.open("unlock" if till.shut is Shut.LOCKED else "sign_on")
+            return self.open(till.way_in)
         if key in FIRST_KEYS:
             self.to_idle()
             self._arm(key)

@@ -73,7 +73,8 @@ class Forgotten(msgspec.Struct, frozen=True, gc=False, tag="forgotten"):
     """The terminal became another one: nothing before this line is its own."""
 
 
-Entry = Record | RecentSales | Owner | Forgotten | Archived | Used | Epoch | History | ChainEnd | StopChanges | Settlement | Kept
+Numbers = Used | Epoch | History | ChainEnd
+Entry = Record | RecentSales | Owner | Forgotten | Archived | Numbers | StopChanges | Settlement | Kept
 """One line of the journal; a later line about the same sale replaces the earlier one."""
 
 

@@ -14,7 +14,6 @@ from protocol.messages import OperatorRole
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant
 
-
 MAX_BLOCKED: Final = 500
 """More than are refused so at one till between two changes of the stop list; they fill a line of the journal."""
 
@@ -26,7 +25,7 @@ class FixedAmount(msgspec.Struct, frozen=True, gc=False, tag="fixed_amount"):
 
 
 class SignOn(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="sign_on"):
-    """Who works at this terminal. The verifier opens the lock when the host is away: never the password itself."""
+    """Who works at this terminal. The verifier lets them go on when the host is away: never the password itself."""
 
     operator: int = 0
     role: OperatorRole = OperatorRole.TELLER
@@ -35,10 +34,19 @@ class SignOn(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="sign_on")
     is_locked: bool = False
     """The keypad was locked (锁机) and waits for the operator's password."""
     tries: int = 0
-    """Wrong passwords at the lock so far."""
+    """Wrong passwords so far that were checked here."""
     salt: bytes = b""
     verifier: bytes = b""
-    """PBKDF2 of the password of the last successful sign-on; empty if there was none."""
+    """Made of the password of the last sign-on (`functions.sign_on.verifier_of`); empty if there was none, or a
+    supervisor's."""
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether somebody is signed on who can go on without a line; a power cut is no sign-off."""
+        return bool(self.verifier)
+
+    def __repr__(self) -> str:
+        return f"<SignOn of {self.operator:02d}, on: {self.is_on}, locked: {self.is_locked}>"
 
 
 class Clock(msgspec.Struct, frozen=True, gc=False, tag="clock"):
@@ -61,8 +69,8 @@ class StopListHeld(msgspec.Struct, frozen=True, gc=False, tag="stop_list_held"):
 
 
 class Blocked(msgspec.Struct, frozen=True, gc=False, tag="blocked"):
-    """Cards that the host has refused as lost or frozen, as the stop list names them, oldest first: at most MAX_BLOCKED.
-    Nobody sells to them offline until the host has approved one again, or its stop list has said that it is good."""
+    """Cards that the host has refused as lost or frozen, named as on the stop list, oldest first, at most MAX_BLOCKED.
+    Nothing is sold to them offline until the host has approved one again, or its stop list has said that it is good."""
 
     cards: tuple[bytes, ...] = ()
 

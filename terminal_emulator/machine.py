@@ -132,6 +132,12 @@ class Machine(Terminal):
         view = self.brain.view
         return view.upload is not None or view.offline_waiting > 0
 
+    @property
+    def is_equipped(self) -> bool:
+        """Whether it could sell without a line: it has limits that allow it, and a stop list."""
+        till = self.brain.till
+        return till.offline_limits.allow_any and till.has_stop_list
+
     async def cut(self) -> None:
         """Pull the network cable out."""
         await self.cable.cut()

@@ -87,6 +87,11 @@ class Outlet:
         """See Machine."""
         return self.machine.uploading
 
+    @property
+    def is_equipped(self) -> bool:
+        """See Machine."""
+        return self.machine.is_equipped
+
     async def feed(self, what: Input) -> None:
         """A key, a tap or a scan."""
         await self.machine.feed(what)

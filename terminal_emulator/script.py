@@ -15,7 +15,8 @@ One step a line; `#` starts a comment, at the beginning of a line or after a spa
     restart                kill the terminal and start it again from what it has stored
     forget 3               a fault: the memory loses its newest record with this voucher number, until a restart
     wait-for online        also: offline; idle (no transaction being decided); settled (none without a final state);
-                           uploaded (the host has every offline sale, and what it lost before a restore)
+                           uploaded (the host has every offline sale, and what it lost before a restore); equipped
+                           (limits and stop list are there: it may sell without a line)
     expect lcd TEXT        TEXT is on one line of the LCD; parts separated by " / " may be on different lines
     expect lcd line 2 TEXT TEXT is on this line of it, 1 to 4
     expect beep ok         also: error, key
@@ -50,7 +51,7 @@ SECONDS_MAX: Final = 86_400
 OTHER_KEY_NAMES: Final = {"确认": Key.ENTER, "清零": Key.CLEAR, "删除": Key.DELETE}
 KEY_NAMES: Final = {key.value.upper(): key for key in Key} | OTHER_KEY_NAMES
 UID_BYTES_MAX: Final = 24
-STATES: Final = ("online", "offline", "idle", "settled", "uploaded")
+STATES: Final = ("online", "offline", "idle", "settled", "equipped", "uploaded")
 PRINTER_WORDS: Final = {
     "out": PrinterState.OUT_OF_PAPER,
     "open": PrinterState.COVER_OPEN,

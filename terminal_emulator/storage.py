@@ -280,8 +280,8 @@ class MemoryStorage:
             return
         raise StorageError(
             f"{self.place}: expected the memory of terminal {terminal}, got that of terminal {self.owner} with "
-            f"transactions that are not settled: start it with the key file of {self.owner} and settle (F1 0 1), or give "
-            f"{terminal} a place of its own"
+            f"transactions that are not settled: start it with the key file of {self.owner} and settle (F1 0 1), or "
+            f"give {terminal} a place of its own"
         )
 
     def claim(self, terminal: TerminalNumber) -> None:

@@ -17,7 +17,17 @@ from terminal_emulator.dialog import Payer
 from terminal_emulator.effects import Now
 from terminal_emulator.flows.echo import claimed_time_s
 from terminal_emulator.i18n import Translate
-from terminal_emulator.keepsakes import MAX_BLOCKED, Blocked, Clock, FixedAmount, Kept, OfflineMode, OpeningFloat, SignOn, StopListHeld
+from terminal_emulator.keepsakes import (
+    MAX_BLOCKED,
+    Blocked,
+    Clock,
+    FixedAmount,
+    Kept,
+    OfflineMode,
+    OpeningFloat,
+    SignOn,
+    StopListHeld,
+)
 from terminal_emulator.offline import OfflineRefusal, limits_of, refusal
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, Record, RecordState
@@ -89,8 +99,8 @@ class Till:
         self._work, self._refused = count, refused
 
     def power_on(self) -> None:
-        """The power was away: whoever has to sign on, has to sign on again."""
-        if self.must_sign_on and self.sign_on.is_on:
+        """The power was away: who has signed on, has to do it again, unless the key file says that nobody has to."""
+        if self.sign_on.is_on and self.settings.sign_on_required is not False:
             self.storage.keep(replace(self.sign_on, is_on=False))
         self.refresh()
 
@@ -150,10 +160,16 @@ class Till:
         self.sign_on = sign_on = self.storage.kept(SignOn)
         if sign_on.is_locked:
             self.shut = Shut.LOCKED
-        elif self.must_sign_on and not sign_on.is_on:
+        elif not sign_on.is_on and (self.must_sign_on or sign_on.is_left_open):
             self.shut = Shut.SIGNED_OFF
         else:
             self.shut = None
+
+    @property
+    def way_in(self) -> str:
+        """The function by which a keypad that is shut opens. Without a line, who has signed on last may go on."""
+        may_go_on = not self.online and self.sign_on.verifier
+        return "unlock" if self.shut is Shut.LOCKED or may_go_on else "sign_on"
 
     def renumber(self, number: TerminalNumber) -> None:
         """Be another terminal. Records name none, so nothing of the old one's may be left to be taken for this one's;

@@ -88,9 +88,9 @@ class ReversalFlow:
         return isinstance(message, Reject)
 
     def answered(self, message: Message, now_s: float) -> Record | None:
-        """See Flow. Only 00 ends a reversal: any other word leaves it open, where people see it, and that is noted once.
-        Any word that decides ends a request that is repeated; that the host cannot read it decides nothing about earlier
-        copies."""
+        """See Flow. Only 00 ends a reversal: any other word leaves it open, where people see it, which is noted once.
+        Any word that decides ends a request that is repeated; that the host cannot read it says nothing of copies.
+        """
         assert self._asked is not None
         state = self._decided(message)
         if state is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from protocol.messages import TellerAction, TellerAnswer, TellerRequest
@@ -52,42 +52,62 @@ def _change(till: Till, purpose: PasswordPurpose, operator: int) -> Dialog:
 
 def tellers(till: Till) -> Dialog:
     """柜员管理: the supervisor's password, then what is to be done."""
+    last = yield from _managed(till)
+    if last is not None:
+        yield last
+
+
+def _managed(till: Till) -> Generator[Prompt, Any, Show | Pages | None]:
+    """What is to be shown in the end. The password is known in here alone: a screen may stand for hours."""
     _ = till.translate
     password = yield from check_password(till)
     rows = (("1", _("Add teller")), ("2", _("Delete teller")), ("3", _("List tellers")))
     key = yield Menu(_("Tellers"), rows)
-    if key is not None:
-        yield from ACTIONS[key](till, password)
+    return None if key is None else (yield from ACTIONS[key](till, password))
 
 
-def teller_add(till: Till, password: str = "") -> Dialog:
+def teller_add(till: Till) -> Dialog:
     """增加."""
+    yield (yield from _add(till))
+
+
+def teller_delete(till: Till) -> Dialog:
+    """删除."""
+    yield (yield from _delete(till))
+
+
+def teller_list(till: Till) -> Dialog:
+    """查询: all of them, one a page."""
+    yield (yield from _list(till))
+
+
+def _add(till: Till, password: str = "") -> Generator[Prompt, Any, Show]:
     _ = till.translate
     password = password or (yield from check_password(till))
-    is_done = False
-    while not is_done:
+    done: Show | None = None
+    while done is None:
         number = yield Digits(_("Add teller"), _("Operator no."), 1, OPERATOR_DIGITS)
         first = yield password_prompt(till, PasswordPurpose.OPERATOR, _("First password"))
         request = TellerRequest(
             action=TellerAction.ADD, supervisor_password=password, operator=int(number), new_password=first
         )
-        is_done = yield from _ask(till, request, _("Teller is added"))
+        done = yield from _ask(till, request, _("Teller is added"))
+    return done
 
 
-def teller_delete(till: Till, password: str = "") -> Dialog:
-    """删除."""
+def _delete(till: Till, password: str = "") -> Generator[Prompt, Any, Show]:
     _ = till.translate
     password = password or (yield from check_password(till))
-    is_done = False
-    while not is_done:
+    done: Show | None = None
+    while done is None:
         number = yield Digits(_("Delete teller"), _("Operator no."), 1, OPERATOR_DIGITS)
         yield Confirm((_("Delete teller"), f"{int(number):02d}"))
         request = TellerRequest(action=TellerAction.DELETE, supervisor_password=password, operator=int(number))
-        is_done = yield from _ask(till, request, _("Teller is gone"))
+        done = yield from _ask(till, request, _("Teller is gone"))
+    return done
 
 
-def teller_list(till: Till, password: str = "") -> Dialog:
-    """查询: all of them, one a page."""
+def _list(till: Till, password: str = "") -> Generator[Prompt, Any, Pages]:
     _ = till.translate
     password = password or (yield from check_password(till))
     pages: list[tuple[str, ...]] = []
@@ -103,23 +123,28 @@ def teller_list(till: Till, password: str = "") -> Dialog:
             yield from refused(till, answer.response_code)
         operator = answer.operator
         pages.append((_("Tellers"), f"{operator:02d} {answer.name}", "", _("Enter: go on")))
-    yield Pages(tuple(pages) or ((_("Tellers"), _("There are none"), "", _("Enter: go on")),))
+    return Pages(tuple(pages) or ((_("Tellers"), _("There are none"), "", _("Enter: go on")),))
 
 
-def _ask(till: Till, request: TellerRequest, done: str) -> Generator[Prompt, Any, bool]:
-    """Whether the host has done it; if not, the next number is asked for here: at rest it would be an amount."""
+def _ask(till: Till, request: TellerRequest, done: str) -> Generator[Prompt, Any, Show | None]:
+    """What is to be shown when the host has done it; else None: the next number is asked for here, for at rest it would
+    be an amount."""
     _ = till.translate
     answer = yield Ask(request, _("Asking the host"))
     yield from must_be_known(till, answer, _("List tellers"))
     assert isinstance(answer, TellerAnswer)
     code = answer.response_code
+    if code == APPROVED:
+        return Show((done, f"{request.operator:02d}", _("Enter: go on")), BeepKind.OK)
     if code == NOT_FOUND:
         yield Show((f"{_('Declined')} {code}", _("No such teller"), _("Key it again")), BeepKind.ERROR)
-    elif code != APPROVED:
-        yield from refused(till, code, goes_on=code == NOT_USABLE)
     else:
-        yield Show((done, f"{request.operator:02d}", _("Enter: go on")), BeepKind.OK)
-    return code == APPROVED
+        yield from refused(till, code, goes_on=code == NOT_USABLE)
+    return None
 
 
-ACTIONS: Final = {"1": teller_add, "2": teller_delete, "3": teller_list}
+ACTIONS: Final[dict[str, Callable[[Till, str], Generator[Prompt, Any, Show | Pages]]]] = {
+    "1": _add,
+    "2": _delete,
+    "3": _list,
+}

@@ -45,11 +45,11 @@ def stop_hash(token: bytes) -> bytes:
 @contextmanager
 def quick_locks() -> Iterator[None]:
     """Inside, a terminal's own hash of a password takes no tenth of a second of the processor."""
-    before, vars(functions_sign_on)["ROUNDS"] = functions_sign_on.ROUNDS, 1
+    before, vars(functions_sign_on)["SCRYPT_N"] = functions_sign_on.SCRYPT_N, 2
     try:
         yield
     finally:
-        vars(functions_sign_on)["ROUNDS"] = before
+        vars(functions_sign_on)["SCRYPT_N"] = before
 
 
 class PowerCut(BaseException):

@@ -10,11 +10,10 @@ from protocol.messages.money import TransactionKind
 from protocol.messages.stop_list import token_hash
 from terminal_emulator.effects import Beep, PrintSlip
 from terminal_emulator.file_storage import FileStorage
-from terminal_emulator.offline import is_sealed
 from terminal_emulator.keepsakes import Blocked, StopListHeld
+from terminal_emulator.offline import is_sealed
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, RecordState
-from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.settled import Settlement, Stage
 from terminal_emulator.storage import MemoryStorage
 from tests.terminal_emulator.offline_host import KEY, NEXT_KEY, OTHER_CARD, ChainHost
@@ -529,9 +528,9 @@ def test_nothing_is_sold_offline_before_the_first_stop_list_is_there(host):
     assert not till.storage.waiting
     till.keys("clear")
     connect(till, host)  # an empty one, whose version is 0
-    for _ in range(2):
+    for amount in ("12.5", "13"):
         till.offline("lost")
-        till.sell()
+        till.sell(amount)
         assert till.screen == "offline_approved"
         till.keys("clear")
         restart(till)

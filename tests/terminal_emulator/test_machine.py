@@ -5,9 +5,11 @@ import trio
 import trio.testing
 
 from terminal_emulator.effects import BeepKind, Key, Tap
+from terminal_emulator.keepsakes import StopListHeld
 from terminal_emulator.machine import Cable, Watcher, run_machine
 from terminal_emulator.slip import Copy, Slip
 from terminal_emulator.storage import MemoryStorage
+from tests.terminal_emulator.functions.test_setup import LIMITS
 from tests.terminal_emulator.line_host import LineHost, machine_at, until
 from tests.terminal_emulator.till import CARD, ToyHost, settings_of
 
@@ -138,3 +140,14 @@ async def test_what_a_log_should_know_is_noted(nursery, autojump_clock):
     await nursery.start(run_machine, machine)
     await until(machine, lambda machine: machine.online)
     assert diary.notes == ["host_rolled_back: host epoch 1, seen before 9", "online"]
+
+
+async def test_it_is_equipped_to_sell_without_a_line_with_limits_and_a_stop_list(nursery):
+    machine = machine_at(LineHost(nursery, ToyHost(), settings_of().root_key))
+    till = machine.brain.till
+    till.keep(StopListHeld(is_held=True))
+    assert not machine.is_equipped
+    till.keep(LIMITS)
+    assert machine.is_equipped
+    till.keep(StopListHeld())
+    assert not machine.is_equipped

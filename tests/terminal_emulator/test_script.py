@@ -125,7 +125,7 @@ def test_codes_have_names_or_stand_there_or_are_read_from_a_picture():
         ("forget it", "expected a voucher number after forget, got 'it'"),
         ("restart now", "expected nothing more on the line, got 'now'"),
         ("cut it", "expected nothing more on the line, got 'it'"),
-        ("wait-for lunch", "expected one of online, offline, idle, settled, uploaded after wait-for, got 'lunch'"),
+        ("wait-for lunch", "settled, equipped, uploaded after wait-for, got 'lunch'"),
         ("expect", "expected lcd TEXT, slip TEXT, no slip, or beep key|ok|error after expect, got ''"),
         ("expect beep loud", "got 'beep loud'"),
         ("expect lcd", "got 'lcd'"),

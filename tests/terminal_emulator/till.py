@@ -54,8 +54,8 @@ TAKES_MONEY = frozenset({"SALE", "PREAUTH", "TOPUP_VOID", "POINTS_SALE"})
 """Of the others the payer has more afterwards. A completion takes what was held already."""
 
 
-def settings_of(number=NUMBER, **changes):
-    return Settings(terminal=number, root_key=bytes(range(32)), key_version=1, operator=7, **changes)
+def settings_of(number=NUMBER, root_key=bytes(range(32)), **changes):
+    return Settings(terminal=number, root_key=root_key, key_version=1, operator=7, **changes)
 
 
 def ready_of(last=(0, 0), *, config_version=0, **changes):

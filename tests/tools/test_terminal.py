@@ -285,16 +285,14 @@ def test_a_place_with_the_memory_of_another_terminal_is_refused_and_its_own_goes
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {memory}: expected the memory of terminal 3-59, got that of terminal 3-58")
     write_settings(key_file, filed)
-    run(key_file, "expect lcd 3-58", tmp_path)
+    run(key_file, "expect lcd 12.50", tmp_path)
     storage = FileStorage(memory)
     assert storage.records == {sold.identity: sold}
     storage.close()
 
 
 @pytest.mark.parametrize("knows_owner", [True, False])
-def test_no_code_is_used_up_for_a_place_that_holds_records_of_another_terminal(
-    key_file, tmp_path, capsys, knows_owner
-):
+def test_no_code_is_used_up_for_a_place_that_holds_records_of_another_terminal(key_file, tmp_path, capsys, knows_owner):
     before = key_file.read_bytes()
     storage = FileStorage(find_place(key_file)[1])
     if knows_owner:

@@ -3,11 +3,17 @@
 import pytest
 
 from protocol.messages.password import PasswordPurpose
-from terminal_emulator.functions.sign_on import TRIES_MAX
-from terminal_emulator.keepsakes import SignOn
+from terminal_emulator.functions.sign_on import SCRYPT_N, SCRYPT_R, TRIES_MAX, verifier_of
+from terminal_emulator.keepsakes import SignOn, StopListHeld
+from tests.terminal_emulator.functions.test_setup import LIMITS
 from tests.terminal_emulator.till import NUMBER, POSTED_MS, Till, ToyHost, changed, settings_of
 
 SIGN_ON = "1 enter 0000 enter"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("terminal_emulator.functions.sign_on.SCRYPT_N", 2)
 
 
 @pytest.fixture
@@ -91,16 +97,94 @@ def test_after_a_power_cut_one_signs_on_again_where_it_is_required(till, host):
     assert not till.storage.kept(SignOn).is_on
 
 
-def test_a_canteen_sells_without_anybody_and_keeps_who_signed_on(host):
-    till = Till()
+def canteen(host, *, sign_on_required=None):
+    """Operator 1 has signed on, and the power went."""
+    till = Till(settings=settings_of(sign_on_required=sign_on_required))
+    till.brain.till.keep(LIMITS)
+    till.brain.till.keep(StopListHeld(is_held=True))
     till.online()
     till.do("5 enter tap clear", host)
     assert till.storage.records[1, 1].operator == 7  # of the key file
     till.do(f"f1 9 1 {SIGN_ON} enter", host)
     till.power_on()
+    return till
+
+
+def test_a_canteen_sells_without_anybody_but_who_has_signed_on_does_so_again_after_a_power_cut(host):
+    till = canteen(host)
+    till.online()
+    assert (till.screen, till.brain.view.shut) == ("shut", "signed_off")
+    assert till.tap() == ["beep error"]
+    till.do(f"5 {SIGN_ON} enter", host)
+    till.do("6 enter tap", host)
+    assert till.storage.records[1, 2].operator == 1
+
+
+def test_without_a_line_who_had_signed_on_goes_on_with_the_password_and_sells(host):
+    till = canteen(host)
+    till.keys("5")
+    assert till.panel[:2] == ["Teller password", "Operator 01"]
+    till.keys("1111 enter")
+    assert till.panel[0] == "Wrong password"
+    till.keys("enter 0000 enter")
+    assert till.screen == "idle"
+    till.sell("6")
+    [sold] = till.storage.waiting.values()
+    assert sold.operator == 1
+    till.power_on()
+    till.online()
+    till.do("5", host)
+    assert till.panel[0] == "Sign on", "with a line the host is asked, and another operator may come"
+
+
+def test_a_canteen_whose_key_file_says_so_asks_nobody_after_a_power_cut(host):
+    till = canteen(host, sign_on_required=False)
     till.online()
     till.do("6 enter tap", host)
     assert till.storage.records[1, 2].operator == 1
+
+
+def test_a_supervisor_who_was_here_last_does_not_keep_a_canteen_from_selling(host):
+    till = Till()
+    till.online()
+    till.do("f1 9 1 0 enter 123456 enter enter clear", host)
+    assert till.storage.kept(SignOn).is_on
+    assert till.storage.kept(SignOn).verifier == b"", "what undoes sales at the host is checked there"
+    till.power_on()
+    assert till.screen == "idle"
+
+
+def test_the_lock_of_a_supervisor_is_opened_by_the_host(host):
+    till = Till()
+    till.online()
+    till.do("f1 9 1 0 enter 123456 enter enter clear f1 9 2", host)
+    assert till.brain.view.shut == "locked"
+    till.do("5", host)
+    assert till.panel[:2] == ["Sign on", "Operator no."]
+    till.do(f"{SIGN_ON} enter", host)
+    assert till.screen == "idle"
+
+
+def test_what_is_kept_of_a_password_is_worth_nothing_without_the_terminals_key(till, host):
+    signed_on(till, host)
+    kept = till.storage.kept(SignOn)
+    assert kept.verifier == verifier_of(till.brain.till, "0000", kept.salt)
+    other = Till(settings=settings_of(root_key=bytes(32)))
+    assert kept.verifier != verifier_of(other.brain.till, "0000", kept.salt)
+    assert str(kept.verifier) not in repr(kept)
+    assert SCRYPT_N * SCRYPT_R >= 2**17, "some 16 MiB for each try"
+
+
+@pytest.mark.parametrize("words", ["5 1 enter 0000 enter", "f1 9 6 123456 enter 3"])
+def test_no_password_is_held_while_something_stands_on_the_screen(till, host, words):
+    if words.startswith("f1"):
+        signed_on(till, host)
+    till.do(words, host)
+    assert till.panel[0] in ("Signed on", "Tellers")
+    frame = till.brain._desk.runner._dialog
+    while frame is not None:
+        assert not {"0000", "123456"} & set(map(str, frame.gi_frame.f_locals.values())), frame
+        frame = frame.gi_yieldfrom
 
 
 @pytest.mark.parametrize("is_online", [True, False])
@@ -116,7 +200,7 @@ def test_the_lock_opens_with_the_password_of_the_last_sign_on_even_without_a_lin
     till.keys("5")
     assert till.panel[:2] == ["Teller password", "Operator 01"]
     till.keys("0000 enter")
-    assert till.brain.view.shut == "signed_off"  # the power was away besides
+    assert till.screen == "idle", "the password was right: that is signing on, the power having been away besides"
     assert [effect for effect in till.effects[before:] if type(effect).__name__ == "Send"] == []
 
 

@@ -185,7 +185,7 @@ def too_wide(prompt: Any) -> list[str]:
 
 @pytest.fixture
 def quick_lock(monkeypatch):
-    monkeypatch.setattr(sign_on, "ROUNDS", 1)
+    monkeypatch.setattr(sign_on, "SCRYPT_N", 2)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -174,7 +174,7 @@ class Desk:
         return [KEY_BEEP]
 
     def _enter(self) -> list[Effect]:
-        if self.screen is not Screen.AMOUNT and self.screen is not Screen.NO_LINK:
+        if self.result is not None or (self.screen is not Screen.AMOUNT and self.screen is not Screen.NO_LINK):
             self.to_idle()
             return [KEY_BEEP]
         if self.keypad.amount_fen == 0 or not self.may_sell():
@@ -335,6 +335,8 @@ class Desk:
                     self.order = prompt
                 else:
                     self._end()  # the screen says why
+                    if self.screen is Screen.NO_LINK:
+                        self.result = prompt.record
                     effects.append(ERROR_BEEP)
                 return
             else:

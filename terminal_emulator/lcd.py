@@ -234,6 +234,9 @@ def _amount(view: View, _: Translate) -> Lcd:
 
 
 def _no_link(view: View, _: Translate) -> Lcd:
+    if view.stan:  # of a dialog, which is over: its card and its PIN have to be read again
+        label = _("No sale") if view.kind is TransactionKind.SALE else _(SHORT_TEXT[view.kind])
+        return _sum(view, label, view.amount_fen), _("Did not happen"), _(LINK_STATE[view.link]), _("Enter: go on")
     action = _(LINK_ACTION[view.link]) if view.link in LINK_ACTION else ""
     return _labelled(_("No sale"), view.amount_fen), _(LINK_STATE[view.link]), action, _("Enter: try again")
 

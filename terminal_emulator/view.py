@@ -23,7 +23,8 @@ class Screen(StrEnum):
     OFF = "off"  # no power yet
     IDLE = "idle"  # merchant, terminal, link, pending_reversals, host_rolled_back, upload, records_differ
     AMOUNT = "amount"  # amount_text as keyed so far
-    NO_LINK = "no_link"  # amount_fen, link: Enter or a tap without a session; nothing was sent, Enter tries again
+    NO_LINK = "no_link"  # amount_fen, link: Enter or a tap without a session; nothing was sent, Enter tries again.
+    # With kind and stan: of a dialog, and Enter goes on
     CARD = "card"  # amount_fen: please tap the card
     SENDING = "sending"  # amount_fen
     RESENDING = "resending"  # amount_fen, attempt 2.. (no answer, link lost or host busy: the same request again)

@@ -154,8 +154,11 @@ def test_idle_says_when_reversals_wait_and_why_the_line_is_down():
 
 def test_a_busy_host_is_waited_for():
     assert chinese(Screen.IDLE, link=Link.BUSY)[3] == "主机忙 请稍候"
-    assert chinese(Screen.NO_LINK, link=Link.BUSY)[1:3] == ("主机忙", "请稍候")
-    assert render(view(Screen.NO_LINK, link=Link.BUSY), translator("en"))[1:3] == ("Host is busy", "Please wait")
+    assert chinese(Screen.NO_LINK, link=Link.BUSY, stan=0)[1:3] == ("主机忙", "请稍候")
+    assert render(view(Screen.NO_LINK, link=Link.BUSY, stan=0), translator("en"))[1:3] == (
+        "Host is busy",
+        "Please wait",
+    )
 
 
 def test_idle_says_that_the_host_lost_sales():
@@ -391,3 +394,9 @@ def test_a_member_shop_at_rest_names_its_keys_and_no_amount():
 
 def test_a_locked_keypad_says_that_a_key_comes_before_the_password():
     assert chinese(Screen.SHUT, shut=Shut.LOCKED, operator=1)[1:] == ("键盘已锁", "操作员        01", "按任意键")
+
+
+def test_what_could_not_be_sent_is_called_by_its_name():
+    assert chinese(Screen.NO_LINK, link=Link.LOST, stan=0)[::3] == ("未收款     12.50", "按确认重试")
+    void = chinese(Screen.NO_LINK, link=Link.LOST, kind=TransactionKind.VOID)
+    assert void == ("消费撤销   12.50", "交易未成功", "网络断开", "按确认继续")

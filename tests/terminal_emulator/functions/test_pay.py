@@ -5,6 +5,8 @@ import pytest
 from protocol.messages import EntryMode
 from protocol.messages.money import NO_PIN_BLOCK
 from terminal_emulator.effects import Send
+from terminal_emulator.i18n import N_
+from terminal_emulator.lcd import render
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import RecordState
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost, changed, settings_of
@@ -175,3 +177,15 @@ def test_the_member_shop_has_no_amounts_at_rest(shop):
     assert shop.keys("5") == ["beep error"]
     assert shop.keys("enter") == ["beep key"]
     assert shop.panel[0].startswith("Menu")
+
+
+def test_the_line_goes_while_the_pin_is_keyed_and_enter_goes_on(host):
+    till = Till()
+    till.online()
+    till.sell("5")
+    ask_for_pin(till, ToyHost())
+    till.offline()
+    till.keys("1234 enter")
+    assert render(till.brain.view, N_) == ("No sale     5.00", "Did not happen", "Line lost", "Enter: go on")
+    assert till.keys("enter") == ["beep key"]
+    assert till.screen == "idle"

@@ -299,7 +299,7 @@ def accepted(store: Store, settlement: int) -> list[Differing]:
 
 
 def count_accepted(store: Store, settlement: int) -> int:
-    """How many those are."""
+    """How many those are; 0 while nothing was compared yet."""
     return int(store.execute("SELECT count(*) FROM settlement_differences WHERE settlement = ?", (settlement,))[0][0])
 
 
@@ -326,7 +326,7 @@ def _settled(store: Store, terminal_id: int, found: Settlement) -> Settled:
         _batch_of(store, found.settlement) + 1 if is_closed else closed_batch(store, terminal_id) + 1,
         found.settlement,
         found.state,
-        count_accepted(store, found.settlement) if is_closed else 0,
+        count_accepted(store, found.settlement),
         found.closed_at_ms,
         found.digest,
         totals_of(store, found.settlement, Whose.HOST),

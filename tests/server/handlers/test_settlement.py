@@ -226,6 +226,9 @@ class TestDifferences:
         self.change_amount(world)
         world.settle()
         decide(world.ledger, reversal(3, 600))  # by whomever
+        seen = request_of(accept(world.till.settlement), world.till.acknowledged())
+        refused = world.ask(seen)
+        assert (refused.result, refused.differences) == (SettlementResult.UNBALANCED, 2), "as many as there are now"
         assert world.accept() is Stage.ACCEPT
         assert world.named() == [(2, DifferenceKind.AMOUNT), (3, DifferenceKind.STATUS)]
         assert world.accept() is Stage.DONE

@@ -305,6 +305,8 @@ class Model(Rules):
             self._compare(step, "68", content.amount_fen, self._told(content.kind, customer))
             return
         original = None if content.original is None else self.books.deals.get(content.original)
+        if original is not None and content.kind == "refund":
+            step = step._replace(told=self._left_of(original, customer, step.told))
         moves = self._moves_again(step, content, original)
         self._bear(moves, customer)
         if customer is not None:
@@ -313,6 +315,13 @@ class Model(Rules):
         deal.charged_fen = self.charged[step.identity] = step.told[0]
         told = self._told(content.kind, customer)
         self._compare(step, "00", content.amount_fen, told, step.told[0], *self._points_told(customer, moves))
+
+    def _left_of(self, original: Deal, customer: str | None, told: tuple[int, int]) -> tuple[int, int]:
+        """A refund that was rounded up may find that the fen has gone back with another meanwhile."""
+        before, purse = original.live_refunds, points_of(customer or DEBT)
+        charged_fen = original.charged_fen - sum(deal.charged_fen for deal in before)
+        points = max(0, original.moves.get(purse, 0)) + sum(deal.moves.get(purse, 0) for deal in before)
+        return min(told[0], charged_fen), min(told[1], points)
 
     def _moves_again(self, step: Step, content: Content, original: Deal | None) -> Moves:
         """What it had moved when it was approved."""

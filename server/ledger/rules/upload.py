@@ -85,6 +85,8 @@ def apply(batch: Batch, upload: Upload) -> Outcome:
         refusal = _refusal(batch, upload, terminal, original)
         if refusal != Decision.APPROVED:
             return Outcome(refusal)
+        if upload.kind == Kind.REFUND:
+            upload = _of_the_rest(batch, upload, original)
     wanted = _wanted(batch, upload, payer, terminal, original)
     bear(wanted, payer.account_id if payer is not None else 0, payer)
     return outcome_of(_record(batch, upload, Decision.APPROVED, payer, terminal, original, wanted))
@@ -149,13 +151,35 @@ def _is_within(upload: Upload, original: Transfer) -> bool:
 
 
 def _is_left(batch: Batch, upload: Upload, original: Transfer) -> bool:
-    """Whether so much of the sale is left to be refunded: of its amount, of what was charged, of the points."""
-    amount_back, charge_back, points_back = batch.family.refunded(original)
+    """Whether so much of the sale is left to be refunded: of its amount, of what was charged, of the points.
+
+    What is its share, rounded up, is left as long as the amount is: the fen it lacks went back with another refund.
+    """
+    amount_back, _, _ = batch.family.refunded(original)
+    charge_left, points_left = _rest(batch, original)
+    charge, points = original.amount_fen + original.adjust_fen, max(0, original.points)
     return (
         amount_back + upload.amount_fen <= original.amount_fen
-        and charge_back + _charged(upload) <= original.amount_fen + original.adjust_fen
-        and points_back + upload.points <= max(0, original.points)
+        and _charged(upload) <= max(charge_left, _rounded_up(charge * upload.amount_fen, original.amount_fen))
+        and upload.points <= max(points_left, _rounded_up(points * upload.amount_fen, original.amount_fen))
     )
+
+
+def _rounded_up(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
+
+
+def _rest(batch: Batch, original: Transfer) -> tuple[int, int]:
+    """What of the charge, and of the points, no refund has given back yet."""
+    _, charge_back, points_back = batch.family.refunded(original)
+    return original.amount_fen + original.adjust_fen - charge_back, max(0, original.points) - points_back
+
+
+def _of_the_rest(batch: Batch, upload: Upload, original: Transfer) -> Upload:
+    """A refund gives back no more than is left. It was rounded up, and the fen has gone back with another meanwhile."""
+    charge_left, points_left = _rest(batch, original)
+    charged_fen, points = min(_charged(upload), charge_left), min(upload.points, points_left)
+    return msgspec.structs.replace(upload, charged_fen=charged_fen, points=points)
 
 
 def _charged(upload: Upload) -> int:

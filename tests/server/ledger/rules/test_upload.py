@@ -604,3 +604,30 @@ def test_what_went_back_onto_somebody_elses_card_contradicts(ledger, kind):
     decide(ledger, meal)
     assert decide(ledger, upload_of(OF_ANOTHER_CARD[kind](meal, CARDS[BEN]), kind)).decision == CONFLICT
     assert balance(ledger) == START_FEN - 1_000
+
+
+@pytest.mark.parametrize("discount", [0, 60])
+def test_refunds_that_were_rounded_up_come_back_after_another_was_made(ledger, discount):
+    """Of five refunds of 1 fen the lost host had charged 0, 0, 1, 0, 1 fen. Three are back when the rest of the sale is
+    refunded here, and is rounded as if they were all: together that is a fen more than the sale took."""
+    ledger.tariff = Tariff(classes={1: CardClass(1, discounts={0: discount})}, points_rates={0: 5})
+    set_card(ledger, class_id=1)
+    meal = asked(Sale, 1, 1_000)
+    taken = decide(ledger, meal)
+    lost = [refund(2 + number, meal, 1) for number in range(5)]
+    told = [(0, 0), (0, 0), (1, 1), (0, 0), (1, 0)] if discount else [(1, 0)] * 5
+    back = [upload_of(one, Kind.REFUND, *said) for one, said in zip(lost, told, strict=True)]
+    apply(ledger, back[0], back[1], back[3])
+    assert decide(ledger, refund(9, meal, 995)).decision == APPROVED
+    assert [outcome.decision for outcome in apply(ledger, back[2], back[4])] == [APPROVED] * 2
+    assert (taken.charged_fen, balance(ledger), balance(ledger, MERCHANT)) == (1_000 - 10 * discount, START_FEN, 0)
+    assert [check for check in verify(ledger.store) if not check.ok and check.name != REFERENCES] == []
+
+
+def test_a_refund_of_much_more_than_is_left_is_no_rounding(ledger):
+    ledger.tariff = Tariff(classes={1: CardClass(1, discounts={0: 60})})
+    set_card(ledger, class_id=1)
+    meal = asked(Sale, 1, 1_000)
+    apply(ledger, meal, refund(2, meal, 999))
+    said = decide(ledger, upload_of(refund(3, meal, 1), Kind.REFUND, 3))
+    assert (said.decision, balance(ledger)) == (Decision.ORIGINAL_UNKNOWN, START_FEN - 1)

@@ -83,8 +83,9 @@ def settle(desk: Desk, terminal_id: int, message: SettlementRequest) -> Settleme
         [Total(row.kind, row.count, row.amount_fen, row.charged_fen) for row in message.totals],
         agrees,
     )
-    settled = settlement.settle(desk.ledger, claim, desk.now_ms())
-    _note(desk, terminal_id, message.batch, settled)
+    now_ms = desk.now_ms()
+    settled = settlement.settle(desk.ledger, claim, now_ms)
+    _note(desk, terminal_id, message.batch, settled, now_ms)
     return _told(SettlementAnswer, message.batch, settled)
 
 
@@ -97,8 +98,9 @@ def close(desk: Desk, terminal_id: int, message: SettlementCloseRequest) -> Sett
         digest = differences_digest(map(_difference_row, differing))
         return (len(differing), digest) == (message.differences, message.differences_digest)
 
-    settled = settlement.close(desk.ledger, terminal_id, message.batch, seen, desk.now_ms())
-    _note(desk, terminal_id, message.batch, settled)
+    now_ms = desk.now_ms()
+    settled = settlement.close(desk.ledger, terminal_id, message.batch, seen, now_ms)
+    _note(desk, terminal_id, message.batch, settled, now_ms)
     return _told(SettlementCloseAnswer, message.batch, settled)
 
 
@@ -157,15 +159,15 @@ def _is_active(desk: Desk, terminal_id: int) -> bool:
     return found is not None and found.status == Status.ACTIVE
 
 
-def _note(desk: Desk, terminal_id: int, batch: int, settled: Settled) -> None:
-    """Say in the logs, the terminal's own too, what has happened just now; of a copy nothing."""
+def _note(desk: Desk, terminal_id: int, batch: int, settled: Settled, now_ms: int) -> None:
+    """Say in the logs, the terminal's own too, what was done by this request; of a copy nothing."""
     where = {"terminal": show_terminal(terminal_id), "batch": batch, "settlement": settled.settlement}
     if settled.result is Result.UNBALANCED:
         log.warning("batch does not balance: expected the same totals as the journal's", **where)
-    elif settled.result is Result.CLOSED and settled.closed_at_ms == desk.now_ms():
+    elif settled.result is Result.CLOSED and settled.closed_at_ms == now_ms:
         event = EventKind.SETTLEMENT_DIFFERED if settled.differences else EventKind.SETTLED
         with desk.transaction():
-            desk.devices.note(terminal_id, desk.now_ms(), event, f"batch {batch}, settlement {settled.settlement}")
+            desk.devices.note(terminal_id, now_ms, event, f"batch {batch}, settlement {settled.settlement}")
         if settled.differences:
             log.error(
                 "batch closed with differences: the office has the list", differences=settled.differences, **where

@@ -38,6 +38,8 @@ class World:
         self.store = store or SqliteStore(":memory:")
         self.ledger = open_campus(self.store)
         self.now_ms = NOW_MS
+        self.tick_ms = 0
+        """How far the clock goes on each time somebody looks at it."""
         self.till = MemoryStorage()
         self.till.save_epoch(1)
 
@@ -48,10 +50,14 @@ class World:
             Registry(self.store),
             KeyRing(KEK),
             None,
-            lambda: self.now_ms,
+            self.clock_ms,
             random.Random(1).randbytes,
             print,
         )
+
+    def clock_ms(self) -> int:
+        self.now_ms += self.tick_ms
+        return self.now_ms
 
     def restart_host(self) -> None:
         self.ledger = Ledger(self.store, NO_LIMITS)

@@ -639,8 +639,10 @@ def test_random_batches_end_closed_and_every_total_is_the_sum_of_its_items(amoun
     world.store.close()
 
 
-def test_the_terminals_log_has_what_was_settled_and_how(world):
+@pytest.mark.parametrize("tick_ms", [0, 7])
+def test_the_terminals_log_has_what_was_settled_and_how(world, tick_ms):
     world.sell(1000)
+    world.tick_ms = tick_ms
     request = request_of(begin(world.till, 3, 9), world.till.acknowledged())
     world.settle()
     world.now_ms += 1

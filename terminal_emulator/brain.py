@@ -49,7 +49,7 @@ from terminal_emulator.flows.upload import UploadFlow
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.news import ERROR_BEEP, OK_BEEP, news_of
 from terminal_emulator.offline import Chain, sealed
-from terminal_emulator.record import Merchant, Record, RecordState
+from terminal_emulator.record import Record, RecordState
 from terminal_emulator.settings import Settings
 from terminal_emulator.sight import Work, view_of
 from terminal_emulator.storage import Storage
@@ -228,9 +228,8 @@ class Brain:
         """A session is open. `epoch` is the host's, from its Challenge."""
         effects: list[Effect] = []
         assert self._asked is None
-        till = self.till
-        till.now, till.link, till.business_day = now, Link.ONLINE, ready.business_day
-        till.sells_for(Merchant(ready.merchant_number, ready.merchant_name))
+        self.till.now = now
+        self.till.opened(ready)
         self._echo.touch(now.monotonic_s)
         self._background.stir()
         self._parameters.named(ready.config_version, now.monotonic_s)
@@ -434,6 +433,7 @@ class Brain:
             self._reversals.add(record, now.monotonic_s)
         if state is RecordState.REVERSED and flow is self._reversals:
             effects.append(Outcome(record))
+            self._desk.undone(record)
             return
         effects += news_of(record, self.till.merchant)
         if flow is self._sale:

@@ -11,9 +11,8 @@ from typing import Final
 
 from protocol.messages.money import MAX_BATCH, MAX_STAN, TransactionKind
 from protocol.messages.parameters import Profile
-from terminal_emulator.dialog import Ask, Card, Dialog, Open, Payer, Print, Renumber, Run, Runner, Show, Transact
+from terminal_emulator.dialog import Ask, Card, Dialog, Open, Payer, Print, Renumber, Runner, Show, Transact
 from terminal_emulator.effects import Beep, BeepKind, ChangeNumber, Effect, Key, PrintReport
-from terminal_emulator.flows import Job
 from terminal_emulator.flows.ask import AskJob
 from terminal_emulator.functions import open_function
 from terminal_emulator.functions.pay import PIN_CODES, confirm_repeat, pay_with_pin
@@ -52,6 +51,7 @@ class Desk:
         "job",
         "keypad",
         "last",
+        "last_screen",
         "lock",
         "offline_refusal",
         "order",
@@ -71,9 +71,11 @@ class Desk:
         self.result: Record | None = None
         """The transaction on a result screen."""
         self.last: Record | None = None
-        """One found open after a power cut and resolved, to be shown when idle."""
+        """One found open after a power cut and resolved, or one whose reversal is confirmed, to be shown when idle."""
+        self.last_screen = Screen.IDLE
+        """How `last` is shown."""
         self.runner: Runner | None = None
-        self.job: Job | None = None
+        self.job: AskJob | None = None
         """What the dialog waits for."""
         self.order: Transact | None = None
         """A record to be stored and decided; the brain takes it away."""
@@ -81,9 +83,9 @@ class Desk:
         """When the wait for the second key of a combination ends; inf: there is none."""
         self._armed: tuple[Key, ...] = ()
         self.is_stirred = False
+        """Whether the last input did more than key an amount: then the brain has to look."""
         self.asks_last = False
         """Whether what was found open after a power cut is on the screen, in place of rest."""
-        """Whether the last input did more than key an amount: then the brain has to look."""
 
     @property
     def is_armed(self) -> bool:
@@ -327,9 +329,6 @@ class Desk:
             elif isinstance(prompt, Ask):
                 self.job = AskJob(prompt.message, prompt.pin)
                 return
-            elif isinstance(prompt, Run):
-                self.job = prompt.job
-                return
             elif isinstance(prompt, Transact):
                 if self.may_sell(prompt.record, online_only=prompt.online_only):
                     self.order = prompt
@@ -369,13 +368,19 @@ class Desk:
             self.result = record
             self.screen = RESULT_SCREENS[record.state][0]
         else:
-            self.last = record
+            self.last, self.last_screen = record, RESULT_SCREENS[record.state][1]
 
-    def done(self, job: Job, effects: list[Effect]) -> None:
-        """The job has ended, or was given up."""
+    def undone(self, record: Record) -> None:
+        """Its reversal is confirmed, and that is told when the terminal is idle. Not of a sale: its customer has paid
+        again long ago. Whoever waits to undo something once more, or has cash in the hand, has to know."""
+        if record.kind is not TransactionKind.SALE:
+            self.last, self.last_screen = record, Screen.LAST_REVERSED
+
+    def done(self, job: AskJob, effects: list[Effect]) -> None:
+        """The question is answered, or will not be."""
         if job is not self.job:
             return
         assert self.runner is not None
         self.job = None
-        self.runner.reply(job.answer if isinstance(job, AskJob) else job)
+        self.runner.reply(job.answer)
         self._follow(effects)

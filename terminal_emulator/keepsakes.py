@@ -75,6 +75,12 @@ class Blocked(msgspec.Struct, frozen=True, gc=False, tag="blocked"):
     cards: tuple[bytes, ...] = ()
 
 
+class Unproved(msgspec.Struct, frozen=True, gc=False, tag="unproved"):
+    """Whether the terminal's number was keyed (F2+1+7), and no host has opened a session under it since."""
+
+    is_so: bool = False
+
+
 class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
     """The change put into the drawer (存零头), and the batch that was in use; settling that clears it. 0 = none."""
 
@@ -82,4 +88,5 @@ class OpeningFloat(msgspec.Struct, frozen=True, gc=False, tag="opening_float"):
     batch: int = 0
 
 
-Kept = Parameters | Merchant | FixedAmount | SignOn | Clock | OfflineMode | StopListHeld | Blocked | OpeningFloat
+Offline = OfflineMode | StopListHeld | Blocked
+Kept = Parameters | Merchant | Unproved | SignOn | Clock | FixedAmount | OpeningFloat | Offline

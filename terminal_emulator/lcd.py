@@ -14,6 +14,7 @@ from protocol.messages.parameters import Profile
 from terminal_emulator.columns import columns, cut, right, spread
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.offline import OfflineRefusal
+from terminal_emulator.panels import PANEL_COLUMNS, PANEL_LINES
 from terminal_emulator.printer import PrinterState
 from terminal_emulator.texts import (
     COUNTS_POINTS,
@@ -28,8 +29,8 @@ from terminal_emulator.texts import (
 )
 from terminal_emulator.view import Link, Lock, Screen, Shut, UploadProgress, View
 
-LCD_COLUMNS: Final = 16
-LCD_LINES: Final = 4
+LCD_COLUMNS: Final = PANEL_COLUMNS
+LCD_LINES: Final = PANEL_LINES
 
 Lcd = tuple[str, str, str, str]
 """The four lines, top first, each of at most `LCD_COLUMNS` columns and without spaces at its end."""
@@ -350,6 +351,11 @@ def _last_uncharged(view: View, _: Translate) -> Lcd:
     return _last(view, _), what, reason, _(action)
 
 
+def _last_reversed(view: View, _: Translate) -> Lcd:
+    amount = _sum(view, _(SHORT_TEXT[view.kind]), view.amount_fen)
+    return amount, _voucher(_("Voucher"), view.stan), _("Reversed"), _("Enter: go on")
+
+
 def _locked(view: View, _: Translate) -> Lcd:
     if view.lock is None:
         return _head(view, _), _("Locked"), "", _("Call the manager")
@@ -374,6 +380,7 @@ SCREENS: Final[dict[Screen, Callable[[View, Translate], Lcd]]] = {
     Screen.REPEATING: _repeating,
     Screen.LAST_ASKING: _last_asking,
     Screen.LAST_APPROVED: _last_approved,
+    Screen.LAST_REVERSED: _last_reversed,
     Screen.LAST_UNCHARGED: _last_uncharged,
     Screen.LAST_REPEATING: _repeating,
     Screen.OFFLINE_APPROVED: _offline_approved,

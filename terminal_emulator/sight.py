@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from protocol.messages.money import TransactionKind
-from terminal_emulator.desk import RESULT_SCREENS, Desk
+from terminal_emulator.desk import Desk
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.flows.reversal import ReversalFlow
 from terminal_emulator.flows.transaction import TransactionFlow
@@ -83,7 +83,7 @@ def on_screen(desk: Desk, work: Work) -> tuple[Screen, Record | None, int]:
         if work.recovered:
             return Screen.LAST_ASKING, work.recovered[0].record, 0
         if desk.last is not None:
-            return RESULT_SCREENS[desk.last.state][1], desk.last, 0
+            return desk.last_screen, desk.last, 0
         if desk.till.shut is not None:
             return Screen.SHUT, None, 0
     return desk.screen, desk.result, 0

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from protocol import TerminalNumber
-from protocol.messages import EntryMode
+from protocol.messages import EntryMode, Ready
 from protocol.messages.money import MAX_STAN, THIS_TERMINAL, TransactionKind
 from protocol.messages.parameters import Profile
 from protocol.messages.stop_list import token_hash
@@ -27,6 +27,7 @@ from terminal_emulator.keepsakes import (
     OpeningFloat,
     SignOn,
     StopListHeld,
+    Unproved,
 )
 from terminal_emulator.offline import OfflineRefusal, limits_of, refusal
 from terminal_emulator.parameters import Parameters
@@ -128,6 +129,19 @@ class Till:
         kept = self.storage.kept(Merchant)
         return None if kept == Merchant() else kept
 
+    @property
+    def may_correct_number(self) -> bool:
+        """Whether the number was keyed and nobody has accepted it: perhaps it is a wrong one, under which no host would
+        ever check the supervisor's password."""
+        return not self.online and self.storage.kept(Unproved).is_so
+
+    def opened(self, ready: Ready) -> None:
+        """A session is open."""
+        self.link, self.business_day = Link.ONLINE, ready.business_day
+        self.sells_for(Merchant(ready.merchant_number, ready.merchant_name))
+        if self.storage.kept(Unproved).is_so:
+            self.storage.keep(Unproved())
+
     def sells_for(self, merchant: Merchant) -> None:
         """The host has said whose terminal this is."""
         if merchant != self.merchant:
@@ -176,6 +190,7 @@ class Till:
         parameters too: nothing is sold offline before the host has seen this number."""
         self.storage.forget()
         self.storage.claim(number)
+        self.storage.keep(Unproved(is_so=True))
         self.settings = replace(self.settings, terminal=number)
         self.merchant, self.business_day = None, 0
         self.refresh()

@@ -37,6 +37,7 @@ class Screen(StrEnum):
     DIALOG = "dialog"  # panel: whatever a function shows
     LAST_ASKING = "last_asking"  # amount_fen: after power loss: finding out about the last sale
     LAST_APPROVED = "last_approved"  # amount_fen, balance_fen, stan: after power loss: the last sale did succeed
+    LAST_REVERSED = "last_reversed"  # kind, amount_fen, stan: people were told before; now the host has confirmed it
     LAST_UNCHARGED = "last_uncharged"  # amount_fen, response_code or "": after power loss: it was NOT charged
     LAST_REPEATING = "last_repeating"  # kind, amount_fen: after power loss: is repeated until the host decides
     OFFLINE_APPROVED = "offline_approved"  # amount_fen, stan, offline_waiting: sold without the host

@@ -6,7 +6,7 @@ from typing import Final
 
 from protocol import TerminalNumber
 from protocol.messages import ParametersAnswer, ParametersRequest
-from terminal_emulator.dialog import Amount, Ask, Confirm, Dialog, Digits, Renumber, Show
+from terminal_emulator.dialog import Amount, Ask, Confirm, Dialog, Digits, Open, Renumber, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import must_be_answered, refused
@@ -33,6 +33,11 @@ def fixed_amount_off(till: Till) -> Dialog:
 
 
 def terminal_number(till: Till) -> Dialog:
+    """F2+1+7. A number that was keyed wrongly can be keyed again without the host, which would refuse it for ever."""
+    yield Open("number_again" if till.may_correct_number else "number")
+
+
+def number(till: Till) -> Dialog:
     """The supervisor's password has been given. Records name no terminal: those of the old number go first."""
     _ = till.translate
     title = _("Terminal no.")
@@ -46,10 +51,10 @@ def terminal_number(till: Till) -> Dialog:
         if int(group) <= NUMBER_MAX and int(device) <= NUMBER_MAX and int(group) + int(device):
             break
         yield Show((title, _("No such number"), f"0-0 ... {NUMBER_MAX}"), BeepKind.ERROR)
-    number = TerminalNumber(int(group), int(device))
-    yield Confirm((title, str(till.settings.terminal), f"-> {number}"))
-    yield Renumber(number)
-    yield Show((title, str(number), _("Register it")), BeepKind.OK)
+    chosen = TerminalNumber(int(group), int(device))
+    yield Confirm((title, str(till.settings.terminal), f"-> {chosen}"))
+    yield Renumber(chosen)
+    yield Show((title, str(chosen), _("Register it")), BeepKind.OK)
 
 
 def fetch_parameters(till: Till) -> Dialog:

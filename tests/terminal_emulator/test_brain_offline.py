@@ -10,7 +10,9 @@ from protocol.messages.money import TransactionKind
 from protocol.messages.stop_list import token_hash
 from terminal_emulator.effects import Beep, PrintSlip
 from terminal_emulator.file_storage import FileStorage
+from terminal_emulator.i18n import N_
 from terminal_emulator.keepsakes import Blocked, StopListHeld
+from terminal_emulator.lcd import render
 from terminal_emulator.offline import is_sealed
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import Merchant, RecordState
@@ -506,8 +508,11 @@ def test_a_wrong_pin_does_not_become_right_when_the_line_goes(till, host):
     till.do("12.5 enter tap", host)
     till.offline()
     till.keys("0 0 0 0 enter")
-    assert till.screen == "no_link"
+    assert (till.screen, till.brain.view.amount_fen) == ("no_link", 1250)
+    assert render(till.brain.view, N_)[1:] == ("Did not happen", "Line lost", "Enter: go on")
     assert not till.storage.waiting
+    assert till.keys("enter") == ["beep key"]
+    assert till.screen == "idle"
 
 
 def test_what_would_need_a_pin_is_not_sold_offline(till):

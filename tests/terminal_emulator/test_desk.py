@@ -35,6 +35,7 @@ HOMES = {
     Screen.LAST_ASKING,
     Screen.LAST_APPROVED,
     Screen.LAST_UNCHARGED,
+    Screen.LAST_REVERSED,
     Screen.LAST_REPEATING,
 }
 TRUE_STATES = {
@@ -47,6 +48,7 @@ TRUE_STATES = {
     Screen.DECLINED: {RecordState.DECLINED},
     Screen.UNCHARGED: {RecordState.REVERSING, RecordState.REVERSED},
     Screen.REPEATING: {RecordState.REPEATING},
+    Screen.LAST_REVERSED: {RecordState.REVERSED},
     Screen.LAST_REPEATING: {RecordState.REPEATING},
     Screen.LAST_UNCHARGED: {RecordState.DECLINED, RecordState.REVERSING, RecordState.REVERSED},
 }

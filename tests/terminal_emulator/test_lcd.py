@@ -243,6 +243,12 @@ def test_an_unknown_outcome_says_what_to_do():
 
 def test_after_a_power_cut():
     assert chinese(Screen.LAST_APPROVED) == ("上一笔     12.50", "交易成功  000123", "余额       87.50", "请出餐")
+    assert chinese(Screen.LAST_REVERSED, kind=TransactionKind.VOID) == (
+        "消费撤销   12.50",
+        "凭证号    000123",
+        "已冲正",
+        "按确认继续",
+    )
     assert chinese(Screen.LAST_UNCHARGED)[1:] == ("未扣款", "结果不明", "请重新收款")
     assert chinese(Screen.LAST_UNCHARGED, response_code="51")[1:3] == ("未扣款", "余额不足")
 

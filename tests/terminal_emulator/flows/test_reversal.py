@@ -37,6 +37,23 @@ def test_all_are_sent_one_after_the_other_oldest_first(till):
     assert till.screen == "idle"
 
 
+def test_that_the_reversal_of_a_void_is_confirmed_is_said_when_nobody_does_anything_else(till):
+    host = ToyHost()
+    void = changed(reversing(2), kind=TransactionKind.VOID, original_batch=1, original_stan=1)
+    till.storage.save(void)
+    till.power_on()
+    till.online()
+    for _ in range(3):
+        till.keys("5")  # somebody keys the amount of a sale meanwhile
+        till.answer(host.answer(NUMBER, till.request))
+        assert till.screen == "amount"
+    till.keys("clear")
+    view = till.brain.view
+    assert (view.screen, view.kind, view.stan) == ("last_reversed", TransactionKind.VOID, 2)
+    assert till.keys("enter") == ["beep key"]
+    assert till.screen == "idle", "of the reversal of a sale nobody has to be told"
+
+
 def test_they_go_before_a_new_sale(till):
     host = ToyHost()
     till.online()

@@ -161,6 +161,22 @@ def test_the_memory_is_that_of_the_new_number(till, host):
     assert till.storage.owner == TerminalNumber(3, 58)
 
 
+def test_a_number_keyed_wrongly_can_be_keyed_again_while_the_host_refuses_it(till, host):
+    till.do("f2 1 7 123456 enter 3 enter 95 enter enter enter", host)
+    till.offline("refused")
+    till.settings = settings_of(TerminalNumber(3, 95))
+    till.power_on()
+    till.offline("refused")
+    till.keys("f2 1 7")
+    assert till.panel[:2] == ["Terminal no.", "Group"]
+    till.keys("3 enter 59 enter enter enter")
+    assert till.brain.view.terminal == TerminalNumber(3, 59)
+    till.online(last=(0, 0))
+    till.offline()
+    till.keys("f2 1 7")
+    assert till.panel[0] == "No network", "it was a right one: from now on it takes the host and the supervisor"
+
+
 def test_a_settlement_under_way_keeps_the_number(host):
     till = settled_till(host)
     till.storage.save_settlement(Settlement(batch=2, operator=7, claimed_at_s=1))

@@ -5,14 +5,14 @@
     record = yield Transact(till.new_record(...))
 
 A dialog does no I/O and knows no screen: `panels` turns a prompt into lines, the brain carries out what is no question
-(Transact, Run, Ask, Print). Clear ends a dialog wherever it stands, so it always leads home: nothing a dialog holds may
+(Transact, Ask, Print). Clear ends a dialog wherever it stands, so it always leads home: nothing a dialog holds may
 be needed afterwards. Records are stored by the brain before anything is sent; they do not depend on their dialog.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,9 +21,6 @@ from protocol.messages import EntryMode, Message
 from terminal_emulator.effects import BeepKind, Key
 from terminal_emulator.keypad import DIGITS, Keypad
 from terminal_emulator.record import Record
-
-if TYPE_CHECKING:
-    from terminal_emulator.flows import Job
 
 MENU_ROWS: Final = 3
 """Rows of a menu or page under its title."""
@@ -120,12 +117,6 @@ class Ask(msgspec.Struct, frozen=True):
         return f"Ask({self.message!r})"
 
 
-class Run(msgspec.Struct, frozen=True):
-    """Let a longer conversation run; its `lines` are shown meanwhile. The reply is the job when it is done."""
-
-    job: Job
-
-
 class Print(msgspec.Struct, frozen=True):
     """Print a slip, or whatever else the shell can lay out. The reply is None, whatever the printer does."""
 
@@ -145,7 +136,7 @@ class Renumber(msgspec.Struct, frozen=True):
 
 
 Question = Menu | Digits | Amount | Card | Confirm | Show | Pages
-Prompt = Question | Transact | Ask | Run | Print | Open | Renumber
+Prompt = Question | Transact | Ask | Print | Open | Renumber
 Dialog = Generator[Prompt, Any, None]
 
 

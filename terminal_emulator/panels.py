@@ -18,7 +18,6 @@ from terminal_emulator.dialog import (
     Digits,
     Menu,
     Pages,
-    Run,
     Runner,
     Show,
 )
@@ -77,10 +76,6 @@ def _ask(prompt: Ask, _runner: Runner, _: Translate) -> Lines:
     return prompt.waiting_text, "", _("Please wait"), _("Clear: cancel")
 
 
-def _run(prompt: Run, _runner: Runner, _: Translate) -> Lines:
-    return prompt.job.lines(_)
-
-
 PANELS: Final[dict[type | None, Callable[[Any, Runner, Translate], Lines]]] = {
     Menu: _menu,
     Digits: _digits,
@@ -90,5 +85,4 @@ PANELS: Final[dict[type | None, Callable[[Any, Runner, Translate], Lines]]] = {
     Show: _show,
     Pages: _pages,
     Ask: _ask,
-    Run: _run,
 }

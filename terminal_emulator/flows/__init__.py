@@ -9,7 +9,7 @@ brings the answer, or the news that there will be none, to the flow that asked:
     flow.deadline_s(now_s)                      when it will want to speak next; inf: it waits for something else
 
 A new kind of transaction is a line in `requests`. A new conversation is a module here, and a place in the order of
-`Brain._next_request`; one that a dialog begins and waits for is a `Job`, and needs no place.
+`Brain._next_request`; a question that a dialog asks is an `AskJob`, and needs no place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from protocol.messages import Message
-from terminal_emulator.i18n import Translate
 from terminal_emulator.record import Record
 
 APPROVED: Final = "00"
@@ -46,17 +45,4 @@ class Flow(Protocol):
 
     def deadline_s(self, now_s: float) -> float:
         """When `next_request` may have something new, on the monotonic clock."""
-        ...
-
-
-class Job(Flow, Protocol):
-    """A conversation that a dialog waits for (`dialog.Run`). Clear leaves it where it is: it is not asked any more."""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the dialog may go on; looked at after every answer, or news that there is none."""
-        ...
-
-    def lines(self, translate: Translate) -> tuple[str, ...]:
-        """What the LCD shows meanwhile."""
         ...

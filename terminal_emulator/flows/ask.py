@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import inf
 
 from protocol.messages import Message, Reject
-from terminal_emulator.i18n import Translate
 from terminal_emulator.record import Record
 
 
@@ -48,7 +47,3 @@ class AskJob:
     def deadline_s(self, now_s: float) -> float:
         """See Flow."""
         return inf
-
-    def lines(self, translate: Translate) -> tuple[str, ...]:
-        """See Job."""
-        return ()

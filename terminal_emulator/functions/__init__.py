@@ -42,6 +42,7 @@ class Need(Flag):
     ONLINE = auto()  # the host answers
     SELLING = auto()  # the host answers, or sales are made offline
     SUPERVISOR = auto()  # the supervisor's password
+    PROVED = auto()  # all of that only once a host has accepted the terminal's number
 
 
 class Function(NamedTuple):
@@ -76,9 +77,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "terminal_version": Function(looks.terminal_version),
     "fixed_amount_on": Function(setup.fixed_amount_on),
     "fixed_amount_off": Function(setup.fixed_amount_off),
-    "terminal_number": Function(setup.terminal_number),
-    "number": Function(setup.number, Need.ONLINE | Need.SUPERVISOR),
-    "number_again": Function(setup.number),
+    "terminal_number": Function(setup.terminal_number, Need.ONLINE | Need.SUPERVISOR | Need.PROVED),
     "fetch_parameters": Function(setup.fetch_parameters, Need.ONLINE),
     "void": Function(void.void, Need.ONLINE | Need.SUPERVISOR),
     "refund": Function(refund.refund, Need.ONLINE),
@@ -115,11 +114,12 @@ def open_function(till: Till, name: str) -> Dialog:
     if function is None:
         yield Show((_("Not in this"), _("version")), BeepKind.ERROR)
         return
-    may_go_on = till.online or (Need.SELLING in function.needs and till.sells_offline)
-    if (Need.ONLINE | Need.SELLING) & function.needs and not may_go_on:
+    needs = Need.NOTHING if Need.PROVED in function.needs and till.may_correct_number else function.needs
+    may_go_on = till.online or (Need.SELLING in needs and till.sells_offline)
+    if (Need.ONLINE | Need.SELLING) & needs and not may_go_on:
         yield Show((_("No network"), _("Try again later")), BeepKind.ERROR)
         return
-    if Need.SUPERVISOR in function.needs:
+    if Need.SUPERVISOR in needs:
         yield from check_password(till)
     yield from function.dialog(till)
 

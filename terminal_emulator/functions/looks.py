@@ -26,7 +26,6 @@ from terminal_emulator.texts import (
 )
 from terminal_emulator.till import Till
 
-LCD_COLUMNS: Final = 16
 JOURNAL_PAGES: Final = 200
 """Pages of the journal at the keypad, newest first: a day of one counter. Older ones are looked up by number."""
 
@@ -53,7 +52,7 @@ def standing(record: Record, followers: Sequence[Record], _: Translate) -> str:
         return _("Is voided")
     refunded_fen = sum(follower.moved_fen for follower in followers if follower.kind is TransactionKind.REFUND)
     if refunded_fen:
-        return beside(_("Paid back"), yuan(refunded_fen), LCD_COLUMNS)
+        return beside(_("Paid back"), yuan(refunded_fen), PANEL_COLUMNS)
     return _(STATE_TEXT[record.state])
 
 
@@ -72,7 +71,7 @@ def sale_back(back: int) -> Callable[[Till], Dialog]:
         sold_at = date_time(sale.claimed_at_s, till.parameters.zone)[5:16]
         yield Show(
             (
-                spread(_(titles[back]), f"{sale.stan:06d}", LCD_COLUMNS),
+                spread(_(titles[back]), f"{sale.stan:06d}", PANEL_COLUMNS),
                 f"RMB {yuan(sale.amount_fen if sale.state is RecordState.REFUSED else sale.moved_fen)}",
                 masked(sale.payer, is_code=sale.entry_mode is EntryMode.CODE),
                 standing(sale, followers, _) if followers else sold_at,
@@ -116,9 +115,9 @@ def total_lines(title: str, records: Iterable[Record], _: Translate) -> tuple[st
                 back += record.moved_fen
     return (
         title,
-        spread(_("Sales"), str(count), LCD_COLUMNS),
-        spread(_("Amount"), yuan(sold), LCD_COLUMNS),
-        spread(_("Given back"), yuan(back), LCD_COLUMNS) if back else _("Enter: go on"),
+        spread(_("Sales"), str(count), PANEL_COLUMNS),
+        spread(_("Amount"), yuan(sold), PANEL_COLUMNS),
+        spread(_("Given back"), yuan(back), PANEL_COLUMNS) if back else _("Enter: go on"),
     )
 
 
@@ -138,8 +137,8 @@ def journal_page(record: Record, till: Till, followers: Sequence[Record] = ()) -
     fen = record.moved_fen if record.state in HAPPENED else record.amount_fen
     amount = sum_text(record.kind, record.amount_fen, _) if record.kind in COUNTS_POINTS else yuan(fen)
     return (
-        spread(_(SHORT_TEXT[record.kind]), f"{record.stan:06d}", LCD_COLUMNS),
-        spread(time, amount, LCD_COLUMNS),
+        spread(_(SHORT_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS),
+        spread(time, amount, PANEL_COLUMNS),
         masked(record.payer, is_code=record.entry_mode is EntryMode.CODE),
         standing(record, followers, _),
     )
@@ -159,9 +158,9 @@ def terminal_version(till: Till) -> Dialog:
     settings = till.settings
     yield Show(
         (
-            spread(_("Terminal no."), str(settings.terminal), LCD_COLUMNS),
+            spread(_("Terminal no."), str(settings.terminal), PANEL_COLUMNS),
             FIRMWARE,
             settings.serial_number,
-            spread(_("Params"), till.parameters.version_text, LCD_COLUMNS),
+            spread(_("Params"), till.parameters.version_text, PANEL_COLUMNS),
         )
     )

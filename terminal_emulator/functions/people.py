@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from protocol.messages import TellerAction, TellerAnswer, TellerRequest
-from protocol.messages.password import OPERATOR_MAX, SUPERVISOR_OPERATOR, PasswordPurpose
+from protocol.messages.password import SUPERVISOR_OPERATOR, PasswordPurpose
 from terminal_emulator.dialog import Ask, Confirm, Dialog, Digits, Menu, Open, Pages, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
@@ -19,9 +19,9 @@ from terminal_emulator.functions.passwords import (
     password_prompt,
     refused,
 )
+from terminal_emulator.functions.sign_on import OPERATOR_DIGITS
 from terminal_emulator.till import Till
 
-OPERATOR_DIGITS: Final = len(str(OPERATOR_MAX))
 NOT_FOUND: Final = "25"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.messages import QueryAnswer, QueryRequest, TransactionState
+from protocol.messages import QueryAnswer, TransactionState
 from protocol.messages.money import TransactionKind
 from terminal_emulator.columns import spread
 from terminal_emulator.dialog import Ask, Dialog, Menu, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
+from terminal_emulator.flows.requests import query_of
 from terminal_emulator.functions.looks import TAKES_BACK, journal, standing
 from terminal_emulator.functions.lookups import found_lines, look_up, of_this_till
 from terminal_emulator.functions.passwords import must_be_answered
@@ -104,15 +105,7 @@ def _ask_about(till: Till, record: Record) -> Dialog:
     if record.state is RecordState.OFFLINE:
         yield Show(_page(record, till, _))
         return
-    request = QueryRequest(
-        stan=record.stan,
-        batch=record.batch,
-        amount_fen=record.amount_fen,
-        entry_mode=record.entry_mode,
-        payer=record.payer,
-        claimed_at_s=record.claimed_at_s,
-    )
-    answer: QueryAnswer | None = yield Ask(request, _("Asking the host"))
+    answer: QueryAnswer | None = yield Ask(query_of(record), _("Asking the host"))
     yield from must_be_answered(till, answer)
     assert answer is not None
     said = _(HOST_STATE_TEXT[answer.state])

@@ -6,7 +6,7 @@ from typing import Final
 
 from protocol import TerminalNumber
 from protocol.messages import ParametersAnswer, ParametersRequest
-from terminal_emulator.dialog import Amount, Ask, Confirm, Dialog, Digits, Open, Renumber, Show
+from terminal_emulator.dialog import Amount, Ask, Confirm, Dialog, Digits, Renumber, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
 from terminal_emulator.functions.passwords import must_be_answered, refused
@@ -33,12 +33,8 @@ def fixed_amount_off(till: Till) -> Dialog:
 
 
 def terminal_number(till: Till) -> Dialog:
-    """F2+1+7. A number that was keyed wrongly can be keyed again without the host, which would refuse it for ever."""
-    yield Open("number_again" if till.may_correct_number else "number")
-
-
-def number(till: Till) -> Dialog:
-    """The supervisor's password has been given. Records name no terminal: those of the old number go first."""
+    """The supervisor's password has been given, unless a wrong number is corrected: the host would refuse that always.
+    Records name no terminal: those of the old number go first."""
     _ = till.translate
     title = _("Terminal no.")
     storage = till.storage

@@ -9,6 +9,7 @@ from protocol.messages.money import EntryMode, TransactionKind
 from terminal_emulator.columns import beside
 from terminal_emulator.dialog import Card, Confirm, Dialog, Digits, Prompt, Show
 from terminal_emulator.effects import BeepKind
+from terminal_emulator.functions.lookups import VOUCHER_DIGITS
 from terminal_emulator.functions.pay import pay
 from terminal_emulator.functions.refund import REFUNDABLE
 from terminal_emulator.panels import PANEL_COLUMNS
@@ -16,7 +17,6 @@ from terminal_emulator.record import Record, RecordState
 from terminal_emulator.texts import COUNTS_POINTS, KIND_TEXT, SHORT_TEXT, masked, sum_text
 from terminal_emulator.till import Till
 
-VOUCHER_DIGITS = 6
 SAME_AS = {TransactionKind.OFFLINE_SALE: TransactionKind.SALE}
 """What is voided as something else is: once it is uploaded, a sale made offline is a sale."""
 

@@ -24,7 +24,7 @@ SETTLEMENT_COLUMNS: Final = (
     Column("differences", "differences"),
     Column("begun", "opened_at_ms", moment),
     Column("closed", "closed_at_ms", moment),
-    Column("journal", "digest"),
+    Column("journal", "witness"),
 )
 TOTALS_COLUMNS: Final = (
     Column("kind", "kind"),
@@ -75,8 +75,8 @@ def list_settlements(*, open: bool = False, limit: int = 50, data: Data = None, 
     """
     with admin_channel(data) as admin:
         found = all_rows(admin, "settlement.listing", "settlement", limit=limit, going="before", only_open=open)
-    nothing = "no settlement is open" if open else "no settlements yet: terminals make them (menu 0, 1)"
-    print_rows(found, SETTLEMENT_COLUMNS, as_json=json, nothing=nothing, zone=zone_of(data))
+    nothing = "no settlement is open" if open else "no settlements yet: terminals make them (F1 0 1)"
+    _print_settlements(found, data, as_json=json, nothing=nothing)
 
 
 @settlement_app.command(name="show")
@@ -87,7 +87,7 @@ def show_settlement(number: int, /, *, data: Data = None, json: AsJson = False) 
     if json:
         print_json(found)
         return
-    print_rows([found], SETTLEMENT_COLUMNS, as_json=False, nothing="", zone=zone_of(data))
+    _print_settlements([found], data)
     print_rows(_side_by_side(found), TOTALS_COLUMNS, as_json=False, nothing="nothing was in it")
     if found["state"] == "open":
         console().print("open: its terminal has not finished; what differs is listed once it is closed")
@@ -97,6 +97,16 @@ def show_settlement(number: int, /, *, data: Data = None, json: AsJson = False) 
             for row in found["differing"]
         ]
         print_rows(differing, DIFFERENCE_COLUMNS, as_json=False, nothing="no differences")
+
+
+def _print_settlements(found: list[dict[str, Any]], data: Data, *, as_json: bool = False, nothing: str = "") -> None:
+    """With the journal's newest number and digest at the closing, as `verify --expect` wants them."""
+    rows = found if as_json else [row | {"witness": _witness(row)} for row in found]
+    print_rows(rows, SETTLEMENT_COLUMNS, as_json=as_json, nothing=nothing, zone=zone_of(data))
+
+
+def _witness(row: dict[str, Any]) -> str:
+    return f"{row['through_rrn']}:{row['digest']}" if row["digest"] else ""
 
 
 IN_POINTS: Final = ("points_sale", "points_void")

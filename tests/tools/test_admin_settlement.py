@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.server.settling import World, forged
 
 def test_nothing_yet(fanka):
     assert fanka("admin", "settlement", "list") == 0
-    assert fanka.out == "no settlements yet: terminals make them (menu 0, 1)\n"
+    assert fanka.out == "no settlements yet: terminals make them (F1 0 1)\n"
     assert fanka("admin", "settlement", "list", "--open") == 0
     assert fanka.out == "no settlement is open\n"
     assert fanka("admin", "settlement", "due") == 0
@@ -56,6 +57,13 @@ def test_settlements_as_a_table(fanka, settled):
     ]
     assert [row["settlement"] for row in fanka.json("admin", "settlement", "list", "--open")] == [3]
     assert [row["settlement"] for row in fanka.json("admin", "settlement", "list", "--limit", 2)] == [3, 2]
+
+
+def test_the_witness_of_a_settlement_is_shown_as_verify_wants_it(fanka, settled):
+    assert fanka("admin", "settlement", "show", 1) == 0
+    [witness] = re.findall(r"\b\d+:[0-9A-F]{16}\b", fanka.out)
+    assert fanka("verify", "--expect", witness) == 0
+    assert fanka("verify", "--expect", f"9{witness}") == 1
 
 
 def test_pages_of_the_list(fanka, settled, monkeypatch):

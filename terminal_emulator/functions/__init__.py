@@ -31,6 +31,7 @@ from terminal_emulator.functions import (
     void,
 )
 from terminal_emulator.functions.passwords import check_password
+from terminal_emulator.lcd import LINK_ACTION, LINK_STATE
 from terminal_emulator.menus import MENUS
 from terminal_emulator.till import Till
 
@@ -117,7 +118,7 @@ def open_function(till: Till, name: str) -> Dialog:
     needs = Need.NOTHING if Need.PROVED in function.needs and till.may_correct_number else function.needs
     may_go_on = till.online or (Need.SELLING in needs and till.sells_offline)
     if (Need.ONLINE | Need.SELLING) & needs and not may_go_on:
-        yield Show((_("No network"), _("Try again later")), BeepKind.ERROR)
+        yield Show((_(LINK_STATE[till.link]), _(LINK_ACTION[till.link])), BeepKind.ERROR)
         return
     if Need.SUPERVISOR in needs:
         yield from check_password(till)

@@ -249,7 +249,7 @@ def test_the_repeat_guard_asks_offline_too(till):
 
 def test_whatever_else_needs_the_host_says_so(till):
     till.keys("f1 2")
-    assert till.panel[0] == "No network"
+    assert till.panel[0] == "Connecting"
 
 
 def test_a_sale_whose_line_went_is_no_offline_sale(till, host):

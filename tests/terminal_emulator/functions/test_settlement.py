@@ -241,7 +241,7 @@ def test_the_memory_does_not_grow_with_the_square_of_the_differences(till, world
 def test_without_a_line_there_is_no_settlement(till, host):
     till.offline()
     till.do(SETTLE, host)
-    assert till.panel == ["No network", "Try again later"]
+    assert till.panel == ["Line lost", "Check the cable"]
     assert till.storage.settlement is None
 
 

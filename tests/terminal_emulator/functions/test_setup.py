@@ -174,7 +174,7 @@ def test_a_number_keyed_wrongly_can_be_keyed_again_while_the_host_refuses_it(til
     till.online(last=(0, 0))
     till.offline()
     till.keys("f2 1 7")
-    assert till.panel[0] == "No network", "it was a right one: from now on it takes the host and the supervisor"
+    assert till.panel[0] == "Line lost", "it was a right one: from now on it takes the host and the supervisor"
 
 
 def test_a_settlement_under_way_keeps_the_number(host):

@@ -244,7 +244,7 @@ def test_sign_off(till, host):
 def test_sign_on_without_a_line_says_so(till):
     till.offline()
     till.keys("1")
-    assert till.panel[0] == "No network"
+    assert till.panel[0] == "Line lost"
     till.keys("clear")
     assert till.screen == "shut"
 

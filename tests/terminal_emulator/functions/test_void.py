@@ -132,7 +132,7 @@ def test_clear_while_the_host_thinks_leads_home_and_its_answer_is_forgotten(till
 def test_without_a_line_it_does_not_begin(till, host):
     till.offline()
     till.do(TO_VOID, host)
-    assert till.panel[0] == "No network"
+    assert till.panel[0] == "Line lost"
 
 
 def test_a_line_that_breaks_while_the_host_thinks_is_no_answer(till, host):
@@ -169,3 +169,17 @@ def test_a_partly_refunded_sale_is_not_said_to_be_voided(till, host):
     till.storage.save(refund)
     till.do(f"{TO_VOID} 123456 enter 1 enter", host)
     assert till.panel == ["Void", "Refunded already", "Refund the rest"]
+
+
+@pytest.mark.parametrize(
+    ("link", "panel"),
+    [
+        ("unreachable", ["No network", "Check the cable"]),
+        ("refused", ["Refused", "Register it"]),
+        ("busy", ["Host is busy", "Please wait"]),
+    ],
+)
+def test_why_there_is_no_line_is_said(till, host, link, panel):
+    till.offline(link)
+    till.do(TO_VOID, host)
+    assert till.panel == panel

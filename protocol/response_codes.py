@@ -106,6 +106,9 @@ RESPONSE_CODES: Final[dict[str, ResponseCode]] = {
         ResponseCode("F4", _C, "what was held has expired", "take it as a sale"),
         ResponseCode("F5", _C, "number or password may not be used", "let the operator choose another"),
         ResponseCode("F6", _C, "not the account that paid the original", "take any card or code of whoever paid"),
+        ResponseCode(
+            "F7", _C, "the password it needs was not checked just before", "ask for the password; send a new request"
+        ),
     )
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 import trio
 
@@ -21,6 +22,8 @@ from protocol.messages import (
     OfflineSaleAnswer,
     OfflineSaleRequest,
     OfflineVerdict,
+    PasswordChangeRequest,
+    PasswordRequest,
     Reject,
     SignOffAnswer,
     SignOffRequest,
@@ -34,11 +37,12 @@ from server.gate import Gate
 from server.handlers import CALLS, HANDLERS, Call, Handler
 from server.handlers.outcomes import RESPONSE_CODES
 from server.ledger.ledger import Ledger
-from server.ledger.model import Decision, Outcome
+from server.ledger.model import Asked, Command, Decision, Outcome
 from server.ledger.store import StorePaused
 from server.metrics import Metrics
 from server.operations.desk import Desk
 from server.payers import NO_KEYS, Caller, Payers, SessionKeys
+from server.permits import Permits
 from server.pin_alarm import LOCKS, PinAlarm
 
 log = structlog.get_logger("service")
@@ -88,6 +92,7 @@ class Service:
         self._enroller = enroller
         self._desk = desk
         self._payers = Payers(desk.secrets, now_ms)
+        self._permits = Permits(trio.current_time)
         self._pin_alarm = PinAlarm(gate, desk.registry.store, metrics, now_ms)
         self._metrics = metrics
         self._now_ms = now_ms
@@ -149,7 +154,10 @@ class Service:
         started_s = trio.current_time()
         caller = Caller(terminal.to_int(), keys, self._payers)
         command = handler.to_command(caller, message)
-        outcome: Outcome = await self._gate.submit(command, in_background=handler.in_background)
+        if handler.passwords:
+            outcome = await self._decide_with_password(handler, terminal, command)
+        else:
+            outcome = await self._gate.submit(command, in_background=handler.in_background)
         decision = outcome.decision
         if decision == Decision.ID_CONFLICT:
             self._metrics.id_conflicts.inc()
@@ -169,6 +177,27 @@ class Service:
         elif isinstance(answer, OfflineSaleAnswer) and isinstance(message, OfflineSaleRequest):
             self._note_offline(terminal, message, answer, outcome)
         return answer
+
+    async def _decide_with_password(self, handler: Handler, terminal: TerminalNumber, command: Command) -> Outcome:
+        """Tell the ledger whether the password was checked; the journal knows whether this is a copy, which needs
+        none."""
+        assert isinstance(command, Asked)
+        terminal_id, batch, stan = command.identity
+        if not self._permits.take(terminal_id, (batch, stan), handler.passwords):
+            command = msgspec.structs.replace(command, lacks_password=True)
+        outcome = await self._gate.submit(command)
+        if outcome.decision not in (Decision.BUSY, Decision.FAULT):
+            is_approved = outcome.decision == Decision.APPROVED
+            self._permits.decided(terminal_id, (batch, stan), is_approved=is_approved, is_copy=outcome.replayed)
+        if outcome.decision == Decision.PASSWORD_MISSING and not outcome.replayed:
+            log.warning(
+                "refused: expected its password to be checked just before",
+                terminal=str(terminal),
+                what=handler.name,
+                batch=batch,
+                stan=stan,
+            )
+        return outcome
 
     def _note_upload(self, terminal: TerminalNumber, answer: UploadAnswer, outcome: Outcome) -> None:
         """Count an upload, and say now and then what waits: the office may have to issue a card again."""
@@ -216,7 +245,10 @@ class Service:
             answer = await ask(call.run, self._desk, terminal.to_int(), message)
         except StorePaused:  # said in the log by the gate
             answer = call.undecided(message, RESPONSE_CODES[Decision.FAULT])
-        self._count(call.name, getattr(answer, "response_code", APPROVED), started_s)
+        code = getattr(answer, "response_code", APPROVED)
+        if code == APPROVED and isinstance(message, PasswordRequest | PasswordChangeRequest):
+            self._permits.grant(terminal.to_int(), message.purpose)
+        self._count(call.name, code, started_s)
         return answer
 
     def _count(self, name: str, code: str, started_s: float) -> None:

@@ -152,6 +152,7 @@ ADVICE: Final[dict[str, Advice]] = {
     "F4": Advice(N_("Hold has expired"), N_("Sell it instead")),
     "F5": Advice(N_("Not to be used"), N_("Choose another")),
     "F6": Advice(N_("Another payer"), N_("Use what paid")),
+    "F7": Advice(N_("Password missing"), N_("Do it once more")),
 }
 
 

@@ -13,6 +13,8 @@ parameter_app = App(name="parameter", help="Parameters of terminals and rules.",
 stop_list_app = App(name="stoplist", help="The stop list (黑名单) that terminals download.", sort_key=7)
 
 PROFILES: Final = ("canteen", "member")
+WORDS: Final = {"profile": PROFILES, "repeat_guard": ("off", "on"), "check_passwords": ("off", "on")}
+"""Values that have a name."""
 NONE: Final = "none"
 ZERO_IS_NONE: Final = ("meal_limit_fen", "topup_limit_fen", "pin_sale_fen", "pin_count")
 """Limits of which 0 means that there is none."""
@@ -105,7 +107,7 @@ def value_of(name: str, text: str) -> int:
         return 0
     if name.endswith("_fen"):
         return to_fen(text)
-    words = {"profile": PROFILES, "repeat_guard": ("off", "on")}.get(name, ())
+    words = WORDS.get(name, ())
     if text in words:
         return words.index(text)
     if words or not (text.isascii() and text.isdigit()):
@@ -120,7 +122,7 @@ def shown_value(name: str, value: int) -> str:
         return NONE
     if name.endswith("_fen"):
         return yuan(value)
-    words = {"profile": PROFILES, "repeat_guard": ("off", "on")}.get(name, ())
+    words = WORDS.get(name, ())
     return words[value] if value < len(words) else str(value)
 
 

@@ -15,6 +15,7 @@ from protocol.messages import (
     OfflineSaleRequest,
     ParametersRequest,
     PasswordChangeRequest,
+    PasswordPurpose,
     PasswordRequest,
     ProductRequest,
     QueryRequest,
@@ -50,7 +51,7 @@ from server.payers import Caller
 class Handler(NamedTuple):
     """How one request type meets the ledger. `name` is its metric label, `conflict` the log line of an ID_CONFLICT.
 
-    `in_background`: nobody stands at a till for the answer.
+    `in_background`: nobody stands at a till for the answer. `passwords`: those to be checked before it is sent.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Handler(NamedTuple):
     to_answer: Callable[[Any, Outcome], Message]
     conflict: str = "identity reused with other content: expected a copy of the first request"
     in_background: bool = False
+    passwords: tuple[PasswordPurpose, ...] = ()
 
 
 class Call(NamedTuple):
@@ -76,7 +78,12 @@ class Call(NamedTuple):
 
 HANDLERS: Final[dict[type[Message], Handler]] = {
     **{
-        request: Handler(kind.name.lower(), money.to_command_of(kind), money.to_answer_of(request))
+        request: Handler(
+            kind.name.lower(),
+            money.to_command_of(kind),
+            money.to_answer_of(request),
+            passwords=money.PASSWORDS.get(kind, ()),
+        )
         for request, kind in money.KINDS.items()
     },
     ReversalRequest: Handler("reversal", reversal.to_command, reversal.to_answer),

@@ -18,6 +18,7 @@ from protocol.messages import (
     Message,
     MoneyAnswer,
     MoneyRequest,
+    PasswordPurpose,
     PointsSaleRequest,
     PointsVoidRequest,
     PreAuthRequest,
@@ -62,6 +63,18 @@ KINDS: Final[dict[type[MoneyRequest], TransactionKind]] = {
     PointsVoidRequest: TransactionKind.POINTS_VOID,
 }
 """Every request for money, and what it is."""
+
+SUPERVISOR: Final = (PasswordPurpose.SUPERVISOR,)
+PASSWORDS: Final[dict[TransactionKind, tuple[PasswordPurpose, ...]]] = {
+    TransactionKind.VOID: SUPERVISOR,
+    TransactionKind.REFUND: SUPERVISOR,
+    TransactionKind.PREAUTH_VOID: SUPERVISOR,
+    TransactionKind.COMPLETION_VOID: SUPERVISOR,
+    TransactionKind.TOPUP: (PasswordPurpose.RECHARGE,),
+    TransactionKind.TOPUP_VOID: (PasswordPurpose.SUPERVISOR, PasswordPurpose.RECHARGE),
+    TransactionKind.POINTS_VOID: SUPERVISOR,
+}
+"""Whose passwords terminals have checked before they send these."""
 
 FIRST_COMMANDS: Final[dict[TransactionKind, type[Asked]]] = {
     TransactionKind.SALE: Sale,

@@ -42,6 +42,7 @@ RESPONSE_CODES: Final[dict[Decision, str]] = {
     Decision.HOLD_EXPIRED: "F4",
     Decision.WRONG_TERMINAL: "12",
     Decision.TOO_MANY_REFUNDS: "61",
+    Decision.PASSWORD_MISSING: "F7",
     Decision.OFFLINE_TAMPERED: "A0",
     Decision.STOPPED: "41",
     Decision.OVER_OFFLINE_LIMIT: "61",

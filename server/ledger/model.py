@@ -71,6 +71,8 @@ class Decision(IntEnum):
     """The original is another terminal's, and only that one may void it."""
     TOO_MANY_REFUNDS = 33
     """One sale is refunded in so many parts at most."""
+    PASSWORD_MISSING = 34
+    """A void, refund or top-up without the supervisor's or top-up password that its merchant wants to be checked."""
     OFFLINE_TAMPERED = 40
     """An offline record that its terminal did not write, or not so."""
     STOPPED = 41
@@ -194,6 +196,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     `pin_verifier` is the keyed hash of the PIN that was keyed in, empty = none. `code_step` is the time step of a
     payment code the shell has verified, 0 = a card was read, CODE_INVALID and CODE_STALE = none that is good.
+    `lacks_password`: it is of a kind that needs one, and the shell has checked none for it.
     """
 
     identity: Identity
@@ -204,6 +207,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     claimed_at_s: int
     pin_verifier: bytes = b""
     code_step: int = 0
+    lacks_password: bool = False
 
 
 class Sale(Asked, frozen=True, gc=False):

@@ -38,6 +38,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     profile: int = Profile.CANTEEN
     repeat_guard: int = 1
     """1 = the same payer and amount as the sale before must be confirmed."""
+    check_passwords: int = 1
+    """1 = a void, refund or top-up is refused unless the host has checked its password just before."""
     offline_sale_fen: int = 3_000
     """Offline: at most so much in one sale; 0 = nothing is sold offline."""
     offline_card_fen: int = 5_000
@@ -66,6 +68,7 @@ NAMES: Final = Parameters.__struct_fields__
 RANGES: Final = {
     "profile": (Profile.CANTEEN, Profile.MEMBER),
     "repeat_guard": (0, 1),
+    "check_passwords": (0, 1),
     "offline_count": (0, 65_535),
     "pin_count": (0, 65_535),
     "discount_percent": (0, 100),
@@ -77,6 +80,8 @@ CAMPUS_ONLY: Final = frozenset(
     {"meal_limit_fen", "topup_limit_fen", "pin_sale_fen", "pin_count", "hold_hours", "refund_days"}
 )
 """Rules of the ledger: the same at every terminal."""
+CHECK_PASSWORDS: Final = "check_passwords"
+"""A rule of the ledger, too, but each merchant's own."""
 OFFLINE_SALE: Final = "offline_sale_fen"
 OFFLINE: Final = (OFFLINE_SALE, "offline_card_fen", "offline_total_fen", "offline_count")
 """Terminals keep them. The host checks the first again when a sale comes, against the campus's value, so no narrower

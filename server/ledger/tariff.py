@@ -84,6 +84,8 @@ class Tariff(msgspec.Struct, frozen=True):
     """By merchant number; ALL_MERCHANTS: of every merchant without tiers of its own."""
     points_rates: Mapping[int, int] = _NONE
     """By merchant number, likewise: how many fen earn one point."""
+    password_checks: Mapping[int, int] = _NONE
+    """By merchant number, likewise: 1 = its terminals have passwords checked before voids, refunds and top-ups."""
     meal_limit_fen: int = 0
     topup_limit_fen: int = 0
     """A terminal's top-up of more than this is refused; 0 = none is."""
@@ -130,6 +132,10 @@ class Tariff(msgspec.Struct, frozen=True):
         """Points earned by paying this much at a merchant."""
         fen_per_point = self.points_rates.get(merchant_id, self.points_rates.get(ALL_MERCHANTS, 0))
         return charged_fen // fen_per_point if fen_per_point > 0 else 0
+
+    def checks_passwords(self, merchant_id: int) -> bool:
+        """Whether a merchant's voids, refunds and top-ups are refused without a checked password."""
+        return bool(self.password_checks.get(merchant_id, self.password_checks.get(ALL_MERCHANTS, 0)))
 
 
 NO_TARIFF: Final = Tariff()

@@ -6,9 +6,9 @@ from typing import Final
 
 from server.ledger.catalogue import Catalogue
 from server.ledger.changes import Changes
-from server.ledger.parameters import CAMPUS, OFFLINE_SALE, Parameters, ParameterTable, described
+from server.ledger.parameters import CAMPUS, CHECK_PASSWORDS, OFFLINE_SALE, Parameters, ParameterTable, described
 from server.ledger.store import Store
-from server.ledger.tariff import BonusTier, CardClass, EarlierLimit, MealPeriod, Tariff
+from server.ledger.tariff import ALL_MERCHANTS, BonusTier, CardClass, EarlierLimit, MealPeriod, Tariff
 
 HOUR_S: Final = 3_600
 NEWEST: Final = 1 << 62
@@ -44,6 +44,7 @@ def read_tariff(store: Store, utc_offset_min: int) -> Tariff:
         },
         bonus_tiers=tiers,
         points_rates={found.merchant_id: found.fen_per_point for found in catalogue.points_rates()},
+        password_checks=_password_checks(ParameterTable(store)),
         meal_limit_fen=campus.meal_limit_fen,
         topup_limit_fen=campus.topup_limit_fen,
         pin_above_fen=campus.pin_sale_fen,
@@ -53,6 +54,12 @@ def read_tariff(store: Store, utc_offset_min: int) -> Tariff:
         offline_sale_fen=campus.offline_sale_fen,
         earlier_offline=_earlier_offline(store),
     )
+
+
+def _password_checks(table: ParameterTable) -> dict[int, int]:
+    """By merchant, the campus as ALL_MERCHANTS."""
+    own = {found.owner: found.value for found in table.values() if found.name == CHECK_PASSWORDS}
+    return {ALL_MERCHANTS: Parameters().check_passwords} | own
 
 
 def _earlier_offline(store: Store) -> tuple[EarlierLimit, ...]:

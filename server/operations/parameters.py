@@ -10,6 +10,7 @@ from server.ledger.parameters import (
     CAMPUS,
     CAMPUS_ONLY,
     CAMPUS_OWNER,
+    CHECK_PASSWORDS,
     NAMES,
     OFFLINE,
     RANGES,
@@ -99,6 +100,10 @@ class ParameterDesk:
             raise AdminError(
                 f"{title(name)}: expected it for the whole campus, got it for"
                 f" {f'terminal {terminal}' if terminal else f'merchant {merchant_id}'}: it is a rule of the ledger"
+            )
+        if terminal and name == CHECK_PASSWORDS:
+            raise AdminError(
+                f"{title(name)}: expected it for a merchant or the whole campus, got it for terminal {terminal}"
             )
         if terminal:
             terminal_id = parse_terminal(terminal)

@@ -80,6 +80,7 @@ def assert_whole(rig):
 async def counter_of(rig, **rates):
     """One that earns and takes points, and a card that has some."""
     rig.host.admin.perform("points.set", {"fen_per_point": 1, **rates})
+    rig.host.admin.perform("parameter.set", {"name": "check_passwords", "value": 0})
     till = rig.enrol()
     counter = Counter(rig, till, await rig.sign_on(till))
     assert (await counter.line.ask(till.sale(CARD, 2000))).points == 2000

@@ -1,7 +1,7 @@
 """Who asks, and whether they may: what every request about money is refused for, in one order.
 
-A reversal that came first, terminal, merchant, batch, payment code, card, the merchants it is bound to, limits, PIN,
-and last the balance. A wrong PIN or code is counted by the refusal itself, in the same commit.
+A reversal that came first, terminal, merchant, batch, payment code, card, the merchants it is bound to, password,
+limits, PIN, and last the balance. A wrong PIN or code is counted by the refusal itself, in the same commit.
 """
 
 from __future__ import annotations
@@ -127,6 +127,16 @@ def who(batch: Batch, asked: Asked, asker: Asker) -> Decision:
     return Decision.APPROVED
 
 
+def who_with_password(batch: Batch, asked: Asked, asker: Asker) -> Decision:
+    """The same of what takes somebody's password at the till."""
+    decision = who(batch, asked, asker)
+    if decision or not asked.lacks_password:
+        return decision
+    assert asker.terminal is not None  # `who` has refused everything else
+    is_wanted = batch.tariff.checks_passwords(asker.terminal.merchant_id)
+    return Decision.PASSWORD_MISSING if is_wanted else Decision.APPROVED
+
+
 def paying(batch: Batch, asked: Asked, asker: Asker, amount_fen: int) -> Decision:
     """Who asks, whether so much may be paid, and the PIN if it takes one. All but the balance."""
     decision = who(batch, asked, asker)
@@ -147,7 +157,7 @@ def paying(batch: Batch, asked: Asked, asker: Asker, amount_fen: int) -> Decisio
 
 def served(batch: Batch, asked: Asked, asker: Asker) -> Decision:
     """Who asks, and the PIN if one was keyed in: for what takes no money from the payer."""
-    decision = who(batch, asked, asker)
+    decision = who_with_password(batch, asked, asker)
     if decision:
         return decision
     terminal, card, _ = asker

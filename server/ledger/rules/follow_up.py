@@ -30,7 +30,7 @@ def refusal(
 
     Any card or code of the account will do: cards are replaced, and a code is another every time.
     """
-    decision = checks.who(batch, command, asker)
+    decision = checks.who_with_password(batch, command, asker)
     if decision:
         return decision
     terminal, card, payer = asker

@@ -9,7 +9,7 @@ import pytest
 from server.ledger.catalogue import BonusRecord, Catalogue, ClassMealRecord, ClassRecord, MealRecord, PointsRecord
 from server.ledger.changes import Changes
 from server.ledger.parameters import CAMPUS_OWNER, ParameterRecord, Parameters, ParameterTable, Scope
-from server.ledger.tariff import NO_MEAL, OFFLINE_GRACE_MS, EarlierLimit
+from server.ledger.tariff import NO_MEAL, OFFLINE_GRACE_MS, EarlierLimit, Tariff
 from server.ledger.tariffs import read_tariff
 from tests.server.ledger.stores import BOTH, new_store
 
@@ -90,6 +90,17 @@ def test_parameters_of_the_campus_alone_reach_the_rules(store):
     assert (tariff.pin_above_fen, tariff.pin_after_sales, tariff.meal_limit_fen) == (2_000, 5, 4_000)
     assert (tariff.hold_lifetime_s, tariff.refund_days, tariff.topup_limit_fen) == (86_400, 30, 7_000)
     assert (tariff.offline_sale_fen, tariff.earlier_offline) == (1, ())
+
+
+def test_whether_passwords_are_checked_is_each_merchants_own(store):
+    assert read_tariff(store, 480).checks_passwords(MERCHANT), "where nobody has said otherwise"
+    with store.transaction():
+        table = ParameterTable(store)
+        table.set(ParameterRecord(Scope.CAMPUS, CAMPUS_OWNER, "check_passwords", 0))
+        table.set(ParameterRecord(Scope.MERCHANT, OTHER, "check_passwords", 1))
+    tariff = read_tariff(store, 480)
+    assert (tariff.checks_passwords(MERCHANT), tariff.checks_passwords(OTHER)) == (False, True)
+    assert not Tariff().checks_passwords(MERCHANT)
 
 
 def test_what_the_limit_of_offline_sales_was_before_is_in_the_history(store):

@@ -51,6 +51,7 @@ def test_amounts_are_told_in_yuan(hall):
         ({"name": "pin_sale_fen", "value": -1}, "pin sale: expected 0.00 to"),
         ({"name": "pin_sale_fen", "value": 1, "merchant_id": 1}, "for the whole campus, got it for merchant 1"),
         ({"name": "refund_days", "value": 1, "terminal": "3-58"}, "got it for terminal 3-58: it is a rule of"),
+        ({"name": "check_passwords", "value": 0, "terminal": "3-58"}, "for a merchant or the whole campus, got it for"),
         ({"name": "profile", "value": 1, "terminal": "3-58", "merchant_id": 1}, "or neither, got both"),
         ({"name": "profile", "value": 1, "terminal": "9-9"}, "expected an enrolled one, got 9-9"),
         ({"name": "profile", "value": 1, "merchant_id": 9}, "got 9, which none has"),

@@ -266,3 +266,45 @@ def test_discounts_are_of_class_and_meal_and_limits_count_what_is_charged(ledger
     assert decide(ledger, sale(4, 100, BEN), NOON_MS).charged_fen == 100
     assert decide(ledger, reversal_of(sale(1, 999))).amount_fen == 500
     assert decide(ledger, sale(1, 999), NOON_MS + 99).charged_fen == 500, "a copy"
+
+
+# ------------------------------------------------------------------------------------------------- password
+
+
+def lacking(command):
+    return msgspec.structs.replace(command, lacks_password=True)
+
+
+def test_what_lacks_its_password_is_refused_where_the_merchant_wants_one(ledger):
+    ledger.tariff = Tariff(password_checks={0: 1, 2: 0})
+    eaten, elsewhere = asked(Sale, 1, 500), asked(Sale, 2, 300, terminal_id=OTHER_TILL)
+    apply(ledger, eaten, elsewhere)
+    for stan, command in ((3, void(3, eaten)), (4, refund(4, eaten, 200)), (5, asked(TopUp, 5, 100))):
+        outcome = decide(ledger, lacking(command))
+        assert (outcome.decision, outcome.charged_fen) == (Decision.PASSWORD_MISSING, 0), stan
+        assert decide(ledger, command).decision == Decision.PASSWORD_MISSING, "its copy is told the same, for ever"
+    assert balance(ledger) == START_FEN - 800
+    assert decide(ledger, lacking(void(6, elsewhere))).decision == APPROVED
+    assert decide(ledger, void(7, eaten)).decision == APPROVED
+
+
+def test_a_copy_of_what_is_decided_needs_none(ledger):
+    ledger.tariff = Tariff(password_checks={0: 1})
+    eaten = asked(Sale, 1, 500)
+    part = refund(2, eaten, 200)
+    first = apply(ledger, eaten, part)[1]
+    again = decide(ledger, lacking(part))
+    assert (again.decision, again.replayed, again.rrn) == (APPROVED, True, first.rrn)
+
+
+def test_what_was_reversed_before_it_came_is_told_so(ledger):
+    """The terminal has given it up: whether its password was checked does not matter any more."""
+    ledger.tariff = Tariff(password_checks={0: 1})
+    paid_in = asked(TopUp, 1, 100)
+    apply(ledger, reversal_of(paid_in))
+    assert decide(ledger, lacking(paid_in)).decision == Decision.REVERSED_BEFORE
+
+
+def test_what_takes_no_password_is_not_asked_for_one(ledger):
+    ledger.tariff = Tariff(password_checks={0: 1})
+    assert decide(ledger, lacking(asked(Sale, 1, 500))).decision == APPROVED

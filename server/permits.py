@@ -1,0 +1,69 @@
+"""What a checked password allows: one void, refund or top-up of its terminal, within PERMIT_LIFETIME_S.
+
+A terminal asks for the password first and sends the request later, perhaps more than once. So a permit is kept for its
+terminal and not for a session, the first request takes it for its identity, and copies of that one may use it however
+late they come. An approval uses it up; a refusal, as for a wrong PIN, lets the next request have it.
+
+Kept in the host's memory alone. After a restart the password has to be given again, unless the request was decided
+before: copies of what is in the journal get their answer from there, and no permit is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+
+from protocol.messages import PasswordPurpose
+
+PERMIT_LIFETIME_S: Final = 15 * 60.0
+"""Longer than anybody looks for a voucher and a card. One that lies unused so long was for something else."""
+
+Number = tuple[int, int]
+"""Batch and STAN of a request."""
+
+
+class Permit(msgspec.Struct):
+    """One checked password. `user` is the request that has taken it, `uses` how many copies of that there were."""
+
+    until_s: float
+    user: Number | None = None
+    uses: int = 0
+
+
+class Permits:
+    """See the module's docstring. One for each terminal and password at most, so no more than there are terminals."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._permits: dict[tuple[int, PasswordPurpose], Permit] = {}
+
+    def grant(self, terminal_id: int, purpose: PasswordPurpose) -> None:
+        """The password is right: whatever it allowed before, it allows one request now."""
+        self._permits[terminal_id, purpose] = Permit(self._now_s() + PERMIT_LIFETIME_S)
+
+    def take(self, terminal_id: int, number: Number, purposes: Collection[PasswordPurpose]) -> bool:
+        """Whether all these passwords were checked for this request; they are its own from now on."""
+        found = [self._permits.get((terminal_id, purpose)) for purpose in purposes]
+        permits = [permit for permit in found if permit is not None and self._is_good(permit, number)]
+        if len(permits) < len(purposes):
+            return False
+        for permit in permits:
+            permit.uses = permit.uses + 1 if permit.user == number else 1
+            permit.user = number
+        return True
+
+    def _is_good(self, permit: Permit, number: Number) -> bool:
+        return permit.user == number or (permit.user is None and self._now_s() < permit.until_s)
+
+    def decided(self, terminal_id: int, number: Number, *, is_approved: bool, is_copy: bool) -> None:
+        """The request has its final answer. `is_copy`: it had one before, and needed no permit unless an earlier copy
+        had taken it, and was cut off before it was decided."""
+        for purpose in PasswordPurpose:
+            permit = self._permits.get((terminal_id, purpose))
+            if permit is not None and permit.user == number:
+                if is_approved and not (is_copy and permit.uses == 1):
+                    del self._permits[terminal_id, purpose]
+                else:
+                    permit.user = None

@@ -265,8 +265,8 @@ class Rules:
         if self._estranged:
             return "A0", {}, None
         customer = self._customer(content)
-        if customer is None:
-            return "14", {}, None
+        if customer is None or token_of(content) in self._office.phones:
+            return "14", {}, None  # the number of a telephone is no card, and its codes nobody can check there
         if self._stopped:
             return "41", {}, None
         amount_fen = content.amount_fen

@@ -222,7 +222,7 @@ class Simulation:
         for meal, start, end in prices.meals:
             campus("meal.set", {"meal_id": meal, "name": f"meal {meal}", "start_minute": start, "end_minute": end})
         for number in range(1, rng.choice((1, 3))):
-            limits = (rng.choice((0, 40_000)), rng.choice((0, 3_000)), rng.choice((0, 20_000)))
+            limits = (rng.choice((0, 1_500, 40_000)), rng.choice((0, 3_000)), rng.choice((0, 20_000)))
             names = ("sale_limit_fen", "meal_limit_fen", "day_limit_fen")
             made = campus("class.add", {"name": f"class {number}", **dict(zip(names, limits, strict=True))})
             prices.classes[made["class_id"]] = limits

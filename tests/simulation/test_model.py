@@ -217,6 +217,9 @@ def test_what_was_sold_without_a_host(counter):
     counter.upload(2, 300, charged=300, points=3, left=12, number=2)
     counter.upload(3, 3_001, "OVER_LIMIT", "61", number=3)
     counter.upload(4, 100, "REFUSED", "14", number=4, payer=b"nobody")
+    counter.office.owner[b"6065955371"] = "Ann"
+    counter.office.phones[b"6065955371"] = b"secret"
+    counter.upload(6, 100, "REFUSED", "14", number=5, payer=b"6065955371")
     counter.ask("refund", 5, 200, charged=200, points=2, left=10, balance=0, of=2)
     model = counter.end()
     assert (model.balances["Ann"], model.books.balances["debt"]) == (0, 0)

@@ -23,7 +23,7 @@ from protocol.messages.fields import PAYER_SIZE
 from protocol.messages.money import TransactionKind
 from protocol.security import saf_key
 from terminal_emulator.backoff import Jitter, middle
-from terminal_emulator.desk import Desk
+from terminal_emulator.desk import RESULT_SCREENS, Desk
 from terminal_emulator.dialog import Dialog, Payer
 from terminal_emulator.effects import (
     Effect,
@@ -175,6 +175,9 @@ class Brain:
                 self._recovered.append(TransactionFlow(record, now.monotonic_s, self.jitter, recovered=True))
             else:
                 self._reversals.add(record, now.monotonic_s)
+        newest = self._storage.records.get(self._storage.used)
+        if newest is not None and newest.state in RESULT_SCREENS:
+            self._desk.found_out(newest)  # its slip may be missing: the power may have gone before it was printed
         return self._pump(now, [])
 
     def key(self, key: Key, now: Now) -> list[Effect]:

@@ -277,7 +277,7 @@ def test_the_cashier_switches_it_on_and_off_and_a_power_cut_changes_nothing(till
     assert till.brain.view.sells_offline
     connect(till, host)
     assert (states(till), host.chain.booked) == ([OFFLINE], [])
-    till.keys("clear 7")
+    till.keys("enter clear 7")
     assert till.panel[0] == "Offline mode off"
     till.offline()
     connect(till, host)
@@ -436,7 +436,7 @@ def test_all_of_it_is_on_the_disk(tmp_path):
     again = Till(FileStorage(tmp_path))
     assert again.brain.till.offline_mode
     assert (again.brain.offline_waiting, again.storage.stop_version) == (1, 1)
-    again.keys("clear 7")
+    again.keys("enter clear 7")
     connect(again, host)
     assert host.chain.booked == [(1, 1)]
     again.storage.close()
@@ -476,7 +476,7 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_or_doubled(events):
         till.offline()
     restart(till)
     if till.brain.till.offline_mode:
-        till.keys("clear 7 clear")
+        till.keys("enter clear 7 clear")
     connect(till, host, last=till.storage.used)
     offline = till.storage.offline_records()
     assert host.chain.booked == [record.identity for record in offline]

@@ -34,6 +34,8 @@ def test_all_are_sent_one_after_the_other_oldest_first(till):
     assert till.answer(host.answer(NUMBER, till.request)) == ["outcome reversed 2", "Reversal 3"]
     assert till.answer(host.answer(NUMBER, till.request)) == ["outcome reversed 3"]
     assert till.brain.unresolved == 0
+    assert till.screen == "last_uncharged"
+    till.keys("enter")
     assert till.screen == "idle"
 
 

@@ -287,7 +287,7 @@ def test_a_power_cut_in_the_middle_of_a_reversal_does_not_lose_it(till, host):
     till.offline()
     till.wait(10)
     till.power_on()
-    assert (till.screen, till.brain.view.pending_reversals) == ("idle", 1)
+    assert (till.screen, till.brain.view.pending_reversals) == ("last_uncharged", 1)
     assert till.online() == ["Reversal 1"]
     assert approve(till, host) == ["outcome reversed 1"]
     till.power_on()

@@ -40,6 +40,7 @@ def test_the_last_three_sales(till):
     assert look(till, "1") == ["3rd-last  000002", "RMB 2.00", "****B2C3", "10-09 16:55"]
     till.keys("clear")
     till.power_on()
+    till.keys("enter")
     assert look(till, "3")[1] == "RMB 4.00"
 
 

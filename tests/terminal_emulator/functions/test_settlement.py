@@ -305,7 +305,7 @@ def test_every_line_fits(language, world):
 
 
 def test_the_total_of_the_day_goes_on_behind_a_settlement(till, host):
-    till.keys("clear 5")
+    till.keys("enter clear 5")
     before = till.panel
     assert before[0] == "Day total"
     till.keys("clear")

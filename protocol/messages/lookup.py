@@ -62,7 +62,7 @@ LAYOUTS: Final = (
         [
             code2(
                 "response_code",
-                "what it was answered; state 5 and 25: this merchant has no such transaction; 09 or 96: ask again",
+                "what it was answered; never_seen with 25: this merchant has no such transaction; 09 or 96: ask again",
             ),
             choice("state", TransactionState, "what became of it"),
             choice("kind", TransactionKind, "what it is; of no meaning when it was not found"),

@@ -16,9 +16,10 @@ from server.ledger.store import Store
 
 
 class Move(NamedTuple):
-    """Until then the terminal sold for the merchant with this account."""
+    """Until then the terminal sold for this merchant, with this account."""
 
     until_ms: int
+    merchant_id: int
     merchant_account_id: int
 
 
@@ -36,12 +37,12 @@ def load(store: Store, terminal_ids: Collection[int]) -> dict[int, list[Move]]:
     places = ", ".join("?" * len(terminal_ids))
     found: dict[int, list[Move]] = {}
     rows = store.execute(
-        "SELECT terminal_id, until_ms, account_id FROM terminal_moves JOIN merchants USING (merchant_id)"  # noqa: S608
-        f" WHERE terminal_id IN ({places}) ORDER BY terminal_id, until_ms",
+        "SELECT terminal_id, until_ms, merchant_id, account_id FROM terminal_moves"  # noqa: S608
+        f" JOIN merchants USING (merchant_id) WHERE terminal_id IN ({places}) ORDER BY terminal_id, until_ms",
         sorted(terminal_ids),
     )
-    for terminal_id, until_ms, account_id in rows:
-        found.setdefault(terminal_id, []).append(Move(until_ms, account_id))
+    for terminal_id, *move in rows:
+        found.setdefault(terminal_id, []).append(Move(*move))
     return found
 
 
@@ -50,5 +51,7 @@ def as_of(terminal: Terminal, moves: Collection[Move], made_at_s: int) -> Termin
     if made_at_s >= EPOCH_TIME_MIN_S:
         for move in moves:
             if made_at_s * 1_000 < move.until_ms:
-                return msgspec.structs.replace(terminal, merchant_account_id=move.merchant_account_id)
+                return msgspec.structs.replace(
+                    terminal, merchant_id=move.merchant_id, merchant_account_id=move.merchant_account_id
+                )
     return terminal

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from server.ledger import moves
 from server.ledger.model import Decision, Kind, Sale
+from server.ledger.tariff import Tariff
 from server.ledger.verify import verify
 from tests.server.ledger.campus import (
     BEN,
@@ -58,6 +59,11 @@ def test_an_offline_sale_is_the_merchants_at_whom_it_was_made(ledger):
     assert earned(ledger) == (700, 35)
     apply(ledger, reversal(4, 700))
     assert earned(ledger) == (0, 35)
+
+
+def test_it_earns_the_points_of_that_merchant(ledger):
+    ledger.tariff = Tariff(points_rates={1: 100, 2: 1})
+    assert decide(ledger, Recorder().sold(4, 700)).points == 7
 
 
 def test_a_clock_that_was_never_set_says_nothing(ledger):

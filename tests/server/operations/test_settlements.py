@@ -105,7 +105,7 @@ def test_a_terminal_goes_to_another_merchant_only_when_it_has_settled(world, cal
     assert moves.load(world.store, [TILL]) == {}
     call("terminal.enrol", terminal="3-58", merchant_id=2)
     assert world.desk.registry.find_terminal(TILL).merchant_id == 2
-    assert moves.load(world.store, [TILL]) == {TILL: [moves.Move(world.now_ms, MERCHANT)]}
+    assert moves.load(world.store, [TILL]) == {TILL: [moves.Move(world.now_ms, 1, MERCHANT)]}
     sold_before = msgspec.structs.replace(Recorder().sold(9, 700, batch=5), claimed_at_s=world.now_ms // 1_000 - 1)
     assert decide(world.ledger, sold_before, world.now_ms).decision == Decision.APPROVED
     assert balance(world.ledger, OTHER_MERCHANT) == 0

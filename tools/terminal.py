@@ -146,6 +146,9 @@ def powered(
     if storage.torn:
         # Whoever wrote it was cut off before it counted: nothing was sent on the strength of it.
         print(f"{memory}: dropped {counted(storage.torn, 'byte')} of an unfinished last entry", file=sys.stderr)
+    if storage.owner not in (None, filed.terminal) and storage.is_settled:
+        whose = f"the settled memory of terminal {storage.owner}"
+        print(f"{memory}: {whose} begins anew as that of terminal {filed.terminal}", file=sys.stderr)
     try:
         brain = Brain(chosen(filed), storage, jitter=secrets.SystemRandom().random)
         yield machine_of(brain, paper, partial(keep_keys, key_file, filed))

@@ -291,6 +291,18 @@ def test_a_place_with_the_memory_of_another_terminal_is_refused_and_its_own_goes
     storage.close()
 
 
+def test_that_a_settled_memory_begins_anew_for_another_terminal_is_said(key_file, tmp_path, capsys):
+    run(key_file, "expect lcd 3-58", tmp_path)
+    write_settings(key_file, replace(read_settings(key_file), terminal=TerminalNumber(3, 59)))
+    assert capsys.readouterr().err == ""
+    for said in (
+        f"{find_place(key_file)[1]}: the settled memory of terminal 3-58 begins anew as that of terminal 3-59\n",
+        "",
+    ):
+        run(key_file, "expect lcd 3-59", tmp_path)
+        assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("knows_owner", [True, False])
 def test_no_code_is_used_up_for_a_place_that_holds_records_of_another_terminal(key_file, tmp_path, capsys, knows_owner):
     before = key_file.read_bytes()

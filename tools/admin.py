@@ -23,7 +23,7 @@ from tools.admin_products import product_app
 from tools.admin_reports import offline_app, report_app, unresolved_app
 from tools.admin_settlement import clearing_app, settlement_app
 from tools.listing import Column, moment, print_done, print_json, print_rows, yuan
-from tools.options import PAGE, AsJson, Data, admin_channel, all_rows, data_folder, ledger_beside, zone_of
+from tools.options import PAGE, AsJson, Data, admin_channel, all_rows, business_day, data_folder, ledger_beside, zone_of
 
 admin_app = App(name="admin", help="Merchants, terminals, cards, prices, people, reports; also while the host runs.")
 merchant_app = App(name="merchant", help="Merchants: who is paid.", sort_key=0)
@@ -303,7 +303,7 @@ def day_totals(day: int | None = None, /, *, data: Data = None, json: AsJson = F
     with ledger_beside(data) as store:
         registry = Registry(store)
         days = registry.days(1)
-        wanted = day if day is not None else days[0].day if days else 0
+        wanted = business_day(day) if day is not None else days[0].day if days else 0
         names = ("merchant_id", "name", "sales", "sales_fen", "reversals", "reversals_fen")
         totals = [dict(zip(names, row, strict=True)) for row in registry.day_totals(wanted)]
     print_rows(totals, TOTAL_COLUMNS, as_json=json, nothing=f"no sales on business day {wanted}")

@@ -12,7 +12,7 @@ import msgspec
 from cyclopts import App
 
 from tools.listing import Column, console, figure, moment, print_done, print_rows, yuan
-from tools.options import AsJson, Data, admin_channel, all_rows, data_folder, ledger_beside, zone_of
+from tools.options import AsJson, Data, admin_channel, all_rows, business_day, data_folder, ledger_beside, zone_of
 
 if TYPE_CHECKING:
     from server.ledger.store import Store
@@ -85,7 +85,7 @@ def report_day(day: int | None = None, /, *, merchant: int = 0, data: Data = Non
     from server.ledger.tariffs import read_tariff
 
     with ledger_beside(data) as store:
-        wanted = day if day is not None else _open_day(store)
+        wanted = business_day(day) if day is not None else _open_day(store)
         offset = load_config(data_folder(data).config_path).day.utc_offset_minutes
         tariff = read_tariff(store, offset)
         lines = day_report(store, wanted, tariff)
@@ -127,7 +127,7 @@ def report_losses(day: int | None = None, /, *, data: Data = None, json: AsJson 
     from server.ledger.reports import loss_report
 
     with ledger_beside(data) as store:
-        wanted = day if day is not None else _open_day(store)
+        wanted = business_day(day) if day is not None else _open_day(store)
         lines = loss_report(store, wanted)
     rows = [
         {**msgspec.structs.asdict(line), "reason": Decision(line.decision).name.lower().replace("_", " ")}

@@ -7,7 +7,7 @@ from typing import Any, Final
 from cyclopts import App
 
 from tools.listing import Column, console, figure, moment, print_json, print_rows, yuan
-from tools.options import PAGE, AsJson, Data, admin_channel, all_rows, ledger_beside, zone_of
+from tools.options import PAGE, AsJson, Data, admin_channel, all_rows, business_day, ledger_beside, zone_of
 from tools.words import counted
 
 settlement_app = App(name="settlement", help="Settlements: batches closed, differences, what is due.", sort_key=10)
@@ -176,7 +176,7 @@ def show_clearing(day: int = 0, /, *, data: Data = None, json: AsJson = False) -
         As YYYYMMDD; default the newest that was cleared.
     """
     with admin_channel(data) as admin:
-        found = admin.call("clearing.show", day=day)
+        found = admin.call("clearing.show", day=business_day(day) if day else 0)
     _print_cleared(found, day, data, as_json=json)
 
 

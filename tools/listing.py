@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,8 @@ from tools.money import show_yuan
 
 Fields = dict[str, Any]
 
+UNLIMITED: Final = 10_000
+"""Columns in which every table finds room."""
 PIPE_WIDTH: Final = 200
 """Columns of a table that goes into a file or pipe, where nobody's window cuts it."""
 
@@ -88,7 +91,10 @@ class Column(NamedTuple):
 
 
 def print_table(rows: Sequence[Fields], columns: Sequence[Column], nothing: str, zone: tzinfo = UTC) -> None:
-    """A table, or the words for an empty one. Texts are shown as they are: no markup, no control characters."""
+    """A table, or the words for an empty one. Texts are shown as they are: no markup, no control characters.
+
+    In a window that is too narrow for it, each row is a paragraph of its own: nothing is cut off.
+    """
     if not rows:
         console().print(nothing)
         return
@@ -98,7 +104,17 @@ def print_table(rows: Sequence[Fields], columns: Sequence[Column], nothing: str,
         table.add_column(title, justify="right" if column.is_number else "left", no_wrap=column.is_fixed)
     for row in rows:
         table.add_row(*(Text(column.text(row, zone)) for column in columns))
-    console().print(table)
+    screen = console()
+    if Measurement.get(screen, screen.options.update(max_width=UNLIMITED), table).maximum <= screen.width:
+        screen.print(table)
+        return
+    for row in rows:
+        tall = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+        tall.add_column(no_wrap=True)
+        tall.add_column(overflow="fold")
+        for column, head in zip(columns, table.columns, strict=True):
+            tall.add_row(Text(str(head.header)), Text(column.text(row, zone)))
+        screen.print(tall, "")
 
 
 def print_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -78,6 +78,16 @@ def admin_channel(data: Path | None) -> Iterator[AdminChannel]:
         yield channel
 
 
+def business_day(day: int) -> int:
+    """A business day from the command line. InputError if no calendar has it."""
+    from tools.faults import InputError
+
+    with suppress(ValueError):
+        if f"{datetime.strptime(str(day), '%Y%m%d').replace(tzinfo=UTC):%Y%m%d}" == str(day):
+            return day
+    raise InputError(f"day: expected a date as YYYYMMDD, like 20261130; got {day}")
+
+
 def all_rows(
     admin: AdminChannel, operation: str, key: str, *, limit: int = 0, going: str = "after", **arguments: Any
 ) -> list[dict[str, Any]]:
@@ -85,6 +95,10 @@ def all_rows(
 
     `going` is the operation's argument for that: `after` with growing keys, `before` with falling ones.
     """
+    from tools.faults import InputError
+
+    if limit < 0:
+        raise InputError(f"limit: expected 0 for all, or more; got {limit}")
     found: list[dict[str, Any]] = []
     while not limit or len(found) < limit:
         size = min(PAGE, limit - len(found)) if limit else PAGE

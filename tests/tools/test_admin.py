@@ -49,6 +49,44 @@ def test_tables_line_up_with_chinese(fanka):
     assert all(row.rstrip().endswith("0.00") for row in rows)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_in_a_narrow_window_nothing_is_cut_off(fanka, tmp_path, monkeypatch, columns):
+    name = "第一学生食堂清真窗口"
+    fanka("admin", "merchant", "add", name)
+    fanka("admin", "terminal", "enrol", "3-58", "--merchant", 1, "--out", tmp_path / "key.json")
+    monkeypatch.setattr("tools.listing.PIPE_WIDTH", columns)
+    assert fanka("admin", "terminal", "list") == 0
+    lines = [line.rstrip() for line in fanka.out.splitlines()]
+    assert ["terminal", "3-58"] in [line.split() for line in lines]
+    assert ["name", name] in [line.split() for line in lines]
+    assert "…" not in fanka.out
+    assert fanka("admin", "merchant", "list") == 0
+    assert re.search(rf"1 +{name} +active +0\.00", fanka.out) is not None, "what fits is a table"
+
+
+def test_a_virtual_card_is_called_by_its_number(fanka):
+    number = fanka.json("admin", "card", "issue-virtual", "S1", "张三")["number"]
+    assert fanka("admin", "account", "show", "S1") == 0
+    assert f"card V{number}: active" in fanka.out
+    assert fanka("admin", "card", "list") == 0
+    assert f"V{number}" in fanka.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["report", "day", "2026"], "day: expected a date as YYYYMMDD, like 20261130; got 2026"),
+        (["report", "losses", "20260230"], "day: expected a date as YYYYMMDD"),
+        (["day", "totals", "99999999"], "day: expected a date as YYYYMMDD"),
+        (["clearing", "show", "-1"], "day: expected a date as YYYYMMDD"),
+        (["card", "list", "--limit", "-1"], "limit: expected 0 for all, or more; got -1"),
+        (["settlement", "list", "--limit", "-1"], "limit: expected 0 for all, or more; got -1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_not_answered_with_nothing(fanka, words, said):
+    assert said in fanka.error("admin", *words)
+
+
 def test_names_are_shown_as_they_are(fanka):
     fanka("admin", "merchant", "add", "[bold]x[/]")
     fanka("admin", "merchant", "list")

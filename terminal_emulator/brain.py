@@ -182,12 +182,13 @@ class Brain:
 
     def key(self, key: Key, now: Now) -> list[Effect]:
         """A key was pressed."""
+        desk = self._desk
         self.till.now = now
         if self._sale is not None:
             return [ERROR_BEEP]
-        self._desk.asks_last = bool(self._recovered)
-        effects = self._desk.key(key)
-        return self._did(effects, now) if self._desk.is_stirred else effects
+        desk.asks_last = bool(self._recovered)
+        effects = desk.key(key)
+        return self._did(effects, now) if desk.is_stirred else effects
 
     def tap(self, uid: bytes, now: Now) -> list[Effect]:
         """A card was held to the reader. A sale is stored, then sent."""

@@ -25,7 +25,7 @@ import trio
 from hdrh.histogram import HdrHistogram
 
 from terminal_emulator.brain import Brain
-from terminal_emulator.effects import Effect, Key, Outcome
+from terminal_emulator.effects import Effect, Key, Now, Outcome
 from terminal_emulator.load_mix import Mix
 from terminal_emulator.load_result import FinalSale, LoadProgress, LoadResult
 from terminal_emulator.outage import Outage, OutageFigures
@@ -179,7 +179,7 @@ class LoadTerminal(Terminal):
             return []
         self.line.append(intended_s)
         self._tally.waiting += 1
-        return [] if self.is_busy else self._serve()
+        return [] if self.is_busy else self._serve(self.now())
 
     def after(self, effects: list[Effect]) -> list[Write]:
         """See Terminal: and if the customer has been told, the next one."""
@@ -190,17 +190,17 @@ class LoadTerminal(Terminal):
             self._tally.online += 1 if brain.online else -1
         if self.is_busy:
             return writes
+        now = self.now()
         if self._intended_s is not None:
-            self._tally.told(self._state, self._intended_s, trio.current_time())
+            self._tally.told(self._state, self._intended_s, now.monotonic_s)
             self._intended_s = None
-        return writes + self._serve()
+        return writes + self._serve(now)
 
-    def _serve(self) -> list[Write]:
+    def _serve(self, now: Now) -> list[Write]:
         """Key the amount and tap the card of the next customer, if there is one and a session."""
         brain = self.brain
         if not brain.online:
             return []
-        now = self.now()
         if self.line:
             intended_s = self.line.popleft()
             self._tally.waiting -= 1
@@ -214,15 +214,14 @@ class LoadTerminal(Terminal):
         cards = self._plan.cards
         card, amount_fen = cards[int(random() * len(cards))], low + int(random() * (high - low + 1))
         dialog = None if self._mix is None else self._mix.next(brain.till, card, amount_fen)
-        return self.sell_once(card, amount_fen) if dialog is None else super().after(brain.begin(dialog, now))
+        return self.sell_once(card, amount_fen, now) if dialog is None else super().after(brain.begin(dialog, now))
 
-    def sell_once(self, card: bytes, amount_fen: int) -> list[Write]:
+    def sell_once(self, card: bytes, amount_fen: int, now: Now) -> list[Write]:
         """Key an amount and tap a card."""
-        brain, now = self.brain, self.now()
-        effects: list[Effect] = []
+        brain = self.brain
         for key in keys_for(amount_fen):
-            effects += brain.key(key, now)
-        effects += brain.tap(card, now)
+            brain.key(key, now)  # beeps, which nobody hears
+        effects = brain.tap(card, now)
         if not brain.busy:
             effects += brain.key(Key.ENTER, now)  # the same card and amount as before: it is meant
         return super().after(effects)

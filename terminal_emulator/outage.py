@@ -92,8 +92,8 @@ class Outage:
             till.keep(StopListHeld(is_held=True))  # nobody's card is stopped here
             till.keep(replace(WIDE, config_version=till.parameters.config_version))
             for _ in range(self._records):
-                writes = terminal.sell_once(self._rng.choice(cards), self._rng.randint(*amounts_fen))
-                await terminal.perform(writes)
+                card, amount_fen = self._rng.choice(cards), self._rng.randint(*amounts_fen)
+                await terminal.perform(terminal.sell_once(card, amount_fen, terminal.now()))
             await trio.lowlevel.checkpoint()
 
     async def release(self) -> None:

@@ -204,8 +204,9 @@ class Till:
     def sells_offline(self) -> bool:
         """Whether a card sale made now is decided here alone: there is no line, or the cashier wants it so. Not at a
         terminal that the host refuses: it would not book them."""
-        offline = self.offline_mode or not self.online
-        return offline and self.link is not Link.REFUSED and self.offline_limits.allow_any
+        if self.link is Link.ONLINE and not self.offline_mode:
+            return False
+        return self.link is not Link.REFUSED and self.offline_limits.allow_any
 
     @property
     def holds_back(self) -> bool:
@@ -332,13 +333,13 @@ class Till:
         may have been booked."""
         if not self.parameters.repeat_guard:
             return False
-        recent = [*self.storage.recent_sales[:1]]
+        sales = self.storage.recent_sales[:1]
         if not self.is_quiet:
-            recent += [one for one in self.storage.open_records() if one.state is RecordState.PENDING]
-        sales = [one for one in recent if one.kind in (TransactionKind.SALE, TransactionKind.OFFLINE_SALE)]
+            pending = [one for one in self.storage.open_records() if one.state is RecordState.PENDING]
+            sales += tuple(one for one in pending if one.kind is TransactionKind.SALE)
         if not sales:
             return False
-        last = max(sales, key=lambda one: one.identity)
+        last = sales[0] if len(sales) == 1 else max(sales, key=lambda one: one.identity)
         return last.amount_fen == amount_fen and same_payer(last, payer)
 
 

@@ -44,7 +44,7 @@ class TransactionFlow:
     """
 
     __slots__ = (
-        "_answer",
+        "_answers",
         "_give_up_s",
         "_jitter",
         "_request",
@@ -67,7 +67,7 @@ class TransactionFlow:
         self._wait_until_s = now_s
         self._give_up_s = inf if recovered else now_s + UNKNOWN_AFTER_S
         self._request = request_of(record)
-        self._answer = MESSAGES[record.kind][1]
+        self._answers = (MESSAGES[record.kind][1], QueryAnswer)
 
     def next_request(self, now_s: float) -> Message | None:
         """See Flow."""
@@ -83,7 +83,7 @@ class TransactionFlow:
     def fits(self, message: Message) -> bool:
         """See Flow."""
         record = self.record
-        if isinstance(message, self._answer | QueryAnswer):
+        if isinstance(message, self._answers):
             return (message.stan, message.batch, message.amount_fen) == (record.stan, record.batch, record.amount_fen)
         return isinstance(message, Reject)
 

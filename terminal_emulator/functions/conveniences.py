@@ -74,7 +74,7 @@ def discount(till: Till) -> Dialog:
         yield from check_password(till)
     yield Confirm(
         (
-            spread(_("Full price"), yuan(full_fen), PANEL_COLUMNS),
+            spread(_("Full"), yuan(full_fen), PANEL_COLUMNS),
             spread(title, yuan(-off_fen), PANEL_COLUMNS),
             spread(_("To pay"), yuan(full_fen - off_fen), PANEL_COLUMNS),
         )
@@ -116,7 +116,7 @@ def exchange(till: Till) -> Dialog:
         back_fen = yield Amount(title, _("Goods returned"))
     new_fen = yield Amount(title, _("Goods taken"))
     owed_fen = new_fen - back_fen
-    label = _("To pay") if owed_fen >= 0 else _("To give back")
+    label = _("To pay") if owed_fen >= 0 else _("Give back")
     yield Confirm((title, spread(label, yuan(abs(owed_fen)), PANEL_COLUMNS)))
     left, moved_fen = "", 0
     if owed_fen:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from protocol.messages.money import EntryMode, TransactionKind
-from terminal_emulator.columns import beside, spread
+from terminal_emulator.columns import beside, columns, spread
 from terminal_emulator.dialog import Dialog, Pages, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.i18n import N_, Translate
@@ -117,7 +117,7 @@ def total_lines(title: str, records: Iterable[Record], _: Translate) -> tuple[st
         title,
         spread(_("Sales"), str(count), PANEL_COLUMNS),
         spread(_("Amount"), yuan(sold), PANEL_COLUMNS),
-        spread(_("Given back"), yuan(back), PANEL_COLUMNS) if back else _("Enter: go on"),
+        spread(_("Returned"), yuan(back), PANEL_COLUMNS) if back else _("Enter: go on"),
     )
 
 
@@ -135,7 +135,11 @@ def journal_page(record: Record, till: Till, followers: Sequence[Record] = ()) -
     _ = till.translate
     time = date_time(record.claimed_at_s, till.parameters.zone)[11:16]
     fen = record.moved_fen if record.state in HAPPENED else record.amount_fen
-    amount = sum_text(record.kind, record.amount_fen, _) if record.kind in COUNTS_POINTS else yuan(fen)
+    amount = yuan(fen)
+    if record.kind in COUNTS_POINTS:
+        amount = sum_text(record.kind, record.amount_fen, _)
+        if columns(time) + 1 + columns(amount) > PANEL_COLUMNS:
+            amount = str(record.amount_fen)
     return (
         spread(_(SHORT_TEXT[record.kind]), f"{record.stan:06d}", PANEL_COLUMNS),
         spread(time, amount, PANEL_COLUMNS),
@@ -158,7 +162,7 @@ def terminal_version(till: Till) -> Dialog:
     settings = till.settings
     yield Show(
         (
-            spread(_("Terminal no."), str(settings.terminal), PANEL_COLUMNS),
+            spread(_("Terminal"), str(settings.terminal), PANEL_COLUMNS),
             FIRMWARE,
             settings.serial_number,
             spread(_("Params"), till.parameters.version_text, PANEL_COLUMNS),

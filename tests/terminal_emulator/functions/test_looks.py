@@ -71,7 +71,7 @@ def test_the_day_total_counts_what_was_sold_today(till):
         kept(7, state=RecordState.REVERSING),
     ):
         till.storage.save(record)
-    assert look(till, "5") == ["Day total", "Sales          2", "Amount      5.00", "Given back  5.00"]
+    assert look(till, "5") == ["Day total", "Sales          2", "Amount      5.00", "Returned    5.00"]
 
 
 def test_the_meal_total_counts_since_the_meal_began(till):
@@ -115,7 +115,7 @@ def test_the_journal_page_by_page(till):
 def test_the_clock_and_the_version(till):
     assert look(till, "0") == ["Date and time", "2025-10-09", "16:55:00", "Day        11-20"]
     till.keys("clear")
-    assert look(till, "8") == ["Terminal no 3-58", "fanka-term 1", "Params       0.0"]
+    assert look(till, "8") == ["Terminal    3-58", "fanka-term 1", "Params       0.0"]
 
 
 def test_a_combination_begins_at_rest_only(till):
@@ -177,3 +177,9 @@ def test_the_business_day_is_called_so_in_full():
     till = till_of()
     till.business_day = 20261118
     assert Talk(till, date_and_time).shown[0][3] == "营业日     11-18"
+
+
+@pytest.mark.parametrize(("points", "line"), [(50, "16:53    50 积分"), (999_999, "16:53     999999")])
+def test_the_time_of_a_journal_page_is_whole_however_many_points(points, line):
+    spent = record_of(8, TransactionKind.POINTS_SALE, amount_fen=points, charged_fen=0)
+    assert journal_page(spent, till_of(spent))[1] == line

@@ -41,6 +41,7 @@ def test_stored_numbers_keep_their_meaning():
         "HOLD_EXPIRED": 31,
         "WRONG_TERMINAL": 32,
         "TOO_MANY_REFUNDS": 33,
+        "PASSWORD_MISSING": 34,
         "OFFLINE_TAMPERED": 40,
         "STOPPED": 41,
         "OVER_OFFLINE_LIMIT": 42,

@@ -126,6 +126,8 @@ def _batches(store: Store, business_day: int, with_amounts: bool) -> list[Unreso
         "SELECT t.terminal_id, t.batch, o.merchant_id, m.name, t.business_day, t.posted_at_ms"
         " FROM (SELECT k.terminal_id, k.merchant_id, (SELECT y.seq FROM transfers AS y"
         "  WHERE y.terminal_id = k.terminal_id AND y.batch > k.closed_batch AND y.side = 0 AND y.decision = 0"
+        "  AND NOT EXISTS (SELECT 1 FROM transfers AS undone WHERE undone.terminal_id = y.terminal_id"
+        "   AND undone.batch = y.batch AND undone.stan = y.stan AND undone.side = 1)"
         "  ORDER BY y.batch, y.stan LIMIT 1) AS seq FROM terminals AS k) AS o"
         " JOIN transfers AS t ON t.seq = o.seq JOIN merchants AS m ON m.merchant_id = o.merchant_id"
         " ORDER BY t.terminal_id"
@@ -142,12 +144,19 @@ def _batches(store: Store, business_day: int, with_amounts: bool) -> list[Unreso
 
 
 def _batch_total(store: Store, terminal_id: int, batch: int) -> tuple[int, int]:
-    count, amount_fen = store.execute(
-        "SELECT count(*), coalesce(sum(amount_fen), 0) FROM transfers"
-        " WHERE terminal_id = ? AND batch = ? AND side = 0 AND decision = 0",
+    """How many of it stand, and what its merchant got by all of it: less than nothing where cash was taken in."""
+    [(count,)] = store.execute(
+        "SELECT count(*) FROM transfers AS t WHERE t.terminal_id = ? AND t.batch = ? AND t.side = 0 AND t.decision = 0"
+        " AND NOT EXISTS (SELECT 1 FROM transfers AS undone WHERE undone.terminal_id = t.terminal_id"
+        "  AND undone.batch = t.batch AND undone.stan = t.stan AND undone.side = 1)",
         (terminal_id, batch),
-    )[0]
-    return int(count), int(amount_fen)
+    )
+    [(net_fen,)] = store.execute(
+        "SELECT coalesce(sum(e.amount_fen), 0) FROM transfers AS t JOIN entries AS e ON e.seq = t.seq"
+        " AND e.account_id = t.merchant_account_id WHERE t.terminal_id = ? AND t.batch = ?",
+        (terminal_id, batch),
+    )
+    return int(count), int(net_fen)
 
 
 def _settlements(store: Store) -> list[Unresolved]:

@@ -8,7 +8,7 @@ import pytest
 
 from server.ledger import unresolved
 from server.ledger.checks import SETTLEMENTS
-from server.ledger.model import Decision, Identity, Kind, PreAuth, Void
+from server.ledger.model import Decision, Identity, Kind, PreAuth, TopUp, Void
 from server.ledger.sqlite import SqliteStore
 from server.ledger.unresolved import (
     BATCH,
@@ -21,7 +21,21 @@ from server.ledger.unresolved import (
     SETTLEMENT,
 )
 from server.ledger.verify import verify
-from tests.server.ledger.campus import ANN, CARDS, DAY, NOW_MS, OTHER_TILL, TILL, apply, open_campus, reversal, sale
+from tests.server.ledger.campus import (
+    ANN,
+    CARDS,
+    DAY,
+    NOW_MS,
+    OTHER_TILL,
+    TILL,
+    apply,
+    asked,
+    open_campus,
+    refund,
+    reversal,
+    reversal_of,
+    sale,
+)
 from tests.server.ledger.records import Recorder
 from tests.server.ledger.stores import BOTH, new_store
 from tests.server.settling import World, forged
@@ -108,6 +122,17 @@ def test_a_settlement_closed_with_differences_until_somebody_has_looked(store):
     with store.transaction():
         unresolved.resolve(store, SETTLEMENT, 1, NOW_MS, "ann", "paid in cash")
     assert listed(store, kind=SETTLEMENT) == []
+
+
+def test_what_is_at_stake_in_a_batch_is_what_its_merchant_got(store):
+    """Refunded, reversed, or cash that the merchant has: none of it is added up as if it had been sold."""
+    ledger = open_campus(store)
+    eaten, gone = sale(1, 100), sale(2, 250)
+    apply(ledger, eaten, gone, refund(3, eaten, 60), reversal_of(gone), asked(TopUp, 4, 30))
+    apply(ledger, sale(1, 5, terminal_id=OTHER_TILL), reversal(1, 5, terminal_id=OTHER_TILL))
+    [entry] = [one for one in listed(store, day=DAY + 1) if one.kind == BATCH]
+    assert (entry.terminal_id, entry.amount_fen) == (TILL, 100 - 60 - 30)
+    assert entry.detail == f"batch 1 since {DAY}, 3 booked", "of the other terminal nothing is left to settle"
 
 
 def test_what_is_booked_under_a_closed_batch_until_somebody_has_looked(store):

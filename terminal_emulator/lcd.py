@@ -99,6 +99,12 @@ UNDONE_ADVICE: Final = {
 }
 """What a transaction that did not happen means for meal, cash and original. Only a sale is collected again."""
 
+LAST_ACTION: Final = {
+    TransactionKind.SALE: N_("If unpaid: again"),
+    TransactionKind.TOPUP: N_("Cash back if due"),
+}
+"""The same after a power cut: it may have been a moment ago or last night, and somebody may have seen to it."""
+
 
 def render(view: View, _: Translate, printer: PrinterState = PrinterState.READY) -> Lcd:
     """The LCD of a view in the language of the translation. What is wrong with the printer is said where it may be."""
@@ -339,15 +345,14 @@ def _last_approved(view: View, _: Translate) -> Lcd:
         _last(view, _),
         _voucher(_("Approved"), view.stan),
         _left(view, _),
-        _("Serve the meal") if view.kind is TransactionKind.SALE else _("Enter: go on"),
+        _("Serve if not yet") if view.kind is TransactionKind.SALE else _("Enter: go on"),
     )
 
 
 def _last_uncharged(view: View, _: Translate) -> Lcd:
     reason = _(advice(view.response_code).reason) if view.response_code else _("Result unknown")
     what = _("Not charged") if view.kind is TransactionKind.SALE else _("Did not happen")
-    advised = UNDONE_ADVICE.get(view.kind, UNDONE)
-    action = advised.reason if view.kind is TransactionKind.TOPUP else advised.action
+    action = LAST_ACTION.get(view.kind, UNDONE_ADVICE.get(view.kind, UNDONE).action)
     return _last(view, _), what, reason, _(action)
 
 

@@ -242,14 +242,19 @@ def test_an_unknown_outcome_says_what_to_do():
 
 
 def test_after_a_power_cut():
-    assert chinese(Screen.LAST_APPROVED) == ("上一笔     12.50", "交易成功  000123", "余额       87.50", "请出餐")
+    assert chinese(Screen.LAST_APPROVED) == (
+        "上一笔     12.50",
+        "交易成功  000123",
+        "余额       87.50",
+        "若未出餐请出餐",
+    )
     assert chinese(Screen.LAST_REVERSED, kind=TransactionKind.VOID) == (
         "消费撤销   12.50",
         "凭证号    000123",
         "已冲正",
         "按确认继续",
     )
-    assert chinese(Screen.LAST_UNCHARGED)[1:] == ("未扣款", "结果不明", "请重新收款")
+    assert chinese(Screen.LAST_UNCHARGED)[1:] == ("未扣款", "结果不明", "若未付请重收")
     assert chinese(Screen.LAST_UNCHARGED, response_code="51")[1:3] == ("未扣款", "余额不足")
 
 
@@ -300,7 +305,7 @@ def test_of_what_did_not_happen_only_a_sale_is_collected_again():
     assert lines[TransactionKind.TOPUP][2:] == ("请退还现金", "或重新充值")
     assert lines[TransactionKind.VOID][2:] == ("原交易仍有效", "请重新操作")
     assert [kind for kind, shown in lines.items() if shown[3] == "请重新收款"] == [TransactionKind.SALE]
-    assert chinese(Screen.LAST_UNCHARGED, kind=TransactionKind.TOPUP)[3] == "请退还现金"
+    assert chinese(Screen.LAST_UNCHARGED, kind=TransactionKind.TOPUP)[3] == "未退请退还现金"
 
 
 def test_money_taken_back_is_not_called_credited():

@@ -144,3 +144,19 @@ async def test_a_merchant_may_do_without():
         desk = await desk_of(rig)
         rig.host.admin.perform("parameter.set", {"name": "check_passwords", "value": 0, "merchant_id": rig.merchant_id})
         assert await desk.code(desk.new(TopUpRequest)) == "00"
+
+
+async def test_a_restarted_host_has_forgotten_the_password_but_not_what_it_has_decided():
+    async with open_host() as rig:
+        desk = await desk_of(rig)
+        sale = await desk.sold()
+        assert await desk.code(SUPERVISOR) == "00"
+        refund = desk.new(RefundRequest, sale, 200)
+        first = await desk.line.ask(refund)
+        assert await desk.code(SUPERVISOR) == "00"
+        async with open_host(store=rig.store) as restarted:
+            desk.line = await restarted.sign_on(desk.till)
+            assert await desk.line.ask(refund) == first
+            assert await desk.code(desk.new(RefundRequest, sale, 300)) == "F7"
+            assert await desk.code(SUPERVISOR) == "00"
+            assert await desk.code(desk.new(RefundRequest, sale, 300)) == "00"

@@ -7,6 +7,8 @@ import pytest
 from protocol.messages import ReversalAnswer
 from protocol.messages.money import TransactionKind
 from terminal_emulator.flows.requests import request_of
+from terminal_emulator.i18n import translator
+from terminal_emulator.lcd import render
 from terminal_emulator.record import Record, RecordState
 from tests.terminal_emulator.till import CARD, NUMBER, Till, ToyHost, changed, reject_of
 
@@ -169,12 +171,20 @@ def refund_request(till):
     return request_of(till.storage.records[1, 2])
 
 
-def test_a_refund_that_is_refused_in_the_end_is_said(refunding):
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("61", "超出单笔限额"),
+        ("F7", "密码未经验证"),
+    ],  # F7: the first copy never came
+)
+def test_a_refund_that_is_refused_in_the_end_is_said(refunding, code, reason):
     refunding.online(last=(1, 2))
     refunding.answer(ToyHost().answer(NUMBER, refunding.request))
-    refused = changed(ToyHost().answer(NUMBER, refunding.request), response_code="61", charged_fen=0)
+    refused = changed(ToyHost().answer(NUMBER, refunding.request), response_code=code, charged_fen=0)
     assert refunding.answer(refused) == ["beep error", "outcome declined 2"]
-    assert (refunding.screen, refunding.brain.view.response_code) == ("last_uncharged", "61")
+    assert (refunding.screen, refunding.brain.view.response_code) == ("last_uncharged", code)
+    assert render(refunding.brain.view, translator("zh"))[2] == reason
 
 
 @pytest.mark.parametrize("wrong", [{"stan": 3}, {"batch": 2}, {"amount_fen": 1}], ids=["stan", "batch", "amount"])

@@ -74,7 +74,7 @@ def sale_back(back: int) -> Callable[[Till], Dialog]:
                 spread(_(titles[back]), f"{sale.stan:06d}", PANEL_COLUMNS),
                 f"RMB {yuan(sale.amount_fen if sale.state is RecordState.REFUSED else sale.moved_fen)}",
                 masked(sale.payer, is_code=sale.entry_mode is EntryMode.CODE),
-                standing(sale, followers, _) if followers else sold_at,
+                standing(sale, followers, _) if followers or sale.state is not RecordState.APPROVED else sold_at,
             )
         )
 

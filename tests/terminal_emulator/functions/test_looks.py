@@ -183,3 +183,9 @@ def test_the_business_day_is_called_so_in_full():
 def test_the_time_of_a_journal_page_is_whole_however_many_points(points, line):
     spent = record_of(8, TransactionKind.POINTS_SALE, amount_fen=points, charged_fen=0)
     assert journal_page(spent, till_of(spent))[1] == line
+
+
+@pytest.mark.parametrize(("state", "said"), [(RecordState.OFFLINE, "脱机 待上送"), (RecordState.REFUSED, "上送被拒")])
+def test_the_last_sale_says_that_the_host_does_not_have_it(state, said):
+    sold = record_of(7, TransactionKind.OFFLINE_SALE, state=state)
+    assert Talk(till_of(sold), sale_back(0)).shown[0][3] == said

@@ -226,8 +226,9 @@ class Masher(RuleBasedStateMachine):
         if view.screen in TRUE_STATES:
             about = [one for one in records.values() if one.stan == view.stan]  # of some batch
             assert any(self.is_true(view, record) for record in about), (view, about)
-        open_ones = {RecordState.REVERSING, RecordState.REPEATING}
-        assert view.pending_reversals == sum(record.state in open_ones for record in records.values())
+        states = [record.state for record in records.values()]
+        assert view.pending_reversals == states.count(RecordState.REVERSING)
+        assert view.pending_repeats == states.count(RecordState.REPEATING)
         for identity, record in records.items():
             booked = self.host.states.get((NUMBER, *identity))
             if record.state is RecordState.APPROVED:

@@ -25,12 +25,16 @@ from protocol.messages import (
     OfflineSaleAnswer,
     OfflineSaleRequest,
     OfflineVerdict,
+    PasswordChangeRequest,
+    PasswordPurpose,
     QueryRequest,
     ReversalRequest,
     SignOnRequest,
     StopAction,
     StopListAnswer,
     StopListRequest,
+    TellerAction,
+    TellerRequest,
 )
 from protocol.messages.money import MAX_STAN, NO_PIN_BLOCK
 from protocol.messages.offline import TAG_SIZE
@@ -39,7 +43,7 @@ from tests.simulation.model import Model
 from tests.simulation.network import Line
 from tests.simulation.oracle import REQUESTS, Case, Content, Identity
 from tests.simulation.probe import NoAnswer, Probe
-from tests.simulation.staff import RECHARGE
+from tests.simulation.staff import FIRST_PASSWORDS, RECHARGE, SUPERVISOR, Team
 from tests.simulation.wallet import code_at, draw_pin
 
 if TYPE_CHECKING:
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
 INQUIRING: Final = 3
 INQUIRIES: Final = 12
 """Terminals that ask for balances and look things up in the end, and how often each."""
-SIGN_ONS: Final = 10
+STAFF_REQUESTS: Final = 24
 LAST_BATCH: Final = 999_999
 """No terminal comes so far."""
 FAR_AHEAD: Final = 1_000_000_000
@@ -106,7 +110,7 @@ class FinalReads:
                         await self._ask_balance(probe, model, device.terminal_id, card)
                     for identity in self._rng.sample(identities, min(len(identities), INQUIRIES)):
                         await self._look_up(probe, model, device.terminal_id, identity)
-                    await self._sign_on(probe, device.terminal_id)
+                    await self._employ(probe, device.terminal_id)
                     await self._read_stop_list(probe)
                 finally:
                     await probe.close()
@@ -148,14 +152,35 @@ class FinalReads:
         text = f"{len(expected - held)} missing, {len(held - expected)} too many, of {len(expected)}"
         self._simulation.world.check(held == expected, "T5", f"stop list: {text}")
 
-    async def _sign_on(self, probe: Probe, terminal_id: int) -> None:
-        """Cashiers sign on: wrong passwords in a row lock their number, for all terminals of the merchant."""
-        team = self._simulation.staff.team(self._simulation.office.merchant_of[terminal_id])
-        for _ in range(SIGN_ONS):
-            operator = self._rng.choice([*(number for number in sorted(team) if number < RECHARGE), 57])
-            right = team[operator].password if operator in team else ""
-            password = right if right and self._rng.random() < 0.4 else "8" * self._rng.randrange(4, 9)
-            await probe.ask(SignOnRequest(operator=operator, password=password))
+    async def _employ(self, probe: Probe, terminal_id: int) -> None:
+        """People come, change passwords, try the old ones, sign on and go; whoever answers is judged by `staff`. Wrong
+        passwords in a row lock a number for all terminals of the merchant."""
+        for _ in range(STAFF_REQUESTS):
+            team = self._simulation.staff.team(self._simulation.office.merchant_of[terminal_id])
+            await probe.ask(self._rng.choice((self._sign_on, self._change_password, self._manage))(team))
+
+    def _password_of(self, team: Team, number: int) -> str:
+        """Mostly the right one; of somebody who has gone the one everybody begins with."""
+        right = team[number].password if number in team else FIRST_PASSWORDS["teller"]
+        return right if self._rng.random() < 0.8 else "8" * self._rng.randrange(4, 9)
+
+    def _sign_on(self, team: Team) -> Message:
+        operator = self._rng.choice((SUPERVISOR, 1, 2, 3, 57))
+        return SignOnRequest(operator=operator, password=self._password_of(team, operator))
+
+    def _change_password(self, team: Team) -> Message:
+        purpose = self._rng.choice([*PasswordPurpose])
+        operator = self._rng.choice((1, 2)) if purpose is PasswordPurpose.OPERATOR else SUPERVISOR
+        old = self._password_of(team, RECHARGE if purpose is PasswordPurpose.RECHARGE else operator)
+        new = self._rng.choice((old, "135790", "2468", *FIRST_PASSWORDS.values()))
+        return PasswordChangeRequest(purpose=purpose, operator=operator, old_password=old, new_password=new)
+
+    def _manage(self, team: Team) -> Message:
+        return TellerRequest(
+            action=self._rng.choice([*TellerAction]),
+            supervisor_password=self._password_of(team, SUPERVISOR),
+            operator=self._rng.choice((0, 1, 2, 2, 3)),
+        )
 
     async def _look_up(self, probe: Probe, model: Model, terminal_id: int, identity: Identity) -> None:
         terminal, batch, stan = identity

@@ -159,9 +159,9 @@ def with_hands(dialog: Dialog, keyed: Sequence[str] = ()) -> Dialog:
         if isinstance(prompt, Confirm | Show | Pages):
             reply = True if isinstance(prompt, Confirm) else None
         elif isinstance(prompt, Digits):
-            reply = next(digits, None)
-            if reply is None:
-                return
+            reply = next(digits, "")
+            if not prompt.low <= len(reply) <= prompt.high:
+                return  # nothing left to be keyed, or meant for another prompt: the keypad would not take it
         elif isinstance(prompt, Ask | Print):
             reply = yield prompt
         else:

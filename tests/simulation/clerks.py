@@ -393,6 +393,9 @@ class Clerks:
             host.admin.days.open(int(f"{today + timedelta(days=1):%Y%m%d}"))
 
         await self._done(act)
+        if rng.random() < 0.7:
+            await self.world.time.sleep(rng.uniform(1, 10))  # with sales that are not of the day that is cleared
+            await self.clear(rng)
 
     async def look(self, rng: Random) -> None:
         """Somebody looks into an account."""
@@ -415,10 +418,10 @@ OFFICE: Final[dict[str, tuple[int, Callable[[Clerks, Random], Awaitable[None]]]]
     "set_discount": (2, Clerks.set_discount),
     "set_price": (2, Clerks.set_price),
     "help_operator": (4, Clerks.help_operator),
-    "clear": (2, Clerks.clear),
+    "clear": (1, Clerks.clear),
     "another_pin": (4, Clerks.another_pin),
     "revoke": (2, Clerks.revoke),
     "rotate": (2, Clerks.rotate),
     "shut": (1, Clerks.shut),
-    "next_day": (1, Clerks.next_day),
+    "next_day": (2, Clerks.next_day),
 }

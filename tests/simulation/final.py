@@ -52,6 +52,15 @@ if TYPE_CHECKING:
 INQUIRING: Final = 3
 INQUIRIES: Final = 12
 """Terminals that ask for balances and look things up in the end, and how often each."""
+FOLLOW_UPS: Final = 5
+LATER: Final = {
+    "sale": ("void", "refund"),
+    "preauth": ("preauth_void", "preauth_void", "completion"),
+    "completion": ("completion_void", "refund"),
+    "topup": ("topup_void",),
+    "points_sale": ("points_void",),
+}
+"""What may be wanted about each."""
 STAFF_REQUESTS: Final = 24
 LAST_BATCH: Final = 999_999
 """No terminal comes so far."""
@@ -92,6 +101,7 @@ class FinalReads:
                     await self._ask_again(probe, device, identity, case)
                 await self._reverse_first(probe, device)
                 await self._say_otherwise(probe, device, cases)
+                await self._follow_up(probe, device, cases)
                 await self._sell_into_the_past(probe, device)
                 await self._upload_wrongly(probe, device)
             finally:
@@ -259,6 +269,18 @@ class FinalReads:
         other = case.content._replace(amount_fen=case.content.amount_fen + 1)
         await self._ask(probe, device, request_of(identity, other))
         await self._ask(probe, device, query_of(identity, other))
+
+    async def _follow_up(self, probe: Probe, device: Device, cases: list[tuple[Identity, Case]]) -> None:
+        """I8: what is undone, paid out or used up already is wanted once more, or for the first time."""
+        approved = [
+            (identity, case.content)
+            for identity, case in cases
+            if case.said is not None and case.said.code == "00" and case.content is not None
+        ]
+        wanted = [(kind, identity, content) for identity, content in approved for kind in LATER.get(content.kind, ())]
+        for number, (kind, identity, content) in enumerate(self._rng.sample(wanted, min(len(wanted), FOLLOW_UPS))):
+            asked = content._replace(kind=kind, original=identity, claimed_at_s=1)
+            await self._ask(probe, device, request_of((device.terminal_id, LAST_BATCH, 10 + number), asked))
 
     async def _sell_into_the_past(self, probe: Probe, device: Device) -> None:
         """I13: something new under the number of a batch that is closed."""

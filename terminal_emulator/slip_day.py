@@ -39,6 +39,7 @@ DIFFERENCE_TEXT: Final = {
     DifferenceKind.STATUS: N_("States differ"),
     DifferenceKind.OTHER_DAY: N_("Of another day"),
     DifferenceKind.KIND: N_("Kinds differ"),
+    DifferenceKind.POINTS: N_("Points differ"),
 }
 STANDING_TEXT: Final = {
     RecordStanding.DECLINED: N_("Declined"),
@@ -222,7 +223,7 @@ def _difference(difference: DifferenceRow, _: Translate) -> Iterator[Row]:
 
 def both_sides(difference: DifferenceRow, _: Translate) -> tuple[str, str]:
     """What terminal and host have of a record that differs: the sum, what has become of it, or that there is none."""
-    kind = difference.kind
+    kind = difference.kind if difference.difference is not DifferenceKind.POINTS else TransactionKind.POINTS_SALE
     return (
         _side(kind, difference.terminal_standing, difference.terminal_fen, _),
         _side(kind, difference.host_standing, difference.host_fen, _),

@@ -72,6 +72,8 @@ class DifferenceKind(IntEnum):
     """The host has it in another batch, so it belongs to another settlement."""
     KIND = 7
     """Both have the number, for transactions of different kinds."""
+    POINTS = 8
+    """The money is the same, but not the points that were earned or taken back: these are what both sides tell."""
 
 
 class TotalsRow(msgspec.Struct, frozen=True):
@@ -92,6 +94,7 @@ class RecordRow(msgspec.Struct, frozen=True):
     amount_fen: int
     charged_fen: int
     rrn: int
+    points: int = 0
 
 
 def totals_of(records: Iterable[RecordRow]) -> tuple[TotalsRow, ...]:
@@ -105,22 +108,23 @@ def totals_of(records: Iterable[RecordRow]) -> tuple[TotalsRow, ...]:
 
 
 def fingerprint(records: Iterable[RecordRow]) -> bytes:
-    """First bytes of SHA-256 over the approved records in the order of their STANs: STAN (3 bytes), kind (1), amount
-    and charged amount (4 each). Both sides compute it from what they have."""
+    """First bytes of SHA-256 over the approved records in the order of their STANs: STAN (3 bytes), kind (1), amount,
+    charged amount and points (4 each). Both sides compute it from what they have."""
     approved = [record for record in records if record.standing is RecordStanding.APPROVED]
-    approved.sort(key=lambda record: (record.stan, record.kind, record.amount_fen, record.charged_fen))
+    approved.sort(key=lambda record: (record.stan, record.kind, record.amount_fen, record.charged_fen, record.points))
     packed = b"".join(
         record.stan.to_bytes(3, "big")
         + record.kind.to_bytes(1, "big")
         + record.amount_fen.to_bytes(4, "big")
         + record.charged_fen.to_bytes(4, "big")
+        + record.points.to_bytes(4, "big")
         for record in approved
     )
     return sha256(packed).digest()[:FINGERPRINT_SIZE]
 
 
 class DifferenceRow(msgspec.Struct, frozen=True):
-    """One difference: what each side has, in fen charged; 0 where it has nothing."""
+    """One difference: what each side has, in fen charged, of POINTS in points; 0 where it has nothing."""
 
     stan: int
     difference: DifferenceKind
@@ -298,7 +302,8 @@ LAYOUTS: Final = (
             octets(
                 "fingerprint",
                 FINGERPRINT_SIZE,
-                "SHA-256, cut, over each approved record by STAN: STAN (3), kind (1), amount_fen (4), charged_fen (4)",
+                "SHA-256, cut, over each approved record by STAN: its STAN (3), kind (1), amount_fen, charged_fen and"
+                " points (4 each)",
             ),
             _totals("the terminal's"),
         ],
@@ -342,6 +347,7 @@ LAYOUTS: Final = (
                     unsigned("amount_fen", 4, "its amount in fen", high=MAX_AMOUNT_FEN),
                     unsigned("charged_fen", 4, "what was charged or given, in fen"),
                     unsigned("rrn", 8, "RRN it was answered with, 0 = none"),
+                    unsigned("points", 4, "points it was answered with"),
                 ],
                 ROWS_MAX,
                 "records of the batch, in the order of their STANs",
@@ -411,9 +417,9 @@ LAYOUTS: Final = (
                     choice("difference", DifferenceKind, "what differs"),
                     _kind(),
                     choice("terminal_standing", RecordStanding, f"how it stands at the terminal; {_STANDINGS}"),
-                    unsigned("terminal_fen", 4, "charged at the terminal, in fen"),
+                    unsigned("terminal_fen", 4, "charged at the terminal, in fen; of points, points"),
                     choice("host_standing", RecordStanding, f"how it stands at the host; {_STANDINGS}"),
-                    unsigned("host_fen", 4, "charged at the host, in fen"),
+                    unsigned("host_fen", 4, "charged at the host, in fen; of points, points"),
                     unsigned("rrn", 8, "the host's RRN; the terminal's if the host has none"),
                 ],
                 ROWS_MAX,

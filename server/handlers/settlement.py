@@ -109,7 +109,8 @@ def take_part(desk: Desk, terminal_id: int, message: BatchUploadRequest) -> Batc
     if not _is_active(desk, terminal_id):
         return take_part_undecided(message, NOT_PERMITTED)
     items = [
-        Item(r.stan, r.kind, r.standing, r.amount_fen, r.charged_fen, min(r.rrn, RRN_MAX)) for r in message.records
+        Item(r.stan, r.kind, r.standing, r.amount_fen, r.charged_fen, min(r.rrn, RRN_MAX), r.points)
+        for r in message.records
     ]
     next_part = settlement.take_part(desk.ledger.store, terminal_id, message.batch, message.part, items)
     return BatchUploadAnswer(
@@ -244,8 +245,8 @@ def _totals_rows(totals: Iterable[Total]) -> Iterable[TotalsRow]:
 
 
 def _record_row(item: Item) -> RecordRow:
-    stan, kind, standing, amount_fen, charged_fen, rrn = item
-    return RecordRow(stan, TransactionKind(kind), RecordStanding(standing), amount_fen, charged_fen, rrn)
+    stan, kind, standing, amount_fen, charged_fen, rrn, points = item
+    return RecordRow(stan, TransactionKind(kind), RecordStanding(standing), amount_fen, charged_fen, rrn, points)
 
 
 def _difference_row(row: Differing) -> DifferenceRow:

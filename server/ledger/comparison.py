@@ -29,6 +29,8 @@ class Difference(IntEnum):
     OTHER_DAY = 6
     """The host has it in another batch."""
     KIND = 7
+    POINTS = 8
+    """The money is the same; what both have is told in points."""
 
 
 class Item(NamedTuple):
@@ -40,6 +42,7 @@ class Item(NamedTuple):
     amount_fen: int
     charged_fen: int
     rrn: int
+    points: int = 0
 
     @property
     def is_approved(self) -> bool:
@@ -104,7 +107,8 @@ def _told_apart(mine: list[Item], theirs: Item | None) -> tuple[list[Item], Item
     """Of records under one number, the one to be compared comes first: the one the host has too, if there is one."""
     if len(mine) < 2 or theirs is None:
         return sorted(mine, key=lambda item: not item.is_approved), theirs
-    return sorted(mine, key=lambda item: (item[1:5] != theirs[1:5], not item.is_approved)), theirs
+    same = (theirs[1:5], theirs.points)
+    return sorted(mine, key=lambda item: ((item[1:5], item.points) != same, not item.is_approved)), theirs
 
 
 def _over_one(
@@ -126,6 +130,9 @@ def _over_one(
         yield _differing(Difference.KIND, mine, theirs)
     elif (mine.amount_fen, mine.charged_fen) != (theirs.amount_fen, theirs.charged_fen):
         yield _differing(Difference.AMOUNT, mine, theirs)
+    elif mine.points != theirs.points:
+        found = _differing(Difference.POINTS, mine, theirs)
+        yield found._replace(terminal_fen=mine.points, host_fen=theirs.points)
 
 
 def _differing(difference: Difference, mine: Item | None, theirs: Item | None) -> Differing:

@@ -97,7 +97,7 @@ TABLES: Final = (
     _table(
         "settlement_records",
         "settlement, part, place",
-        "settlement part place stan kind standing amount_fen charged_fen rrn",
+        "settlement part place stan kind standing amount_fen charged_fen rrn points",
     ),
     _table(
         "settlement_differences",

@@ -29,6 +29,7 @@ _SETTLEMENT: Final = (
     "SELECT settlement, state, request_hash, records, merchant_id, operator, opened_at_ms, closed_at_ms, business_day,"
     " through_seq, digest FROM settlements WHERE terminal_id = ? AND batch = ?"
 )
+_ITEMS: Final = f"SELECT {', '.join(Item._fields)} FROM settlement_records"  # noqa: S608 - our own names
 _DIFFERENCES: Final = (
     "stan, difference, kind, terminal_standing, terminal_fen, host_standing, host_fen, rrn FROM settlement_differences"
 )
@@ -158,7 +159,7 @@ def take_part(store: Store, terminal_id: int, batch: int, part: int, items: Sequ
         store.execute("DELETE FROM settlement_differences WHERE settlement = ?", (number,))
         for place, item in enumerate(items):
             store.execute(
-                "INSERT INTO settlement_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (number, part, place, *item)
+                "INSERT INTO settlement_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (number, part, place, *item)
             )
     return part + 1
 
@@ -233,21 +234,20 @@ def host_items(store: Store, terminal_id: int, batch: int, through_seq: int | No
     """
     until = (1 << 62) if through_seq is None else through_seq
     rows = store.execute(
-        "SELECT stan, side, kind, decision, amount_fen, adjust_fen, seq FROM transfers"
+        "SELECT stan, side, kind, decision, amount_fen, adjust_fen, seq, points FROM transfers"
         " WHERE terminal_id = ? AND batch = ? AND seq <= ? ORDER BY stan, side",
         (terminal_id, batch, until),
     )
     undone = {row[0] for row in rows if row[1] == Side.REVERSAL}
     items = []
-    for stan, side, kind, decision, amount_fen, adjust_fen, seq in rows:
+    for stan, side, kind, decision, amount_fen, adjust_fen, seq, points in rows:
         if side != Side.ORIGINAL:
             continue
         is_approved = decision == Decision.APPROVED
         standing = Standing.REVERSED if stan in undone else Standing.APPROVED if is_approved else Standing.DECLINED
         charged_fen = amount_fen + adjust_fen if is_approved and kind not in IN_POINTS else 0
-        items.append(
-            Item(stan, int(STANDS_FOR[kind]) if kind in STANDS_FOR else kind, standing, amount_fen, charged_fen, seq)
-        )
+        stands_for = int(STANDS_FOR[kind]) if kind in STANDS_FOR else kind
+        items.append(Item(stan, stands_for, standing, amount_fen, charged_fen, seq, abs(points)))
     return items
 
 
@@ -350,8 +350,7 @@ def _parts(store: Store, settlement: int) -> int:
 
 def _part(store: Store, settlement: int, part: int) -> list[Item]:
     rows = store.execute(
-        "SELECT stan, kind, standing, amount_fen, charged_fen, rrn FROM settlement_records"
-        " WHERE settlement = ? AND part = ? ORDER BY place",
+        f"{_ITEMS} WHERE settlement = ? AND part = ? ORDER BY place",
         (settlement, part),
     )
     return [Item(*row) for row in rows]
@@ -359,8 +358,7 @@ def _part(store: Store, settlement: int, part: int) -> list[Item]:
 
 def _sent(store: Store, settlement: int) -> list[Item]:
     rows = store.execute(
-        "SELECT stan, kind, standing, amount_fen, charged_fen, rrn FROM settlement_records WHERE settlement = ?"
-        " ORDER BY part, place",
+        f"{_ITEMS} WHERE settlement = ? ORDER BY part, place",
         (settlement,),
     )
     return [Item(*row) for row in rows]

@@ -62,6 +62,7 @@ def rows_of(records: Iterable[Record], batch: int) -> list[RecordRow]:
             record.amount_fen,
             record.moved_fen,
             record.rrn,
+            record.points,
         )
         for record in records
         if record.batch == batch and record.state in STANDINGS

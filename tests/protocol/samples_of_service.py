@@ -88,8 +88,8 @@ OFFLINE_ANSWER = OfflineSaleAnswer(
 )
 
 RECORDS = (
-    RecordRow(123, TransactionKind.SALE, RecordStanding.APPROVED, 1_250, 1_000, 9_000_000_001),
-    RecordRow(124, TransactionKind.VOID, RecordStanding.APPROVED, 1_250, 1_000, 9_000_000_002),
+    RecordRow(123, TransactionKind.SALE, RecordStanding.APPROVED, 1_250, 1_000, 9_000_000_001, 12),
+    RecordRow(124, TransactionKind.VOID, RecordStanding.APPROVED, 1_250, 1_000, 9_000_000_002, 12),
     RecordRow(125, TransactionKind.SALE, RecordStanding.APPROVED, 800, 800, 9_000_000_003),
     RecordRow(126, TransactionKind.SALE, RecordStanding.DECLINED, 19_900, 0, 0),
     RecordRow(127, TransactionKind.TOPUP, RecordStanding.REVERSED, 10_000, 0, 9_000_000_004),

@@ -42,6 +42,7 @@ CREATE TABLE settlement_records (
     amount_fen  INTEGER NOT NULL,
     charged_fen INTEGER NOT NULL,
     rrn         INTEGER NOT NULL,
+    points      INTEGER NOT NULL,
     PRIMARY KEY (settlement, part, place)
 ) STRICT, WITHOUT ROWID;
 

@@ -27,7 +27,7 @@ from protocol.messages.settlement import (
 SALE, VOID = TransactionKind.SALE, TransactionKind.VOID
 APPROVED, REVERSED = RecordStanding.APPROVED, RecordStanding.REVERSED
 RECORDS = (
-    RecordRow(1, SALE, APPROVED, 1250, 1250, 77),
+    RecordRow(1, SALE, APPROVED, 1250, 1250, 77, 12),
     RecordRow(2, SALE, REVERSED, 900, 0, 78),
     RecordRow(3, VOID, APPROVED, 1250, 1250, 80),
     RecordRow(4, SALE, APPROVED, 1000, 900, 81),
@@ -45,18 +45,19 @@ def test_the_fingerprint_does_not_depend_on_order_nor_on_what_moved_no_money():
 
 
 def test_the_fingerprint_is_the_one_the_document_describes():
-    # SHA-256 of 000001 01 000004e2 000004e2, cut: what a terminal in C has to come to.
-    assert fingerprint(RECORDS[:1]).hex() == "2021147ef8613304"
+    # SHA-256 of 000001 01 000004e2 000004e2 0000000c, cut: what a terminal in C has to come to.
+    assert fingerprint(RECORDS[:1]).hex() == "664d52cc8e512db8"
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        RecordRow(9, SALE, APPROVED, 1250, 1250, 77),
-        RecordRow(1, VOID, APPROVED, 1250, 1250, 77),
-        RecordRow(1, SALE, APPROVED, 1251, 1250, 77),
-        RecordRow(1, SALE, APPROVED, 1250, 1249, 77),
-        RecordRow(1, SALE, REVERSED, 1250, 1250, 77),
+        RecordRow(9, SALE, APPROVED, 1250, 1250, 77, 12),
+        RecordRow(1, VOID, APPROVED, 1250, 1250, 77, 12),
+        RecordRow(1, SALE, APPROVED, 1251, 1250, 77, 12),
+        RecordRow(1, SALE, APPROVED, 1250, 1249, 77, 12),
+        RecordRow(1, SALE, REVERSED, 1250, 1250, 77, 12),
+        RecordRow(1, SALE, APPROVED, 1250, 1250, 77, 11),
     ],
 )
 def test_the_fingerprint_tells_apart_what_totals_may_not(other):

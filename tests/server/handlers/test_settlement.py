@@ -158,6 +158,10 @@ class TestDifferences:
         world.till.save(replace(world.till.records[(1, 2)], kind=TransactionKind.REFUND))
         return 2, DifferenceKind.KIND
 
+    def change_points(self, world):
+        world.till.save(replace(world.till.records[(1, 2)], points=3))
+        return 2, DifferenceKind.POINTS
+
     @pytest.mark.parametrize(
         "injure",
         [
@@ -169,6 +173,7 @@ class TestDifferences:
             reverse_there,
             of_another_day,
             change_kind,
+            change_points,
         ],
     )
     def test_each_is_named_accepted_and_kept_for_the_office(self, world, injure):

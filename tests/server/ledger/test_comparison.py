@@ -56,6 +56,11 @@ def without(stan: int) -> list[Item]:
             (5, Difference.STATUS, SALE, REVERSED, 900, APPROVED, 900, 105),
         ),
         ([*HOST, sale(8, rrn=50)], HOST, (8, Difference.OTHER_DAY, SALE, APPROVED, 1000, Standing.NONE, 0, 50)),
+        (
+            [sale(1)._replace(points=3), *without(1)],
+            HOST,
+            (1, Difference.POINTS, SALE, APPROVED, 3, APPROVED, 0, 101),
+        ),
         ([sale(1, kind=VOID), *without(1)], HOST, (1, Difference.KIND, VOID, APPROVED, 1000, APPROVED, 1000, 101)),
     ],
     ids=lambda value: Difference(value[1]).name.lower() if type(value) is tuple else "",

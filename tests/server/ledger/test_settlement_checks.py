@@ -23,7 +23,7 @@ UNSEEN = {
     ("settlements", "business_day"),
     ("settlements", "records"),
     *(("settlement_totals", name) for name in ("side", "kind", "count", "amount_fen", "charged_fen")),
-    *(("settlement_records", name) for name in ("part", "place", "amount_fen", "rrn")),
+    *(("settlement_records", name) for name in ("part", "place", "amount_fen", "rrn", "points")),
     *(
         ("settlement_differences", name)
         for name in (

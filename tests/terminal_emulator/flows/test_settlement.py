@@ -52,7 +52,12 @@ def record(stan, *, batch=1, state=RecordState.APPROVED, charged_fen=None, kind=
     )
 
 
-RECORDS = [record(1), record(2, charged_fen=900), record(3, state=RecordState.REVERSED), record(4, batch=2)]
+RECORDS = [
+    record(1),
+    replace(record(2, charged_fen=900), points=9),
+    record(3, state=RecordState.REVERSED),
+    record(4, batch=2),
+]
 ROWS = rows_of(RECORDS, 1)
 AT_FIRST = Settlement(batch=1, operator=3, claimed_at_s=9)
 
@@ -93,7 +98,7 @@ class TestRows:
         open_and_declined = [record(8, state=RecordState.DECLINED), record(9, state=RecordState.PENDING)]
         assert rows_of([*reversed(RECORDS), *open_and_declined], 1) == [
             RecordRow(1, SALE, RecordStanding.APPROVED, 1000, 1000, 101),
-            RecordRow(2, SALE, RecordStanding.APPROVED, 1000, 900, 102),
+            RecordRow(2, SALE, RecordStanding.APPROVED, 1000, 900, 102, 9),
             RecordRow(3, SALE, RecordStanding.REVERSED, 1000, 0, 103),
         ]
 

@@ -116,7 +116,7 @@ ADVICE: Final[dict[str, Advice]] = {
     "25": Advice(N_("Sale not found"), N_("Check voucher no")),
     "30": Advice(N_("Message error"), _MANAGER),
     "34": Advice(N_("Suspected fraud"), N_("Keep the card")),
-    "38": Advice(N_("PIN blocked"), N_("Keep the card")),
+    "38": Advice(N_("No PINs here now"), _MANAGER),
     "40": Advice(N_("Not supported"), _MANAGER),
     "41": Advice(N_("Card is lost"), N_("Keep the card")),
     "43": Advice(N_("Card is stolen"), N_("Keep the card")),
@@ -165,6 +165,19 @@ _INSTEAD: Final = {_OTHER_CARD: N_("Use what paid"), _AGAIN: N_("Do it again"), 
 """Where money goes back, or what is held is taken: nothing is collected anew, and no other card will do."""
 
 
+_NOT_TODAYS: Final = N_("Of another day")
+_OF_KIND: Final = {
+    (TransactionKind.VOID, "12"): Advice(_NOT_TODAYS, N_("Refund it")),
+    (TransactionKind.COMPLETION_VOID, "12"): Advice(_NOT_TODAYS, N_("Refund it")),
+    (TransactionKind.TOPUP_VOID, "12"): Advice(_NOT_TODAYS, _MANAGER),
+    (TransactionKind.POINTS_VOID, "12"): Advice(_NOT_TODAYS, _MANAGER),
+    (TransactionKind.REFUND, "61"): Advice(N_("More than left"), N_("Do it again")),
+    (TransactionKind.COMPLETION, "61"): Advice(N_("More than held"), N_("Do it again")),
+    (TransactionKind.TOPUP, "F7"): ADVICE["F7"],
+}
+"""Where a code means something else, or something more exact, than elsewhere."""
+
+
 def advice(response_code: str) -> Advice:
     """What to tell the cashier about a response code that is not an approval."""
     return ADVICE.get(response_code, UNKNOWN_CODE)
@@ -172,6 +185,8 @@ def advice(response_code: str) -> Advice:
 
 def advice_about(kind: TransactionKind, response_code: str) -> Advice:
     """The same about a transaction of this kind. Of a top-up the cash is in the drawer, and of its void it still is."""
+    if (kind, response_code) in _OF_KIND:
+        return _OF_KIND[kind, response_code]
     found = advice(response_code)
     if kind in PAYS:
         return found

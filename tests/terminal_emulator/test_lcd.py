@@ -392,6 +392,12 @@ def test_what_is_repeated_is_not_said_to_be_reversed():
         (TransactionKind.REFUND, "14", ("无效卡", "请用原卡或付款码")),
         (TransactionKind.VOID, "19", ("交易未处理", "请重新操作")),
         (TransactionKind.COMPLETION, "51", ("余额不足", "请联系管理员")),
+        (TransactionKind.VOID, "12", ("非本日交易", "请用退货")),
+        (TransactionKind.TOPUP_VOID, "12", ("非本日交易", "请联系管理员")),
+        (TransactionKind.REFUND, "61", ("超过剩余金额", "请重新操作")),
+        (TransactionKind.COMPLETION, "61", ("超过冻结金额", "请重新操作")),
+        (TransactionKind.TOPUP, "F7", ("密码未经验证", "请重新操作一次")),
+        (TransactionKind.SALE, "38", ("本机暂停验密", "请联系管理员")),
     ],
 )
 def test_what_to_do_about_a_decline_depends_on_which_way_the_money_goes(kind, code, lines):

@@ -29,8 +29,6 @@ def apply(batch: Batch, completion: Completion) -> Outcome:
         assert asker.terminal is not None
         points = batch.tariff.points_of(asker.terminal.merchant_id, completion.amount_fen)
         wanted = wanted_of(batch, original, completion.amount_fen, points)
-        if asker.payer is not None:
-            checks.use_code(batch, completion, asker.payer)
     return outcome_of(
         post(
             batch,

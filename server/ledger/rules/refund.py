@@ -40,8 +40,6 @@ def apply(batch: Batch, refund: Refund) -> Outcome:
         charged_fen, points = share(batch, original, refund.amount_fen)
         adjust_fen = charged_fen - refund.amount_fen
         wanted = wanted_of(batch, original, charged_fen, points)
-        if asker.payer is not None:
-            checks.use_code(batch, refund, asker.payer)
     return outcome_of(
         post(
             batch,

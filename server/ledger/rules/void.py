@@ -42,8 +42,6 @@ def apply(batch: Batch, void: Void) -> Outcome:
         short = payer is not None and payer.balance_fen + wanted.get(payer.account_id, 0) < 0
         if decision == Decision.APPROVED and short:
             decision = Decision.INSUFFICIENT_FUNDS
-        elif decision == Decision.APPROVED and asker.payer is not None:
-            checks.use_code(batch, void, asker.payer)
     return outcome_of(
         post(
             batch,

@@ -21,7 +21,6 @@ from terminal_emulator.texts import (
     MOVED_TEXT,
     SHORT_TEXT,
     Advice,
-    advice,
     advice_about,
     figure_text,
     points_left,
@@ -350,7 +349,7 @@ def _last_approved(view: View, _: Translate) -> Lcd:
 
 
 def _last_uncharged(view: View, _: Translate) -> Lcd:
-    reason = _(advice(view.response_code).reason) if view.response_code else _("Result unknown")
+    reason = _(advice_about(view.kind, view.response_code).reason) if view.response_code else _("Result unknown")
     what = _("Not charged") if view.kind is TransactionKind.SALE else _("Did not happen")
     action = LAST_ACTION.get(view.kind, UNDONE_ADVICE.get(view.kind, UNDONE).action)
     return _last(view, _), what, reason, _(action)

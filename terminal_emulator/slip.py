@@ -26,7 +26,7 @@ from terminal_emulator.texts import (
     COUNTS_POINTS,
     MOVED_TEXT,
     STATE_TEXT,
-    advice,
+    advice_about,
     date_time,
     masked,
     points_left,
@@ -243,7 +243,7 @@ def _result(record: Record, _: Translate) -> str:
     state = _(STATE_TEXT[record.state])
     if record.state is not RecordState.DECLINED and record.state is not RecordState.REFUSED:
         return state
-    reason = f"{state} {record.response_code} {_(advice(record.response_code).reason)}"
+    reason = f"{state} {record.response_code} {_(advice_about(record.kind, record.response_code).reason)}"
     return reason if columns(reason) <= SLIP_COLUMNS - columns(_("Result")) - 1 else f"{state} {record.response_code}"
 
 

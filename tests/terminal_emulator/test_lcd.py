@@ -417,3 +417,7 @@ def test_what_could_not_be_sent_is_called_by_its_name():
     assert chinese(Screen.NO_LINK, link=Link.LOST, stan=0)[::3] == ("未收款     12.50", "按确认重试")
     void = chinese(Screen.NO_LINK, link=Link.LOST, kind=TransactionKind.VOID)
     assert void == ("消费撤销   12.50", "交易未成功", "网络断开", "按确认继续")
+
+
+def test_a_refund_declined_after_a_power_cut_has_the_reason_of_a_refund():
+    assert chinese(Screen.LAST_UNCHARGED, kind=TransactionKind.REFUND, response_code="61")[2] == "超过剩余金额"

@@ -251,3 +251,8 @@ def test_a_top_up_that_is_reversed_is_not_said_to_have_charged_nobody():
     unknown = replace(RECORD, kind=TransactionKind.TOPUP, state=RecordState.REVERSING, posted_at_ms=0)
     assert "未扣款" not in text(unknown)
     assert "交易未成功" in text(unknown)
+
+
+def test_a_declined_void_has_the_reason_of_a_void():
+    void = replace(RECORD, kind=TransactionKind.VOID, state=RecordState.DECLINED, response_code="12")
+    assert "交易失败 12 非本日交易" in text(void)

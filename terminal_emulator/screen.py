@@ -27,6 +27,7 @@ from terminal_emulator.face import (
     Target,
     draw_face,
 )
+from terminal_emulator.lcd import LINK_STATE
 from terminal_emulator.machine import Machine, Watcher, run_machine
 from terminal_emulator.printer import PrinterState
 from terminal_emulator.scanner import ReadPicture, Scanner
@@ -67,6 +68,7 @@ KEYBOARD: Final = {
     "up": Key.UP,
     "down": Key.DOWN,
 }
+ESC_BEFORE: Final = "meta "
 CABLE_KEY: Final = "x"
 PRINTER_KEY: Final = "p"
 NEXT_PRINTER_STATE: Final = {
@@ -221,7 +223,10 @@ class Screen(Watcher):
 
     def press(self, key: str) -> None:
         """A key of the computer's keyboard."""
-        if self._scanner.is_reading:
+        if key.startswith(ESC_BEFORE):  # two keys pressed so fast that the terminal library takes them for one
+            self.press("esc")
+            self.press(key.removeprefix(ESC_BEFORE))
+        elif self._scanner.is_reading:
             self._scan(key)
         elif self._scanner.begin(key):
             self.changed()
@@ -288,7 +293,7 @@ class Screen(Watcher):
         if self._scanner.is_reading:
             keys = _("Code, then Enter: {text}").format(text=self._scanner.text)
         unresolved = _("open: {count}").format(count=machine.unresolved)
-        self._status.set_text(f" {machine.brain.link.value}  {unresolved}  │  {keys}")
+        self._status.set_text(f" {_(LINK_STATE[machine.brain.link])}  {unresolved}  │  {keys}")
 
     def beeped(self, kind: BeepKind) -> None:
         """Show the sound for a moment."""

@@ -99,7 +99,7 @@ def _percentage(full_fen: int, percent: int) -> int:
 def _sell(till: Till, title: str, amount_fen: int, discount: Discount = NO_DISCOUNT) -> Dialog:
     payer = yield Card(title, amount_fen, may_scan=True)
     if till.is_repeat(payer, amount_fen):
-        yield from ask_repeat(till, amount_fen)
+        yield from ask_repeat(till, payer, amount_fen)
     yield from pay(till, TransactionKind.SALE, amount_fen, payer, discount=discount)
 
 

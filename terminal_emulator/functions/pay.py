@@ -7,13 +7,14 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from protocol.messages import EntryMode
 from protocol.messages.money import TransactionKind
 from protocol.pin_block import PIN_DIGITS_MAX, PIN_DIGITS_MIN
 from terminal_emulator.columns import beside
 from terminal_emulator.dialog import Amount, Card, Confirm, Dialog, Digits, Payer, Prompt, Transact
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record, RecordState
-from terminal_emulator.texts import SHORT_TEXT, figure_text, yuan
+from terminal_emulator.texts import SHORT_TEXT, figure_text, masked, yuan
 from terminal_emulator.till import Till
 
 PIN_REQUIRED: Final = "1A"
@@ -76,14 +77,16 @@ def pay_with_pin(till: Till, declined: Record) -> Dialog:
 
 def confirm_repeat(till: Till, payer: Payer, amount_fen: int) -> Dialog:
     """The same payer pays the same amount as the sale before: never silently. The payer says whether it is meant."""
-    yield from ask_repeat(till, amount_fen)
+    yield from ask_repeat(till, payer, amount_fen)
     yield from pay(till, TransactionKind.SALE, amount_fen, payer)
 
 
-def ask_repeat(till: Till, amount_fen: int) -> Generator[Prompt, Any, None]:
-    """Go on only if Enter says that the second payment is meant."""
+def ask_repeat(till: Till, payer: Payer, amount_fen: int) -> Generator[Prompt, Any, None]:
+    """Go on only if Enter says that the second payment is meant. It says whose card it was: the next in the queue may
+    have the same dish, and the card before still lie on the reader."""
     _ = till.translate
-    yield Confirm((_("Pay again?"), f"RMB {yuan(amount_fen)}", _("Same as before")))
+    card = masked(payer.token, is_code=payer.entry_mode is EntryMode.CODE)
+    yield Confirm((_("Pay again?"), f"RMB {yuan(amount_fen)}", beside(_("As last"), card, PANEL_COLUMNS)))
 
 
 def sale(till: Till) -> Dialog:
@@ -92,5 +95,5 @@ def sale(till: Till) -> Dialog:
     amount_fen = yield Amount(_("Sale"), _("Amount in yuan"))
     payer = yield Card(_("Sale"), amount_fen, may_scan=True)
     if till.is_repeat(payer, amount_fen):
-        yield from ask_repeat(till, amount_fen)
+        yield from ask_repeat(till, payer, amount_fen)
     yield from pay(till, TransactionKind.SALE, amount_fen, payer)

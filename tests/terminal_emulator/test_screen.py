@@ -112,6 +112,13 @@ async def test_keyboard(desk):
     assert set(KEYBOARD.values()) == set(Key)
 
 
+async def test_esc_and_a_key_right_behind_it_are_both_pressed(desk):
+    """Found by typing fast: the menu was not opened, and the supervisor's password became an amount."""
+    for key in ("meta f1", "meta 5"):
+        desk.screen.press(key)
+    assert desk.inputs == [Key.CLEAR, Key.F1, Key.CLEAR, Key.D5]
+
+
 async def test_cards_and_cable_on_the_keyboard(desk):
     for key in ("a", "b", "c", "x", "?"):
         desk.screen.press(key)

@@ -7,7 +7,8 @@ from typing import Final
 from tests.mutants.mutant import Edit, Mutant
 
 
-def _one(name: str, says: str, path: str, old: str, new: str, *rigs: str) -> Mutant:
+def one(name: str, says: str, path: str, old: str, new: str, *rigs: str) -> Mutant:
+    """A bug that is one edit."""
     return Mutant(name, says, (Edit(path, old, new),), rigs)
 
 
@@ -31,7 +32,7 @@ FUNCTION_MUTANTS: Final = (
         ),
         ("simulation",),
     ),
-    _one(
+    one(
         "void-of-another-day",
         "what was sold yesterday is voided, after its day was counted",
         RULES + "void.py",
@@ -39,7 +40,7 @@ FUNCTION_MUTANTS: Final = (
         "        if original.batch != void.identity.batch:\n",
         "simulation",
     ),
-    _one(
+    one(
         "refund-above-the-rest",
         "each refund is held against the whole sale, not against what is left of it",
         RULES + "refund.py",
@@ -47,7 +48,7 @@ FUNCTION_MUTANTS: Final = (
         "    if refund.amount_fen > original.amount_fen:\n",
         "simulation",
     ),
-    _one(
+    one(
         "refund-loses-a-fen",
         "of a discounted sale each refund is rounded by itself, so that the last one does not bring back the rest",
         RULES + "refund.py",
@@ -55,7 +56,7 @@ FUNCTION_MUTANTS: Final = (
         "original.adjust_fen) * amount_fen // original.amount_fen\n",
         "simulation",
     ),
-    _one(
+    one(
         "refund-reversed",
         'a terminal reverses a refund that nobody answered: the customer who was told "open" is not paid',
         "terminal_emulator/flows/requests.py",
@@ -63,7 +64,7 @@ FUNCTION_MUTANTS: Final = (
         "NEVER_REVERSED: Final = frozenset({TransactionKind.SALE}) - {TransactionKind.SALE}\n",
         "simulation",
     ),
-    _one(
+    one(
         "hold-of-nothing",
         "more is held than the payer has",
         RULES + "preauth.py",
@@ -71,7 +72,7 @@ FUNCTION_MUTANTS: Final = (
         "        if preauth.amount_fen > payer.balance_fen + 10**9:\n",
         "simulation",
     ),
-    _one(
+    one(
         "hold-for-ever",
         "nobody frees a hold whose time is over",
         "server/upkeep.py",
@@ -79,7 +80,7 @@ FUNCTION_MUTANTS: Final = (
         "        await trio.lowlevel.checkpoint()\n",
         "simulation",
     ),
-    _one(
+    one(
         "completion-above-the-hold",
         "the merchant takes more than was held",
         RULES + "completion.py",
@@ -87,7 +88,7 @@ FUNCTION_MUTANTS: Final = (
         "    if completion.amount_fen > 2 * original.amount_fen:\n",
         "simulation",
     ),
-    _one(
+    one(
         "bonus-from-the-merchant",
         "what a top-up is credited beyond the cash, the merchant pays",
         RULES + "topup.py",
@@ -95,7 +96,7 @@ FUNCTION_MUTANTS: Final = (
         "merchant_account_id: -amount_fen}\n    add(wanted, merchant_account_id, -bonus_fen)\n",
         "simulation",
     ),
-    _one(
+    one(
         "top-up-void-of-spent-money",
         "a top-up is voided whose money was spent",
         RULES + "void.py",
@@ -103,7 +104,7 @@ FUNCTION_MUTANTS: Final = (
         "        if decision == Decision.APPROVED and short and void.kind != Kind.TOPUP_VOID:\n",
         "simulation",
     ),
-    _one(
+    one(
         "points-kept",
         "money comes back by a refund, and the points it earned stay",
         RULES + "refund.py",
@@ -111,7 +112,7 @@ FUNCTION_MUTANTS: Final = (
         "    add_points(batch, wanted, batch.accounts.get(original.account_id), -points // 10**9)\n",
         "simulation",
     ),
-    _one(
+    one(
         "points-from-nowhere",
         "more points are spent than there are",
         RULES + "points.py",
@@ -119,7 +120,7 @@ FUNCTION_MUTANTS: Final = (
         "        if sale.amount_fen > points_account(batch, payer).balance_fen + 10**6:\n",
         "simulation",
     ),
-    _one(
+    one(
         "discount-of-the-first-fen",
         "a discount is rounded in favour of the customer",
         "server/ledger/tariff.py",
@@ -127,7 +128,7 @@ FUNCTION_MUTANTS: Final = (
         "        return -(-amount_fen * discounts.get(meal_id, discounts.get(NO_MEAL, 0)) // 100)\n",
         "simulation",
     ),
-    _one(
+    one(
         "balance-without-holds",
         "a balance inquiry says that nothing is held",
         RULES + "lookup.py",
@@ -135,7 +136,7 @@ FUNCTION_MUTANTS: Final = (
         "        held_fen=0,\n",
         "simulation",
     ),
-    _one(
+    one(
         "look-up-of-what-is-refunded",
         "a look-up says that all of a sale can still be refunded",
         RULES + "lookup.py",
@@ -143,7 +144,7 @@ FUNCTION_MUTANTS: Final = (
         "        return found.amount_fen\n",
         "simulation",
     ),
-    _one(
+    one(
         "pin-guessed-for-ever",
         "wrong PINs are not counted",
         RULES + "checks.py",
@@ -151,7 +152,7 @@ FUNCTION_MUTANTS: Final = (
         "",
         "simulation",
     ),
-    _one(
+    one(
         "code-paid-twice",
         "a payment code is taken a second time",
         RULES + "checks.py",
@@ -159,7 +160,7 @@ FUNCTION_MUTANTS: Final = (
         "    if payer is not None and asked.code_step < payer.code_step:\n",
         "simulation",
     ),
-    _one(
+    one(
         "batch-open-for-ever",
         "a request in a batch that is settled is taken",
         RULES + "checks.py",
@@ -167,7 +168,7 @@ FUNCTION_MUTANTS: Final = (
         "    if asked.identity.batch < terminal.closed_batch:\n",
         "simulation",
     ),
-    _one(
+    one(
         "offline-record-skipped",
         "an offline record is taken though the one before it is missing",
         RULES + "offline.py",
@@ -175,7 +176,7 @@ FUNCTION_MUTANTS: Final = (
         "    follows = sale.saf_sequence > terminal.saf_sequence\n",
         "simulation",
     ),
-    _one(
+    one(
         "stopped-card-paid",
         "the merchant is paid for a card that stood on the terminal's stop list",
         RULES + "offline.py",
@@ -183,7 +184,7 @@ FUNCTION_MUTANTS: Final = (
         "    if stopped_in is not None and stopped_in < sale.stop_list_version:\n",
         "simulation",
     ),
-    _one(
+    one(
         "settled-though-reversed",
         "a settlement counts a sale that was reversed",
         "server/ledger/settlement.py",
@@ -191,7 +192,7 @@ FUNCTION_MUTANTS: Final = (
         "        standing = Standing.REVERSED if stan in undone and not is_approved else ",
         "simulation",
     ),
-    _one(
+    one(
         "settlement-answered-once",
         "a terminal that missed the answer to its settlement is told that somebody else has closed its batch",
         "server/ledger/settlement.py",
@@ -199,7 +200,7 @@ FUNCTION_MUTANTS: Final = (
         "        if found.request_hash == claim.request_hash and found.closed_at_ms == now_ms:\n",
         "simulation",
     ),
-    _one(
+    one(
         "sold-into-a-settled-batch",
         "a terminal goes on under the number of the batch it settles",
         "terminal_emulator/storage.py",
@@ -207,7 +208,7 @@ FUNCTION_MUTANTS: Final = (
         "        self.used = max(self.used, (batch, 0))\n",
         "simulation",
     ),
-    _one(
+    one(
         "paid-where-it-is-not-bound",
         "a card that is bound to merchants is good at any, if it is bound to more than none",
         RULES + "checks.py",
@@ -215,7 +216,7 @@ FUNCTION_MUTANTS: Final = (
         "    if card.is_bound and not batch.bindings:\n",
         "simulation",
     ),
-    _one(
+    one(
         "meal-after-meal",
         "the limit of a meal is held against each payment by itself",
         RULES + "checks.py",
@@ -223,7 +224,7 @@ FUNCTION_MUTANTS: Final = (
         "        eaten_fen = 0\n",
         "simulation",
     ),
-    _one(
+    one(
         "class-without-limits",
         "the limit of a card's class is not looked at",
         RULES + "checks.py",
@@ -231,7 +232,7 @@ FUNCTION_MUTANTS: Final = (
         "    sale_limit_fen = card.sale_limit_fen or limits.sale_limit_fen\n",
         "simulation",
     ),
-    _one(
+    one(
         "top-up-of-any-amount",
         "nobody notices zeros too many at a top-up",
         RULES + "topup.py",
@@ -239,7 +240,7 @@ FUNCTION_MUTANTS: Final = (
         " and 0 < batch.tariff.topup_limit_fen < topup.amount_fen // 10:\n",
         "simulation",
     ),
-    _one(
+    one(
         "password-guessed-for-ever",
         "a locked operator who knows the password at last gets in",
         "server/passwords.py",
@@ -247,7 +248,7 @@ FUNCTION_MUTANTS: Final = (
         "        if record.is_locked and not is_right:\n",
         "simulation",
     ),
-    _one(
+    one(
         "first-password-kept",
         "the factory's password may be chosen as one's own",
         "server/passwords.py",
@@ -255,7 +256,7 @@ FUNCTION_MUTANTS: Final = (
         " or new == old:\n",
         "simulation",
     ),
-    _one(
+    one(
         "teller-who-left",
         "a teller who was deleted at the terminal still signs on",
         "server/handlers/tellers.py",
@@ -263,7 +264,7 @@ FUNCTION_MUTANTS: Final = (
         "",
         "simulation",
     ),
-    _one(
+    one(
         "sign-on-in-an-old-batch",
         "a terminal whose memory was replaced signs on, and goes on under numbers that are used up",
         "server/handlers/sign_on.py",
@@ -271,7 +272,7 @@ FUNCTION_MUTANTS: Final = (
         "        batch=1,\n",
         "simulation",
     ),
-    _one(
+    one(
         "price-of-another-merchant",
         "a price is looked up without asking whose it is",
         "server/handlers/product.py",
@@ -279,7 +280,7 @@ FUNCTION_MUTANTS: Final = (
         "    found = desk.catalogue.find_product(1, message.code)\n",
         "simulation",
     ),
-    _one(
+    one(
         "frozen-card-not-listed",
         "the stop list holds the cards that were lost, and none of the frozen ones",
         "server/ledger/stop_list.py",
@@ -287,7 +288,7 @@ FUNCTION_MUTANTS: Final = (
         "int(status == Status.LOST)\n",
         "simulation",
     ),
-    _one(
+    one(
         "cleared-with-the-next-day",
         "a merchant is paid for a day what was sold after it as well, and once more the day after",
         "server/ledger/clearing.py",
@@ -295,7 +296,7 @@ FUNCTION_MUTANTS: Final = (
         "            Owed(merchant_id, name, account_id, int(balance_fen))\n",
         "simulation",
     ),
-    _one(
+    one(
         "hold-freed-and-paid",
         "a hold that was completed is freed as well",
         RULES + "void.py",
@@ -303,7 +304,7 @@ FUNCTION_MUTANTS: Final = (
         "    for follower in batch.family.standing(original) if void.kind != Kind.PREAUTH_VOID else ():\n",
         "simulation",
     ),
-    _one(
+    one(
         "completion-void-of-another-day",
         "what was completed yesterday is voided, after its day was counted",
         RULES + "void.py",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.functions import FUNCTION_MUTANTS
+from tests.mutants.keypad import KEYPAD_MUTANTS
 from tests.mutants.mutant import Edit, Mutant
 
 RIGS: Final[dict[str, tuple[str, ...]]] = {
@@ -19,6 +20,11 @@ RIGS: Final[dict[str, tuple[str, ...]]] = {
     "rules": (
         *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"),
         *("tests/server/ledger/rules", "tests/server/handlers", "tests/server/test_passwords.py"),
+    ),
+    "keypad": (
+        *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"),
+        *("tests/terminal_emulator/functions", "tests/terminal_emulator/test_offline.py"),
+        "tests/terminal_emulator/test_slip.py",
     ),
     "machines": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/server/ledger/test_ledger.py"),
 }
@@ -189,4 +195,5 @@ MUTANTS: Final = (
         ("security",),
     ),
     *FUNCTION_MUTANTS,
+    *KEYPAD_MUTANTS,
 )

@@ -8,11 +8,11 @@ from typing import Any, Final
 from protocol.messages import LookupAnswer, ProductAnswer, ProductRequest
 from protocol.messages.money import TransactionKind
 from protocol.messages.product import PRODUCT_CODE_SIZE
-from terminal_emulator.columns import beside, clean, cut, spread
+from terminal_emulator.columns import clean, cut, spread
 from terminal_emulator.dialog import Amount, Ask, Card, Confirm, Dialog, Digits, Menu, Print, Prompt, Show
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.flows import APPROVED
-from terminal_emulator.functions.lookups import find_original, follow_up
+from terminal_emulator.functions.lookups import amount_up_to, find_original, follow_up
 from terminal_emulator.functions.passwords import check_password, must_be_answered
 from terminal_emulator.functions.pay import NO_DISCOUNT, Discount, ask_repeat, pay
 from terminal_emulator.functions.refund import REFUNDABLE
@@ -108,12 +108,7 @@ def exchange(till: Till) -> Dialog:
     _ = till.translate
     title = _("Exchange")
     found = yield from find_original(till, title, *REFUNDABLE)
-    back_fen = yield Amount(title, _("Goods returned"))
-    while back_fen > found.remaining_fen:
-        yield Show(
-            (title, _("More than left"), beside(_("Left"), yuan(found.remaining_fen), PANEL_COLUMNS)), BeepKind.ERROR
-        )
-        back_fen = yield Amount(title, _("Goods returned"))
+    back_fen = yield from amount_up_to(till, title, _("Goods returned"), found.remaining_fen)
     new_fen = yield Amount(title, _("Goods taken"))
     owed_fen = new_fen - back_fen
     label = _("To pay") if owed_fen >= 0 else _("Give back")

@@ -11,14 +11,14 @@ from typing import Any, Final
 from protocol.messages import LookupAnswer, LookupRequest, TransactionState
 from protocol.messages.money import THIS_TERMINAL, TransactionKind
 from terminal_emulator.columns import beside, spread
-from terminal_emulator.dialog import Ask, Confirm, Digits, Payer, Prompt, Show, Stop, Transact
+from terminal_emulator.dialog import Amount, Ask, Confirm, Digits, Payer, Prompt, Show, Stop, Transact
 from terminal_emulator.effects import BeepKind
 from terminal_emulator.functions.passwords import must_be_answered, refused
 from terminal_emulator.functions.pay import with_pin
 from terminal_emulator.i18n import N_, Translate
 from terminal_emulator.panels import PANEL_COLUMNS
 from terminal_emulator.record import Record
-from terminal_emulator.texts import KIND_TEXT, SHORT_TEXT, day_text, figure_text
+from terminal_emulator.texts import KIND_TEXT, SHORT_TEXT, day_text, figure_text, yuan
 from terminal_emulator.till import Till
 
 RRN_DIGITS: Final = 12
@@ -28,6 +28,8 @@ WRONG_KIND: Final = N_("Wrong kind")
 NOT_APPROVED: Final = N_("Not approved")
 ALL_GIVEN_BACK: Final = N_("All given back")
 HOLD_HAS_ENDED: Final = N_("Hold has ended")
+MORE_THAN_LEFT: Final = N_("More than left")
+LEFT: Final = N_("Left")
 
 
 def look_up(till: Till, title: str) -> Generator[Prompt, Any, LookupAnswer]:
@@ -93,6 +95,23 @@ def found_lines(found: LookupAnswer, _: Translate) -> tuple[str, str]:
         spread(day_text(found.business_day), figure_text(found.kind, found.charged_fen), PANEL_COLUMNS),
         spread(_("Left"), figure_text(found.kind, found.remaining_fen), PANEL_COLUMNS),
     )
+
+
+def amount_up_to(
+    till: Till, title: str, label: str, most_fen: int, *, too_much: str = MORE_THAN_LEFT, most: str = LEFT
+) -> Generator[Prompt, Any, int]:
+    """Ask for an amount until it is not above what there is."""
+    _ = till.translate
+    while True:
+        amount_fen: int = yield Amount(title, label)
+        if amount_fen <= most_fen:
+            return amount_fen
+        yield Show((title, _(too_much), beside(_(most), yuan(most_fen), PANEL_COLUMNS)), BeepKind.ERROR)
+
+
+def at_most(most_fen: int, _: Translate) -> str:
+    """The label of an amount that has a limit."""
+    return beside(_("At most"), yuan(most_fen), PANEL_COLUMNS)
 
 
 def _unfit(found: LookupAnswer, kinds: tuple[TransactionKind, ...]) -> str:

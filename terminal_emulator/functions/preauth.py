@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from protocol.messages.money import TransactionKind
-from terminal_emulator.columns import beside
-from terminal_emulator.dialog import Amount, Card, Dialog, Show
-from terminal_emulator.effects import BeepKind
-from terminal_emulator.functions.lookups import find_original, follow_up
+from terminal_emulator.dialog import Amount, Card, Dialog
+from terminal_emulator.functions.lookups import amount_up_to, at_most, find_original, follow_up
 from terminal_emulator.functions.pay import pay
 from terminal_emulator.functions.void import void_of
-from terminal_emulator.panels import PANEL_COLUMNS
-from terminal_emulator.texts import KIND_TEXT, yuan
+from terminal_emulator.i18n import N_
+from terminal_emulator.texts import KIND_TEXT
 from terminal_emulator.till import Till
 
 
@@ -28,12 +26,10 @@ def completion(till: Till) -> Dialog:
     _ = till.translate
     title = _(KIND_TEXT[TransactionKind.COMPLETION])
     found = yield from find_original(till, title, TransactionKind.PREAUTH)
-    amount_fen = yield Amount(title, beside(_("At most"), yuan(found.remaining_fen), PANEL_COLUMNS))
-    while amount_fen > found.remaining_fen:
-        yield Show(
-            (title, _("More than held"), beside(_("Held"), yuan(found.remaining_fen), PANEL_COLUMNS)), BeepKind.ERROR
-        )
-        amount_fen = yield Amount(title, beside(_("At most"), yuan(found.remaining_fen), PANEL_COLUMNS))
+    most_fen = found.remaining_fen
+    amount_fen = yield from amount_up_to(
+        till, title, at_most(most_fen, _), most_fen, too_much=N_("More than held"), most=N_("Held")
+    )
     payer = yield Card(title, amount_fen, may_scan=True)
     yield from follow_up(till, TransactionKind.COMPLETION, amount_fen, payer, found)
 

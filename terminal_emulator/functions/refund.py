@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from protocol.messages.money import TransactionKind
-from terminal_emulator.columns import beside
-from terminal_emulator.dialog import Amount, Card, Dialog, Show
-from terminal_emulator.effects import BeepKind
-from terminal_emulator.functions.lookups import find_original, follow_up
+from terminal_emulator.dialog import Card, Dialog
+from terminal_emulator.functions.lookups import amount_up_to, at_most, find_original, follow_up
 from terminal_emulator.functions.passwords import check_password
-from terminal_emulator.panels import PANEL_COLUMNS
-from terminal_emulator.texts import KIND_TEXT, yuan
+from terminal_emulator.texts import KIND_TEXT
 from terminal_emulator.till import Till
 
 REFUNDABLE = (TransactionKind.SALE, TransactionKind.COMPLETION, TransactionKind.OFFLINE_SALE)
@@ -20,12 +17,8 @@ def refund(till: Till) -> Dialog:
     _ = till.translate
     title = _(KIND_TEXT[TransactionKind.REFUND])
     found = yield from find_original(till, title, *REFUNDABLE)
-    amount_fen = yield Amount(title, beside(_("At most"), yuan(found.remaining_fen), PANEL_COLUMNS))
-    while amount_fen > found.remaining_fen:
-        yield Show(
-            (title, _("More than left"), beside(_("Left"), yuan(found.remaining_fen), PANEL_COLUMNS)), BeepKind.ERROR
-        )
-        amount_fen = yield Amount(title, beside(_("At most"), yuan(found.remaining_fen), PANEL_COLUMNS))
+    most_fen = found.remaining_fen
+    amount_fen = yield from amount_up_to(till, title, at_most(most_fen, _), most_fen)
     yield from check_password(till)
     payer = yield Card(title, amount_fen, may_scan=True)
     yield from follow_up(till, TransactionKind.REFUND, amount_fen, payer, found)

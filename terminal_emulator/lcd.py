@@ -248,7 +248,8 @@ def _no_link(view: View, _: Translate) -> Lcd:
 
 
 def _card(view: View, _: Translate) -> Lcd:
-    how = _("Offline:tap card") if view.sells_offline else _("Tap the card")
+    """It says that this is a sale: whoever has cleared a top-up's amount and keys it again stands here."""
+    how = _("Offline:tap card") if view.sells_offline else _("Sale: tap card")
     return _head(view, _), how, _big(yuan(view.amount_fen)), _("Clear: cancel")
 
 

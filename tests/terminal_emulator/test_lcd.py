@@ -212,7 +212,7 @@ def test_before_the_first_session_no_merchant_is_known():
 
 def test_a_sale():
     assert chinese(Screen.AMOUNT) == ("一食堂      3-58", "金额(元)", "        １２．５", "按确认后请刷卡")
-    assert chinese(Screen.CARD)[1:] == ("请刷卡", "      １２．５０", "按清零取消")
+    assert chinese(Screen.CARD)[1:] == ("消费 请刷卡", "      １２．５０", "按清零取消")
     assert chinese(Screen.SENDING)[1:] == ("处理中...", "      １２．５０", "请稍候")
     assert chinese(Screen.APPROVED) == ("交易成功  000123", "金额       12.50", "余额       87.50", "请输入下一笔")
 

@@ -158,7 +158,7 @@ async def test_a_sale_whose_answer_is_lost_with_the_cable(bench, autojump_clock)
 async def test_in_english(nursery, autojump_clock):
     bench = Bench(nursery, "en")
     await bench.play(
-        f"wait-for online\nkey 12.5 ENTER\nexpect lcd Tap the card\ntap {ALICE}\nexpect lcd Approved\n"
+        f"wait-for online\nkey 12.5 ENTER\nexpect lcd Sale: tap card\ntap {ALICE}\nexpect lcd Approved\n"
         "expect slip Balance RMB 87.50"
     )
 

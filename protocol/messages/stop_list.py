@@ -3,6 +3,7 @@
 Versions count changes, one card each. A terminal asks with the version it has and gets the changes after it, oldest
 first; it asks again until `version` is `newest`. A card is named by the first 8 bytes of SHA-256 over its UID. An
 answer whose `newest` is below the version asked with is of a host restored from a backup: forget the list, ask with 0.
+One without changes whose `newest` is above `version` decides nothing, the host is busy: ask again later.
 """
 
 from __future__ import annotations

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from protocol.messages import StopAction, StopListAnswer, StopListRequest, StopRow
 from protocol.messages.stop_list import STOP_ROWS_MAX
 from server.ledger.stop_list import after, newest_version
 from server.operations.desk import Desk
+
+VERSION_MAX: Final = 0xFFFF_FFFF
+"""What the wire carries."""
 
 
 def run(desk: Desk, terminal_id: int, message: StopListRequest) -> StopListAnswer:
@@ -23,5 +28,6 @@ def run(desk: Desk, terminal_id: int, message: StopListRequest) -> StopListAnswe
 
 
 def undecided(message: StopListRequest, code: str) -> StopListAnswer:
-    """Nothing new for now: the terminal asks again by itself."""
-    return StopListAnswer(version=message.version, newest=message.version, changes=())
+    """Nothing can be said now but that there may be more: as the whole list, none would be stopped. The terminal asks
+    again by itself."""
+    return StopListAnswer(version=message.version, newest=min(message.version + 1, VERSION_MAX), changes=())

@@ -90,6 +90,7 @@ def test_a_terminal_that_knows_more_than_this_host_sees_it(office):
 
 def test_while_the_ledger_cannot_be_asked_the_list_stays_as_it_is():
     answer = undecided(StopListRequest(version=7), "96")
-    assert (answer.version, answer.newest, answer.changes) == (7, 7, ())
+    assert (answer.version, answer.newest, answer.changes) == (7, 8, ()), "7 would say that there is nothing new"
     assert encode(answer)
+    assert encode(undecided(StopListRequest(version=2**32 - 1), "96"))
     assert CALLS[StopListRequest].run is run

@@ -4,9 +4,11 @@ import pytest
 
 from protocol.messages import StopAction, StopListAnswer, StopRow
 from protocol.messages.stop_list import STOP_ROWS_MAX
+from server.handlers.stop_list import undecided
 from terminal_emulator.backoff import middle
 from terminal_emulator.file_storage import FileStorage
 from terminal_emulator.flows.stop_list import REFRESH_MAX_S, REFRESH_MIN_S, StopListFlow
+from terminal_emulator.keepsakes import StopListHeld
 from terminal_emulator.storage import MemoryStorage
 from tests.terminal_emulator.till import reject_of
 
@@ -152,3 +154,24 @@ def test_a_host_that_has_none_is_asked_seldom_and_one_that_does_not_know_it_too(
     assert flow.deadline_s(0.0) == REFRESH_MIN_S
     flow = opened(MemoryStorage(), is_wanted=False)
     assert (flow.next_request(9e9), flow.deadline_s(9e9)) == (None, float("inf"))
+
+
+def test_a_host_that_could_not_say_has_not_said_that_nobody_is_stopped(registry):
+    """It was busy: with its word for an empty list the terminal would sell to cards that are stopped."""
+    registry.change(7)
+    storage = MemoryStorage()
+    flow = opened(storage)
+    request = flow.next_request(0.0)
+    flow.answered(undecided(request, "96"), 0.0)
+    assert not storage.kept(StopListHeld).is_held
+    wait_s = flow.deadline_s(0.0)
+    assert REFRESH_MIN_S <= wait_s <= REFRESH_MAX_S
+    assert fetch(flow, registry, wait_s) == 1
+    assert storage.kept(StopListHeld).is_held
+    request = flow.next_request(flow.deadline_s(wait_s))
+    flow.answered(undecided(request, "96"), flow.deadline_s(wait_s))
+    assert (storage.stop_version, storage.stopped) == (1, {name(7)}), "and what is held stays"
+    flow.forget()  # the host was restored, and is busy
+    flow.begin(0.0)
+    flow.answered(undecided(flow.next_request(0.0), "96"), 0.0)
+    assert storage.stopped == {name(7)}

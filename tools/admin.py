@@ -258,7 +258,7 @@ TOTAL_COLUMNS: Final = (
     Column("name", "name"),
     Column("sales", "sales"),
     Column("amount", "sales_fen", yuan),
-    Column("reversals", "reversals"),
+    Column("given back", "reversals"),
     Column("amount back", "reversals_fen", yuan),
 )
 
@@ -291,7 +291,7 @@ def open_day(day: int | None = None, /, *, data: Data = None, json: AsJson = Fal
 
 @day_app.command(name="totals")
 def day_totals(day: int | None = None, /, *, data: Data = None, json: AsJson = False) -> None:
-    """What each merchant has sold on a business day.
+    """What each merchant has taken on a business day, and given back by voids, refunds and reversals.
 
     Parameters
     ----------

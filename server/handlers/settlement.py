@@ -58,6 +58,10 @@ NOT_PERMITTED: Final = "58"
 RRN_MAX: Final = (1 << 63) - 1
 """What a database holds; a greater RRN is no host's, and is kept as this."""
 
+_KINDS: Final[dict[int, TransactionKind]] = {int(kind): kind for kind in TransactionKind}
+_STANDINGS: Final[dict[int, RecordStanding]] = {int(standing): standing for standing in RecordStanding}
+"""By number: looked up for each record of a batch in the ledger's thread. Enum's own way takes four times as long."""
+
 _CODES: Final = {
     Result.CLOSED: CLOSED,
     Result.UNBALANCED: UNBALANCED,
@@ -246,7 +250,7 @@ def _totals_rows(totals: Iterable[Total]) -> Iterable[TotalsRow]:
 
 def _record_row(item: Item) -> RecordRow:
     stan, kind, standing, amount_fen, charged_fen, rrn, points = item
-    return RecordRow(stan, TransactionKind(kind), RecordStanding(standing), amount_fen, charged_fen, rrn, points)
+    return RecordRow(stan, _KINDS[kind], _STANDINGS[standing], amount_fen, charged_fen, rrn, points)
 
 
 def _difference_row(row: Differing) -> DifferenceRow:

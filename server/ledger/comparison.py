@@ -74,12 +74,14 @@ class Differing(NamedTuple):
 
 def totals(items: Iterable[Item]) -> list[Total]:
     """By kind, in the order of the kinds; kinds of which none is approved are missing."""
-    sums: dict[int, Total] = {}
-    for item in items:
-        if item.is_approved:
-            _, count, amount_fen, charged_fen = sums.get(item.kind, (0, 0, 0, 0))
-            sums[item.kind] = Total(item.kind, count + 1, amount_fen + item.amount_fen, charged_fen + item.charged_fen)
-    return [sums[kind] for kind in sorted(sums)]
+    sums: dict[int, list[int]] = {}
+    for _, kind, standing, amount_fen, charged_fen, *_ in items:
+        if standing == Standing.APPROVED:
+            row = sums.setdefault(kind, [0, 0, 0])
+            row[0] += 1
+            row[1] += amount_fen
+            row[2] += charged_fen
+    return [Total(kind, *sums[kind]) for kind in sorted(sums)]
 
 
 def compare(

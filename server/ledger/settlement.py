@@ -238,12 +238,13 @@ def host_items(store: Store, terminal_id: int, batch: int, through_seq: int | No
         " WHERE terminal_id = ? AND batch = ? AND seq <= ? ORDER BY stan, side",
         (terminal_id, batch, until),
     )
-    undone = {row[0] for row in rows if row[1] == Side.REVERSAL}
+    original, approved = int(Side.ORIGINAL), int(Decision.APPROVED)  # enums compare slowly, and there are many rows
+    undone = {row[0] for row in rows if row[1] != original}
     items = []
     for stan, side, kind, decision, amount_fen, adjust_fen, seq, points in rows:
-        if side != Side.ORIGINAL:
+        if side != original:
             continue
-        is_approved = decision == Decision.APPROVED
+        is_approved = decision == approved
         standing = Standing.REVERSED if stan in undone else Standing.APPROVED if is_approved else Standing.DECLINED
         charged_fen = amount_fen + adjust_fen if is_approved and kind not in IN_POINTS else 0
         stands_for = int(STANDS_FOR[kind]) if kind in STANDS_FOR else kind

@@ -117,8 +117,11 @@ _SAVE_HOLDS: Final = _many_rows(
 )
 _FREE_HOLDS: Final = "DELETE FROM holds WHERE seq IN (SELECT value FROM json_each(?))"
 _SAVE_CARD: Final = "UPDATE cards SET pin_tries = ? WHERE token = ?"
-_SAVE_TERMINAL: Final = (
-    f"UPDATE terminals SET {', '.join(f'{name} = ?' for name in _TERMINAL_STATE)} WHERE terminal_id = ?"  # noqa: S608
+# Each is there: it was loaded in this transaction, so nothing is inserted.
+_SAVE_TERMINALS: Final = _many_rows(
+    f"INSERT INTO terminals (terminal_id, merchant_id, {', '.join(_TERMINAL_STATE)})",
+    2 + len(_TERMINAL_STATE),
+    f"ON CONFLICT (terminal_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _TERMINAL_STATE)}",
 )
 
 
@@ -201,9 +204,14 @@ def save(
         db.execute(_FREE_HOLDS, (_json(sorted(changes.freed)),))
     for card in changes.cards:
         db.execute(_SAVE_CARD, (card.pin_tries, card.token))
-    for terminal in changes.terminals:
-        state = [getattr(terminal, name) for name in _TERMINAL_STATE]
-        db.execute(_SAVE_TERMINAL, (*state, terminal.terminal_id))
+    _save(
+        db,
+        _SAVE_TERMINALS,
+        sorted(
+            (one.terminal_id, one.merchant_id, *(getattr(one, name) for name in _TERMINAL_STATE))
+            for one in changes.terminals
+        ),
+    )
 
 
 def _save(db: apsw.Connection, statements: dict[int, str], rows: Sequence[tuple[Any, ...]]) -> None:

@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from server.ledger import sqlite_sets
-from server.ledger.model import Account, AccountKind, Entry, Identity
+from server.ledger.model import Account, AccountKind, Changes, Entry, Identity, Terminal
 from server.ledger.sqlite import SqliteStore
 from tests.server.ledger.campus import ANN, CARDS, NOW_MS, TILL, open_campus, sale
 from tests.server.ledger.contract import transfer
@@ -40,6 +40,9 @@ CALLS = {
         [transfer(900, 900)],
         [Entry(900, ANN, 1, 1, 0)],
         [Account(ANN, AccountKind.CUSTOMER, 1, 0, 0, 900)],
+    ),
+    "save_changes": lambda db: sqlite_sets.save(
+        db, [], [], [], Changes(terminals=[Terminal(TILL, 0, 1, 0, 0, saf_sequence=1, saf_tag=bytes(16))])
     ),
 }
 

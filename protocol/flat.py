@@ -42,8 +42,8 @@ class FlatPacker:
         self._struct = struct.Struct(">" + "".join(parts))
         self._three_byte = tuple(three_byte)
         self.size = self._struct.size
-        self.unpack_from = self._struct.unpack_from
-        """For structs without three-byte integers only: straight to the tuple, at any offset."""
+        self.unpack_from, self.pack_values = self._struct.unpack_from, self._struct.pack
+        """For structs without three-byte integers only: to a tuple, at any offset; from single values."""
 
     def unpack(self, data: bytes) -> list[Any]:
         """The values; raises struct.error unless `data` has exactly `size` bytes."""

@@ -49,7 +49,7 @@ HEADER = c.Struct(
     c.Terminated,
 )
 _unpack_header = FlatPacker(HEADER).unpack_from
-_pack_header = FlatPacker(HEADER).pack
+_pack_header = FlatPacker(HEADER).pack_values
 
 
 class TerminalNumber(NamedTuple):
@@ -115,7 +115,7 @@ def build_header(flags: int, mti: int, body_size: int, terminal: TerminalNumber,
     """The 16 header bytes; `body_size` counts the tag in."""
     if not 0 <= body_size <= MAX_BODY_SIZE:
         raise LocalProtocolError(f"body of {body_size} bytes: expected 0..{MAX_BODY_SIZE}")
-    return _pack_header([SYNC, WIRE_VERSION, flags, mti, body_size, terminal[0], terminal[1], sequence])
+    return _pack_header(SYNC, WIRE_VERSION, flags, mti, body_size, terminal[0], terminal[1], sequence)
 
 
 def close_frame(header: bytes, body: bytes) -> bytes:
@@ -188,8 +188,10 @@ class Framer:
 
     def _check_short_start(self) -> Discarded | None:
         """Fewer than 16 bytes are held: they may already be known not to start a frame."""
+        if not self._buffer:
+            return None
         start = bytes(self._buffer[:2])
-        if start and not SYNC.startswith(start):
+        if not SYNC.startswith(start):
             self._resynchronise((Reason.SYNC, SYNC.hex(), start.hex()))
         return None
 

@@ -73,6 +73,7 @@ class Field:
         to_wire: Callable[[Any], Any] | None = None,
         from_wire: Callable[[Any], Any] | None = None,
         privacy: Privacy = Privacy.OPEN,
+        takes_any_bytes: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -83,6 +84,8 @@ class Field:
         self.to_wire = to_wire
         self.from_wire = from_wire
         self.privacy = privacy
+        self.takes_any_bytes = takes_any_bytes
+        """Whether no bytes of this size can say what it may not hold: then what comes need not be looked at."""
         self.columns: tuple[Field, ...] = ()
         """Of a field made by `rows`: what stands in each row."""
         self.row: type[msgspec.Struct] | None = None
@@ -122,6 +125,7 @@ def unsigned(name: str, size: int, note: str, *, low: int = 0, high: int | None 
         note,
         expected=f"{low}..{top}",
         accepts=lambda value: type(value) is int and low <= value <= top,
+        takes_any_bytes=low == 0 and high is None,
     )
 
 
@@ -133,6 +137,7 @@ def signed64(name: str, note: str) -> Field:
         note,
         expected="a signed 64-bit integer",
         accepts=lambda value: type(value) is int and -(1 << 63) <= value < 1 << 63,
+        takes_any_bytes=True,
     )
 
 
@@ -166,6 +171,7 @@ def octets(name: str, size: int, note: str, *, privacy: Privacy = Privacy.OPEN) 
         expected=f"{size} bytes",
         accepts=lambda value: isinstance(value, bytes) and len(value) == size,
         privacy=privacy,
+        takes_any_bytes=True,
     )
 
 
@@ -331,6 +337,12 @@ class Layout:
         self._packer = FlatPacker(self.struct)
         self.size = self._packer.size
         self._names = tuple(field.name for field in fields)
+        self._outgoing = [(field.name, field.accepts, field.to_wire, field) for field in fields]
+        self._incoming = [
+            (index, field.from_wire, field.accepts, field)
+            for index, field in enumerate(fields, 1)
+            if not field.takes_any_bytes
+        ]
         self.answer_key = (mti + 0x10, processing_code)
         """For a request: the key of its answer."""
         message.layout = self
@@ -342,13 +354,13 @@ class Layout:
     def encode(self, message: Message) -> bytes:
         """The body bytes; raises LocalProtocolError naming the field that may not be sent."""
         values: list[Any] = [self.processing_code]
-        for field in self.fields:
-            value = getattr(message, field.name)
-            if not field.accepts(value):
+        for name, accepts, to_wire, field in self._outgoing:
+            value = getattr(message, name)
+            if not accepts(value):
                 raise LocalProtocolError(
-                    f"{self.message.__name__}.{field.name}: expected {field.expected}, got {_show(value)}"
+                    f"{self.message.__name__}.{name}: expected {field.expected}, got {_show(value)}"
                 )
-            values.append(value if field.to_wire is None else field.to_wire(value))
+            values.append(value if to_wire is None else to_wire(value))
         return self._packer.pack(values)
 
     def decode(self, body: bytes) -> Message:
@@ -362,14 +374,14 @@ class Layout:
                 got=f"{len(body)} bytes",
             )
         values = self._packer.unpack(body)
-        for index, field in enumerate(self.fields, 1):
+        for index, from_wire, accepts, field in self._incoming:
             value = values[index]
-            if field.from_wire is not None:
+            if from_wire is not None:
                 try:
-                    value = values[index] = field.from_wire(value)
+                    value = values[index] = from_wire(value)
                 except (ValueError, KeyError):
                     raise self._refusal(field, value) from None
-            if not field.accepts(value):
+            if not accepts(value):
                 raise self._refusal(field, value)
         return self.message(**dict(zip(self._names, values[1:], strict=True)))
 

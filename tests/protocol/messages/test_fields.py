@@ -231,6 +231,16 @@ def test_every_field_out_of_range_is_named_with_its_offset(layout):
     assert offset == 16 + layout.size
 
 
+FREE_FIELDS = [field for layout in ALL_LAYOUTS for field in layout.fields if field.takes_any_bytes]
+
+
+@given(field=st.sampled_from(FREE_FIELDS), data=st.data())
+def test_a_field_that_is_not_looked_at_can_say_nothing_wrong(field, data):
+    edges = st.sampled_from([bytes(field.size), b"\xff" * field.size])
+    raw = data.draw(edges | st.binary(min_size=field.size, max_size=field.size))
+    assert holds(field, raw)
+
+
 def test_which_fields_have_a_range():
     """Guards the test above against proving nothing."""
     assert sum(bool(out_of_range(field)) for layout in ALL_LAYOUTS for field in layout.fields) >= 30

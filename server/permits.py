@@ -19,6 +19,8 @@ from protocol.messages import PasswordPurpose
 
 PERMIT_LIFETIME_S: Final = 15 * 60.0
 """Longer than anybody looks for a voucher and a card. One that lies unused so long was for something else."""
+TAKEN_MAX: Final = 8
+"""Undecided requests of one terminal and password that keep their permits: a terminal repeats one or two at a time."""
 
 Number = tuple[int, int]
 """Batch and STAN of a request."""
@@ -33,20 +35,21 @@ class Permit(msgspec.Struct):
 
 
 class Permits:
-    """See the module's docstring. One for each terminal and password at most, so no more than there are terminals."""
+    """See the module's docstring. A few for each terminal and password at most: one that is free, and those taken."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
-        self._permits: dict[tuple[int, PasswordPurpose], Permit] = {}
+        self._permits: dict[tuple[int, PasswordPurpose], list[Permit]] = {}
 
     def grant(self, terminal_id: int, purpose: PasswordPurpose) -> None:
-        """The password is right: whatever it allowed before, it allows one request now."""
-        self._permits[terminal_id, purpose] = Permit(self._now_s() + PERMIT_LIFETIME_S)
+        """The password is right: it allows one request now, whatever it allowed before and nobody has taken."""
+        taken = [permit for permit in self._permits.get((terminal_id, purpose), ()) if permit.user is not None]
+        self._permits[terminal_id, purpose] = [*taken[1 - TAKEN_MAX :], Permit(self._now_s() + PERMIT_LIFETIME_S)]
 
     def take(self, terminal_id: int, number: Number, purposes: Collection[PasswordPurpose]) -> bool:
         """Whether all these passwords were checked for this request; they are its own from now on."""
-        found = [self._permits.get((terminal_id, purpose)) for purpose in purposes]
-        permits = [permit for permit in found if permit is not None and self._is_good(permit, number)]
+        found = [self._good_for(terminal_id, purpose, number) for purpose in purposes]
+        permits = [permit for permit in found if permit is not None]
         if len(permits) < len(purposes):
             return False
         for permit in permits:
@@ -54,16 +57,20 @@ class Permits:
             permit.user = number
         return True
 
-    def _is_good(self, permit: Permit, number: Number) -> bool:
-        return permit.user == number or (permit.user is None and self._now_s() < permit.until_s)
+    def _good_for(self, terminal_id: int, purpose: PasswordPurpose, number: Number) -> Permit | None:
+        """The one this request has taken before, else one that is free."""
+        permits = self._permits.get((terminal_id, purpose), ())
+        free = (permit for permit in permits if permit.user is None and self._now_s() < permit.until_s)
+        return next((permit for permit in permits if permit.user == number), next(free, None))
 
     def decided(self, terminal_id: int, number: Number, *, is_approved: bool, is_copy: bool) -> None:
         """The request has its final answer. `is_copy`: it had one before, and needed no permit unless an earlier copy
         had taken it, and was cut off before it was decided."""
         for purpose in PasswordPurpose:
-            permit = self._permits.get((terminal_id, purpose))
-            if permit is not None and permit.user == number:
-                if is_approved and not (is_copy and permit.uses == 1):
-                    del self._permits[terminal_id, purpose]
+            permits = self._permits.get((terminal_id, purpose), [])
+            for permit in [permit for permit in permits if permit.user == number]:
+                is_used_up = is_approved and not (is_copy and permit.uses == 1)
+                if is_used_up or any(other.user is None for other in permits):
+                    permits.remove(permit)
                 else:
                     permit.user = None

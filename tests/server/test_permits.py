@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.messages import PasswordPurpose
-from server.permits import PERMIT_LIFETIME_S, Permits
+from server.permits import PERMIT_LIFETIME_S, TAKEN_MAX, Permits
 
 TILL, OTHER = 0x0003_003A, 0x0003_003B
 SUPERVISOR, RECHARGE = PasswordPurpose.SUPERVISOR, PasswordPurpose.RECHARGE
@@ -71,6 +71,27 @@ def test_copies_of_what_is_undecided_come_however_late(permits, clock):
     assert permits.take(TILL, FIRST, [SUPERVISOR])
     clock.now_s += 100 * PERMIT_LIFETIME_S
     assert permits.take(TILL, FIRST, [SUPERVISOR])
+
+
+def test_what_is_repeated_keeps_its_own_when_the_next_password_is_keyed(permits):
+    """The host was busy: a refund is repeated, and meanwhile the supervisor voids something else."""
+    permits.grant(TILL, SUPERVISOR)
+    assert permits.take(TILL, FIRST, [SUPERVISOR])
+    permits.grant(TILL, SUPERVISOR)
+    assert permits.take(TILL, SECOND, [SUPERVISOR])
+    assert permits.take(TILL, FIRST, [SUPERVISOR])
+    approve(permits, SECOND)
+    assert permits.take(TILL, FIRST, [SUPERVISOR])
+    approve(permits, FIRST)
+    assert not permits.take(TILL, (1, 9), [SUPERVISOR])
+
+
+def test_a_terminal_that_leaves_requests_undecided_is_not_remembered_for_ever(permits):
+    for stan in range(1, 2 * TAKEN_MAX):
+        permits.grant(TILL, SUPERVISOR)
+        assert permits.take(TILL, (1, stan), [SUPERVISOR])
+    assert not permits.take(TILL, (1, 1), [SUPERVISOR])
+    assert permits.take(TILL, (1, 2 * TAKEN_MAX - 1), [SUPERVISOR])
 
 
 def test_a_refused_request_leaves_it_to_the_next(permits, clock):

@@ -107,9 +107,12 @@ LAST_ACTION: Final = {
 
 def render(view: View, _: Translate, printer: PrinterState = PrinterState.READY) -> Lcd:
     """The LCD of a view in the language of the translation. What is wrong with the printer is said where it may be."""
-    lines = SCREENS[view.screen](view, _)
+    lines: tuple[str, ...] = SCREENS[view.screen](view, _)
     if printer is not PrinterState.READY and view.screen in AT_REST:
         lines = (*lines[:3], _(PRINTER_TEXT[printer]))
+    elif printer is not PrinterState.READY and view.screen is Screen.DIALOG:
+        # The dialog has handed the slip over; it comes when there is paper.
+        lines = tuple(_(PRINTER_TEXT[printer]) if line.strip() == _("Printed") else line for line in lines)
     first, second, third, fourth = (cut(line, LCD_COLUMNS).rstrip() for line in lines)
     return first, second, third, fourth
 

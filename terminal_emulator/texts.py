@@ -113,7 +113,7 @@ ADVICE: Final[dict[str, Advice]] = {
     "20": Advice(N_("Invalid answer"), _AGAIN),
     "21": Advice(N_("Undone already"), N_("Check voucher no")),
     "22": Advice(N_("Host error"), _MANAGER),
-    "25": Advice(N_("Sale not found"), N_("Check voucher no")),
+    "25": Advice(N_("Sale not found"), N_("Check the number")),
     "30": Advice(N_("Message error"), _MANAGER),
     "34": Advice(N_("Suspected fraud"), N_("Keep the card")),
     "38": Advice(N_("No PINs here now"), _MANAGER),

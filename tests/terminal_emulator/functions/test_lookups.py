@@ -43,7 +43,7 @@ def test_a_voucher_that_is_not_here_wants_its_batch():
     ("answer", "said"),
     [
         (None, ("主机无应答", "未做任何操作", "请稍后再试")),
-        (LookupAnswer(response_code="25"), ("交易失败 25", "无原交易", "请核对凭证号")),
+        (LookupAnswer(response_code="25"), ("交易失败 25", "无原交易", "请核对号码")),
         (replace(SALE, kind=TransactionKind.TOPUP), ("退货", "交易类型不符", "请核对凭证号")),
         (replace(SALE, state=TransactionState.REVERSED), ("退货", "原交易未成功", "请核对凭证号")),
         (

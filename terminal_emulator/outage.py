@@ -15,6 +15,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
+from terminal_emulator.functions.offline_mode import offline_mode
 from terminal_emulator.keepsakes import OfflineMode, StopListHeld
 from terminal_emulator.parameters import Parameters
 from terminal_emulator.record import RecordState
@@ -97,11 +98,12 @@ class Outage:
             await trio.lowlevel.checkpoint()
 
     async def release(self) -> None:
-        """All at once: the line is good again."""
+        """All at once: the line is good again. By the key's function: a mode changed behind the brain's back is not
+        seen before the next heartbeat."""
         self._began_s = trio.current_time()
         for terminal in self._terminals:
-            terminal.brain.till.keep(OfflineMode(False))
-            await terminal.perform(terminal.tick())
+            brain = terminal.brain
+            await terminal.perform(terminal.after(brain.begin(offline_mode(brain.till), terminal.now())))
 
     def end(self) -> None:
         """Note that it is over."""

@@ -130,11 +130,12 @@ def healthy_rigs(wanted: list[Mutant], folder: Path, jobs: int) -> bool:
     tree = folder / HEALTHY
     copy_tree(tree)
     rigs = sorted({rig for mutant in wanted for rig in mutant.rigs})
+    passes = True
     with ThreadPoolExecutor(jobs) as pool:
-        tried = [*pool.map(lambda rig: try_rig("(none)", rig, tree), rigs)]
-    for one in tried:
-        show(one, "FAILS", "passes")
-    return not any(one.is_found for one in tried)
+        for tried in pool.map(lambda rig: try_rig("(none)", rig, tree), rigs):
+            show(tried, "FAILS", "passes")
+            passes = passes and not tried.is_found
+    return passes
 
 
 def main(arguments: list[str] | None = None) -> int:

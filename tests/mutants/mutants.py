@@ -16,7 +16,10 @@ RIGS: Final[dict[str, tuple[str, ...]]] = {
     "simulation": ("-m", "tests.simulation", "--seeds", "50", "--small", "--no-shrink", "--stop-at-first"),
     "torture": ("-m", "tests.torture", "--points", "1500"),
     "kill": ("-m", "tests.kill", "--kills", "4"),
-    "security": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/protocol", "tests/security"),
+    "security": (
+        *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"),
+        *("tests/protocol", "tests/security"),
+    ),
     "rules": (
         *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"),
         *("tests/server/ledger/rules", "tests/server/handlers", "tests/server/test_passwords.py"),

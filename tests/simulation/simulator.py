@@ -328,9 +328,9 @@ class Simulation:
     def _is_done(self, device: Device) -> bool:
         if device.terminal_id in self.oracle.tainted:
             return device.terminal is not None and device.terminal.brain.online
-        return device.is_done and self._has_uploaded(device)
+        return device.is_done and self.has_uploaded(device)
 
-    def _has_uploaded(self, device: Device) -> bool:
+    def has_uploaded(self, device: Device) -> bool:
         """A restored host has back all that this terminal remembers."""
         host = self.host.host
         assert host is not None

@@ -154,11 +154,21 @@ class Workload:
     ) -> None:
         """What was paid by telephone is taken back by telephone, too: with the code of now, or the old one."""
         name, entry_mode = kind.name.lower(), EntryMode.CARD
+        if original is not None and self._is_not_back(till, original):
+            return
         self.world.counts[f"wanted {name}"] += 1
         if len(payer) == CODE_SIZE:
             payer, entry_mode = self._shown(payer[2:12], self._rng.choice((0, 600))), EntryMode.CODE
         if not till.follow_up(kind, amount_fen, payer, original, of, entry_mode=entry_mode, pin=pin):
             self.world.counts["customers not served"] += 1
+
+    def _is_not_back(self, till: Device, original: Record) -> bool:
+        """Whether this till has followed it up already, and a restored host may not know. Who does so once more before
+        the first one is back leaves that one waiting: it is on the settlement's list, and for people to sort out."""
+        if not self.office.era or (self.host.is_up and self.simulation.has_uploaded(till)):
+            return False
+        known = till.image.records.values()
+        return any((one.original_batch, one.original_stan) == original.identity for one in known)
 
     def _pick(self, rng: Random, records: list[Record]) -> Record | None:
         """One of the newest; now and then any."""

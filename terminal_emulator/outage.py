@@ -104,6 +104,7 @@ class Outage:
         for terminal in self._terminals:
             brain = terminal.brain
             await terminal.perform(terminal.after(brain.begin(offline_mode(brain.till), terminal.now())))
+            await trio.lowlevel.checkpoint()  # customers go on
 
     def end(self) -> None:
         """Note that it is over."""

@@ -18,7 +18,8 @@ RIGS: Final[dict[str, tuple[str, ...]]] = {
     "kill": ("-m", "tests.kill", "--kills", "4"),
     "security": (
         *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"),
-        *("tests/protocol", "tests/security"),
+        *("tests/protocol/test_attacks.py", "tests/protocol/test_connection.py", "tests/protocol/test_security.py"),
+        "tests/security",
     ),
     "rules": (
         *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"),

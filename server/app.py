@@ -19,7 +19,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from server.admin import Admin
-from server.business_day import DAY_NOT_OPENED, business_day_at, keep_open, open_by_clock
+from server.business_day import DAY_NOT_OPENED, keep_open, open_by_clock
 from server.config import Config, ConfigError, load_config
 from server.control import serve_control
 from server.folder import DataFolder, Running, sync_folder
@@ -78,7 +78,7 @@ class Host:
         )
         now_ms = outside.now_ms()
         try:
-            open_by_clock(self.ledger, business_day_at(now_ms, config.day), now_ms)
+            open_by_clock(self.ledger, now_ms, config.day)
         except DayRefused as error:
             log.error(DAY_NOT_OPENED, open_day=self.ledger.business_day, error=str(error))
         self.ledger.next_epoch()

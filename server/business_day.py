@@ -37,21 +37,29 @@ def business_day_at(now_ms: int, day: Day) -> int:
     return local.year * 10_000 + local.month * 100 + local.day
 
 
+def began_ms(wanted: int, now_ms: int, day: Day) -> int:
+    """Since when what terminals make is of a business day that is opened now: since its start by the calendar, for a
+    host that was off in the morning opens it late; since now, if it is opened ahead of that."""
+    hours, minutes = map(int, day.starts_at.split(":"))
+    start = datetime(wanted // 10_000, wanted // 100 % 100, wanted % 100, hours, minutes, tzinfo=UTC)
+    return min(now_ms, int((start - timedelta(minutes=day.utc_offset_minutes)).timestamp() * 1000))
+
+
 def days_between(earlier: int, later: int) -> int:
     """From one business day (YYYYMMDD) to another; negative if that is the earlier one."""
     dates = [date(day // 10_000, day // 100 % 100, day % 100) for day in (earlier, later)]
     return (dates[1] - dates[0]).days
 
 
-def open_by_clock(ledger: Ledger, wanted: int, now_ms: int) -> bool:
-    """Open a day because the clock says so; whether it was opened. DayRefused if a person has to say so."""
-    current = ledger.business_day
+def open_by_clock(ledger: Ledger, now_ms: int, day: Day) -> bool:
+    """Open the day of now because the clock says so; whether it was opened. DayRefused if a person has to say so."""
+    wanted, current = business_day_at(now_ms, day), ledger.business_day
     if current != NO_DAY and (step := days_between(current, wanted)) > AUTOMATIC_DAYS_MAX:
         raise DayRefused(
             f"business day {wanted}: expected at most {AUTOMATIC_DAYS_MAX} days after {current}, the open one, got"
             f" {step}: is the clock right? Then open it by hand: fanka admin day open {wanted}"
         )
-    return ledger.open_day(wanted, now_ms)
+    return ledger.open_day(wanted, began_ms(wanted, now_ms, day))
 
 
 async def keep_open(gate: Gate, ledger: Ledger, day: Day, now_ms: Callable[[], int]) -> None:
@@ -68,7 +76,7 @@ async def keep_open(gate: Gate, ledger: Ledger, day: Day, now_ms: Callable[[], i
         if wanted <= ledger.business_day:
             continue
         try:
-            opened = await gate.call(open_by_clock, ledger, wanted, now)
+            opened = await gate.call(open_by_clock, ledger, now, day)
         except DayRefused as error:
             if str(error) != said:
                 said = str(error)

@@ -221,6 +221,8 @@ def _idle(view: View, _: Translate) -> Lcd:
     elif view.pending_repeats:
         waiting = _("Unclear {count}").format(count=view.pending_repeats)
         nothing_yet = spread(waiting, amount, LCD_COLUMNS)
+    elif view.is_settling:
+        nothing_yet = spread(_("Settle again"), amount, LCD_COLUMNS)
     elif view.offline_waiting or view.offline_unbooked:
         count = view.offline_waiting or view.offline_unbooked
         label = _("Waiting") if view.offline_waiting else _("Unbooked")

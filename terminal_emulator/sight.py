@@ -66,6 +66,7 @@ def view_of(desk: Desk, work: Work, *, host_rolled_back: bool) -> View:
         panel=panel(desk.runner, till.translate) if screen is Screen.DIALOG and desk.runner is not None else (),
         is_armed=desk.is_armed,
         sells_offline=till.sells_offline,
+        is_settling=till.storage.settlement is not None,
         offline_waiting=len(till.storage.waiting),
         offline_unbooked=len(till.storage.unbooked),
         offline_refusal=desk.offline_refusal,

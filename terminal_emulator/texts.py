@@ -130,7 +130,7 @@ ADVICE: Final[dict[str, Advice]] = {
     "62": Advice(N_("Card is frozen"), _OFFICE),
     "63": Advice(N_("Security failure"), _MANAGER),
     "64": Advice(N_("Amount differs"), N_("Check voucher no")),
-    "65": Advice(N_("Over day limit"), _OTHER_CARD),
+    "65": Advice(N_("Over day or meal"), _OTHER_CARD),
     "68": Advice(N_("Came too late"), _AGAIN),
     "75": Advice(N_("PIN blocked"), _OFFICE),
     "77": Advice(N_("Wrong batch"), _SIGN_ON),

@@ -119,6 +119,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """A card sale made now is decided here alone."""
     offline_waiting: int = 0
     """Sales made offline that the host has not judged yet."""
+    is_settling: bool = False
+    """Whether a settlement was begun and is not done: the line went, or the power, or differences were not accepted."""
     offline_unbooked: int = 0
     """Sales made offline that the host would not book: the merchant bears them."""
     offline_refusal: OfflineRefusal | None = None

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
 from server.admin import Admin, AdminError
-from server.business_day import business_day_at
+from server.business_day import open_by_clock
 from server.config import load_config
 from server.control import short_address
 from server.folder import DataFolder, FolderBusy
@@ -163,7 +163,7 @@ def open_directly(folder: DataFolder) -> Iterator[Admin]:
             Tariff(utc_offset_min=config.day.utc_offset_minutes),
         )
         if ledger.business_day == NO_DAY:
-            ledger.open_day(business_day_at(_now_ms(), config.day), _now_ms())
+            open_by_clock(ledger, _now_ms(), config.day)
         yield Admin(
             ledger,
             Registry(store),

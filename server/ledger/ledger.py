@@ -116,9 +116,10 @@ class Ledger:
         after = (closed[0][0] + 1, 0) if closed and closed[0][0] else (0, 0)
         return Identity(terminal_id, *max(after, rows[0] if rows else (0, 0)))
 
-    def open_day(self, day: int, now_ms: int) -> bool:
+    def open_day(self, day: int, since_ms: int) -> bool:
         """Open business day YYYYMMDD. Days never go back: an older or the same day changes nothing and gives False.
 
+        `since_ms`: what terminals bring later is of this day if they have made it since then: now, or the day's start.
         Raises DayRefused for what is no date, or lies further ahead than a wrong clock may be believed.
         """
         wanted = _date(day)
@@ -130,8 +131,8 @@ class Ledger:
                 " is the clock right?"
             )
         with self.store.transaction():
-            self.store.execute("INSERT INTO business_days VALUES (?, ?, ?)", (day, now_ms, self._head_seq + 1))
-        self._opened_ms[day] = now_ms
+            self.store.execute("INSERT INTO business_days VALUES (?, ?, ?)", (day, since_ms, self._head_seq + 1))
+        self._opened_ms[day] = since_ms
         self.business_day = day
         return True
 

@@ -104,7 +104,8 @@ class HistoryRecord(msgspec.Struct, frozen=True):
 
 
 class DayRecord(msgspec.Struct, frozen=True):
-    """A business day YYYYMMDD, when it was opened and the first transfer that may belong to it."""
+    """A business day YYYYMMDD, since when it is open, or its start by the calendar if it was opened later, and the
+    first transfer that may belong to it."""
 
     day: int
     opened_at_ms: int

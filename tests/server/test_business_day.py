@@ -7,7 +7,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.business_day import AUTOMATIC_DAYS_MAX, CHECK_EVERY_S, business_day_at
+from server.business_day import AUTOMATIC_DAYS_MAX, CHECK_EVERY_S, began_ms, business_day_at, open_by_clock
 from server.config import Day
 from server.ledger.store import StoreFull
 from tests.server.host import BUSINESS_DAY, CARD, START_MS, open_host
@@ -50,6 +50,29 @@ def test_a_day_has_24_hours(now_ms):
     today, tomorrow = business_day_at(now_ms, Day()), business_day_at(now_ms + DAY_MS, Day())
     dates = [datetime(day // 10_000, day // 100 % 100, day % 100, tzinfo=UTC) for day in (today, tomorrow)]
     assert (dates[1] - dates[0]).days == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "now", "since"),
+    [
+        (20260901, "2026-09-01T04:00:20+08:00", "2026-09-01T04:00:00+08:00"),
+        (20260901, "2026-09-01T12:30:00+08:00", "2026-09-01T04:00:00+08:00"),
+        (20260902, "2026-09-01T21:00:00+08:00", "2026-09-01T21:00:00+08:00"),
+    ],
+)
+def test_a_day_that_is_opened_late_has_begun_in_time_and_one_ahead_of_it_begins_now(wanted, now, since):
+    assert began_ms(wanted, ms(now), Day()) == ms(since)
+
+
+async def test_what_was_sold_without_a_host_that_was_off_in_the_morning_counts_for_the_day(autojump_clock):
+    """Its meals are of today, so they count for today's limits, although the day could be opened at noon only."""
+    async with open_host() as rig:
+        ledger, noon_ms = rig.host.ledger, START_MS + 3 * DAY_MS
+        assert open_by_clock(ledger, noon_ms, Day())
+        [(since_ms,)] = ledger.store.execute("SELECT max(opened_at_ms) FROM business_days")
+        assert since_ms == began_ms(ledger.business_day, noon_ms, Day())
+        assert business_day_at(since_ms, Day()) == ledger.business_day
+        assert business_day_at(since_ms - 1, Day()) < ledger.business_day
 
 
 # --- Opening

@@ -198,6 +198,7 @@ def test_idle_says_that_records_differ():
 
 
 def test_fixed_amount_mode_hides_nothing():
+    assert chinese(Screen.IDLE, is_settling=True)[2] == "结算未完    0.00"
     assert chinese(Screen.IDLE, fixed_fen=450)[1:] == ("定额 请刷卡", "        ４．５０", "联机")
     offline = chinese(Screen.IDLE, fixed_fen=450, sells_offline=True, offline_waiting=3)
     assert offline[1:3] == ("定额 脱机", "待上送 3    4.50")

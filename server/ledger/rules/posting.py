@@ -35,7 +35,7 @@ LATE: Final = (Kind.UPLOAD, Kind.OFFLINE_SALE)
 """What had happened before it came here, like all that has a `lost_rrn`: only its terminal knows when."""
 DAY_EDGE_MS: Final = HOUR_MS
 """What came late counts for the day on which it came if it was made since so long before that day was opened: the
-clock of its terminal may have been slow, and the host may have opened the day a little late."""
+clock of its terminal may have been slow."""
 
 
 def add(wanted: Wanted, account_id: int, amount: int) -> None:

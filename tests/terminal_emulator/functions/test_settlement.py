@@ -143,8 +143,10 @@ def test_a_power_cut_loses_nothing(till, host, world):
     till.keys("enter")
     till.power_on()
     till.online()
+    assert till.brain.view.is_settling, "the LCD says so at rest"
     till.do(SETTLE, host)
     assert till.panel == ["Settlement", "Batch 000001", "Balanced", "Next 000002"]
+    assert not till.brain.view.is_settling
 
 
 def test_a_host_that_cannot_write_decides_nothing(till, host):

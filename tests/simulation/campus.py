@@ -258,7 +258,9 @@ class Device:
         self._flash.change(self._replace_settings, settings)
 
     def _replace_settings(self, settings: Settings) -> None:
-        self.world.counts["keys changed"] += settings.key_version > self.settings.key_version
+        if settings.key_version > self.settings.key_version:
+            self.world.counts["keys changed"] += 1
+            self.oracle.key_changed(self.terminal_id, self.image)
         self.settings = settings
 
     def enrol_anew(self, settings: Settings) -> None:

@@ -310,6 +310,13 @@ class Oracle:
             self.estranged[identity] = None
             self.case(identity).lost = True
 
+    def key_changed(self, terminal_id: int, image: Any) -> None:
+        """A terminal has another key. What was refused before is sealed under the old one for good: a host that is
+        restored since, and is offered it once more, refuses it for that."""
+        for record in image.offline_records():
+            if record.state is RecordState.REFUSED:
+                self.estranged[terminal_id, record.batch, record.stan] = None
+
     def forgot(self, who: str) -> None:
         """A terminal lost power: it may have missed what was said to it."""
         self.world.counts["terminals lost power"] += 1

@@ -11,6 +11,8 @@ from protocol.messages import (
     OfflineVerdict,
     ReversalRequest,
 )
+from terminal_emulator.record import Record, RecordState, Saf
+from terminal_emulator.storage import MemoryStorage
 from tests.simulation.final import request_of, reversal_of
 from tests.simulation.model import Model
 from tests.simulation.office import Settled
@@ -257,6 +259,16 @@ def test_offline_records_out_of_order(counter):
 def test_an_honest_record_called_a_forgery(counter):
     counter.upload(1, 100, "TAMPERED", "A0")
     assert counter.broken == {"I17"}
+
+
+@pytest.mark.parametrize(("state", "broken"), [(RecordState.REFUSED, set()), (RecordState.OFFLINE, {"I17"})])
+def test_what_was_refused_under_a_key_that_was_changed_since(counter, state, broken):
+    image = MemoryStorage()
+    chained = Saf(sequence=1, previous_tag=bytes(16), tag=bytes(16), stop_list_version=0)
+    image.save(Record(batch=1, stan=1, amount_fen=100, payer=ANN, claimed_at_s=7, state=state, saf=chained))
+    counter.oracle.key_changed(TILL, image)
+    counter.upload(1, 100, "TAMPERED", "A0")
+    assert counter.broken == broken
 
 
 def test_a_settled_batch_takes_nothing_more(counter):

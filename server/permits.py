@@ -10,6 +10,7 @@ before: copies of what is in the journal get their answer from there, and no per
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -40,6 +41,8 @@ class Permits:
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._permits: dict[tuple[int, PasswordPurpose], list[Permit]] = {}
+        self._approved: dict[int, deque[Number]] = {}
+        """Of each terminal, the newest requests that were approved: their copies need no permit, and take nobody's."""
 
     def grant(self, terminal_id: int, purpose: PasswordPurpose) -> None:
         """The password is right: it allows one request now, whatever it allowed before and nobody has taken."""
@@ -48,6 +51,8 @@ class Permits:
 
     def take(self, terminal_id: int, number: Number, purposes: Collection[PasswordPurpose]) -> bool:
         """Whether all these passwords were checked for this request; they are its own from now on."""
+        if number in self._approved.get(terminal_id, ()):
+            return False
         found = [self._good_for(terminal_id, purpose, number) for purpose in purposes]
         permits = [permit for permit in found if permit is not None]
         if len(permits) < len(purposes):
@@ -66,6 +71,8 @@ class Permits:
     def decided(self, terminal_id: int, number: Number, *, is_approved: bool, is_copy: bool) -> None:
         """The request has its final answer. `is_copy`: it had one before, and needed no permit unless an earlier copy
         had taken it, and was cut off before it was decided."""
+        if is_approved:
+            self._approved.setdefault(terminal_id, deque(maxlen=TAKEN_MAX)).append(number)
         for purpose in PasswordPurpose:
             permits = self._permits.get((terminal_id, purpose), [])
             for permit in [permit for permit in permits if permit.user == number]:

@@ -39,6 +39,8 @@ class SignOn(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="sign_on")
     verifier: bytes = b""
     """Made of the password of the last sign-on (`functions.sign_on.verifier_of`); empty if there was none, or a
     supervisor's."""
+    key_version: int = 0
+    """Of the terminal's key that went into it."""
 
     @property
     def is_left_open(self) -> bool:

@@ -372,6 +372,7 @@ class Terminal:
         session signed off, and a new one with the new key is to be opened."""
         # What was sold offline goes up under the key it was sealed for; then there is time for another.
         request = self.rotation.accepted(ready, may_fetch=not self.brain.offline_waiting)
+        self.brain.till.use_keys_of(self.rotation.settings)
         if request is None:
             return False
         try:

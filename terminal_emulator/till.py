@@ -195,6 +195,17 @@ class Till:
         self.merchant, self.business_day = None, 0
         self.refresh()
 
+    def use_keys_of(self, filed: Settings) -> None:
+        """These root keys are in the key file, and the host knows the terminal by the first of them."""
+        if filed.key_version != self.settings.key_version:
+            self.settings = replace(
+                self.settings,
+                root_key=filed.root_key,
+                key_version=filed.key_version,
+                next_root_key=filed.next_root_key,
+                next_key_version=filed.next_key_version,
+            )
+
     @property
     def online(self) -> bool:
         """Whether a session is open."""

@@ -28,6 +28,8 @@ BalanceOf = Callable[[int], int]
 SALES: Final = (Kind.SALE, Kind.UPLOAD, Kind.OFFLINE_SALE)
 SPENDING: Final = (*SALES, Kind.PREAUTH)
 """What counts as spent on its business day, less all that came back of it."""
+CLOCK_SET_MIN_S: Final = 1_577_836_800
+"""2020: what says an earlier time has a clock that was never set, and says nothing."""
 LATE_EDGE_MS: Final = 3_600_000
 """What came late counts as spent on the day on which it came if it was made after that day was opened, or so long
 before."""
@@ -47,9 +49,11 @@ WHOLE: Final = (Kind.VOID, Kind.PREAUTH_VOID, Kind.COMPLETION_VOID, Kind.TOPUP_V
 
 def counts_as_spent(row: Transfer, opened_at_ms: int) -> bool:
     """Whether limits count a payment on its business day, which was opened then: what came late does not if its
-    terminal made it on an earlier one."""
+    terminal made it on an earlier one, by a clock that was set."""
     came_late = row.kind in (Kind.UPLOAD, Kind.OFFLINE_SALE) or row.lost_rrn != 0
-    return not came_late or row.claimed_at_s * 1_000 >= opened_at_ms - LATE_EDGE_MS
+    return (
+        not came_late or row.claimed_at_s < CLOCK_SET_MIN_S or row.claimed_at_s * 1_000 >= opened_at_ms - LATE_EDGE_MS
+    )
 
 
 def of_root(row: Transfer, balance_of: BalanceOf) -> Moved | None:

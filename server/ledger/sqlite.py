@@ -329,8 +329,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `Store`: the WAL is folded into the database, unless a fault makes that unsafe."""
-        if self._copier is not None:
-            self._copier.close()
+        if self._copier is not None and not self._copier.close():
+            self._broken = True
         if self._broken:
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._db.close()

@@ -43,7 +43,10 @@ class LogCopier:
         """Start copying what is in the log by now."""
         assert not self.is_started
         self.is_started = self.is_running = True
-        self._wait = self._start(self._copy)
+        try:
+            self._wait = self._start(self._copy)
+        except RuntimeError:  # the system gives out no more threads: the writer does it all, the next time it looks
+            self.is_running = False
 
     def take(self) -> None:
         """Its end: nothing, or the fault it has met, which is an apsw.Error."""
@@ -54,11 +57,13 @@ class LogCopier:
         if fault is not None:
             raise fault
 
-    def close(self) -> None:
-        """Wait for what is under way, then let go of the database."""
+    def close(self) -> bool:
+        """Wait for what is under way, then let go of the database. Whether all is well: with a fault that nobody has
+        taken, pages may be copied that are on no disk, and the log must stay."""
         if self._wait is not None:
             self._wait()
         self._db.close()
+        return self._fault is None or isinstance(self._fault, apsw.BusyError)
 
     def _copy(self) -> None:
         try:

@@ -84,6 +84,7 @@ def take_over(till: Till, answer: SignOnAnswer, operator: int, password: str) ->
             is_on=True,
             salt=salt,
             verifier=verifier_of(till, password, salt) if is_teller else b"",
+            key_version=till.settings.key_version,
         )
     )
     till.keep(Clock(answer.host_time_ms / 1000 - till.now.wall_s))
@@ -124,7 +125,7 @@ def unlock(till: Till) -> Dialog:
     """The operator's password, checked here: the line may be down. After too many wrong ones, and where nothing is kept
     to check it by, sign on again."""
     _ = till.translate
-    if not till.sign_on.verifier:
+    if not till.sign_on.verifier or till.sign_on.key_version != till.settings.key_version:
         yield Open("sign_on")
         return
     while till.sign_on.tries < TRIES_MAX:

@@ -7,10 +7,13 @@ import random
 import pytest
 import trio
 
-from protocol.messages import KeyRequest
+from protocol.messages import KeyRequest, SignOnAnswer
 from server.service import not_permitted
 from terminal_emulator.effects import Note, NoteKind
+from terminal_emulator.functions import sign_on
+from terminal_emulator.keepsakes import SignOn
 from terminal_emulator.rotation import ASKS_MAX
+from terminal_emulator.till import Till
 from tests.security.key_world import Fault, World, running
 
 FRAMES = 12
@@ -221,3 +224,24 @@ async def test_a_key_that_the_host_gives_out_and_does_not_take_is_tried_three_ti
         assert world.rig.count("handshakes_total", result="failed") == 3
         assert await world.sell() == "approved"
         assert (world.record.key_version, world.record.waiting_version) == (1, 2)
+
+
+async def test_who_signs_on_after_a_key_change_goes_on_after_a_power_cut(autojump_clock, world):
+    """In the same run: what is kept of the password is under the new key, which the key file has."""
+    async with running(world):
+        world.rotate()
+        await world.until(lambda: world.rotated_to(2))
+        till = world.brain.till
+        answer = SignOnAnswer(
+            response_code="00",
+            business_day=20251121,
+            host_time_ms=1_760_000_000_000,
+            batch=1,
+            merchant_number=1,
+            merchant_name="hall 1",
+        )
+        sign_on.take_over(till, answer, 1, "0000")
+        kept = till.storage.kept(SignOn)
+        after = Till(world.filed, till.storage, till.translate)
+        assert (kept.key_version, after.settings.key_version) == (2, 2)
+        assert sign_on.verifier_of(after, "0000", kept.salt) == kept.verifier

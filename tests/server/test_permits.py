@@ -113,6 +113,15 @@ def test_a_copy_of_something_old_uses_nothing_up(permits):
     assert permits.take(TILL, SECOND, [SUPERVISOR])
 
 
+def test_a_copy_of_what_is_approved_keeps_nothing_from_the_next_while_the_host_is_busy(permits):
+    permits.grant(TILL, SUPERVISOR)
+    assert permits.take(TILL, FIRST, [SUPERVISOR])
+    approve(permits, FIRST)
+    permits.grant(TILL, SUPERVISOR)
+    permits.take(TILL, FIRST, [SUPERVISOR])  # answered BUSY: nothing is decided
+    assert permits.take(TILL, SECOND, [SUPERVISOR])
+
+
 def test_whose_answer_was_lost_has_used_it_up(permits):
     """The line broke while it was decided; its copy is told so."""
     permits.grant(TILL, SUPERVISOR)

@@ -26,6 +26,8 @@ VOIDS: Final = {
 REFUNDABLE: Final = ("sale", "offline_sale", "completion")
 SPENDING: Final = ("sale", "offline_sale", "preauth")
 """What counts for the day's limit, less what came back of it."""
+CLOCK_SET_S: Final = 1_577_836_800
+"""An earlier time is that of a clock which was never set."""
 LATE_MS: Final = 3_600_000
 """What was made so long before a day was opened may still be that day's."""
 OFFLINE_SALE_FEN: Final = 3_000
@@ -119,11 +121,14 @@ class Rules:
         """What was told later may have been eaten on a day before: the terminal says when."""
         if not deal.late or deal.content is None:
             return True
-        return deal.content.claimed_at_s * 1_000 >= self._office.opened_ms.get(deal.day, 0) - LATE_MS
+        return (
+            deal.content.claimed_at_s < CLOCK_SET_S
+            or deal.content.claimed_at_s * 1_000 >= self._office.opened_ms.get(deal.day, 0) - LATE_MS
+        )
 
     def _made_at_its_meal(self, deal: Deal) -> bool:
         meal_at = self._office.prices.meal_at
-        if not deal.late or deal.content is None:
+        if not deal.late or deal.content is None or deal.content.claimed_at_s < CLOCK_SET_S:
             return True
         return meal_at(deal.content.claimed_at_s * 1_000) == meal_at(deal.at_ms)
 

@@ -5,7 +5,7 @@ A rule says what is wanted, account by account. Here it becomes the movement, wh
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeGuard
 
 from server.ledger.batch import IN_POINTS, Batch, Movement, token_hash
 from server.ledger.model import (
@@ -24,6 +24,7 @@ from server.ledger.model import (
     Transfer,
     Upload,
 )
+from server.ledger.recovery import EPOCH_TIME_MIN_S
 from server.ledger.tariff import HOUR_MS, meal_key
 
 Wanted = dict[int, int]
@@ -194,14 +195,21 @@ def spend(batch: Batch, payer: Account, spent_fen: int, made_s: int | None = Non
     batch.dirty[payer.account_id] = payer
 
 
+def tells_time(made_s: int | None) -> TypeGuard[int]:
+    """Whether it came late, and its terminal knows when it was made: a clock that was never set says nothing."""
+    return made_s is not None and made_s >= EPOCH_TIME_MIN_S
+
+
 def _is_of_day(batch: Batch, day: int, made_s: int | None) -> bool:
     """Whether what was posted on a business day was made on it."""
-    return made_s is None or made_s * 1_000 >= batch.opened_ms.get(day, 0) - DAY_EDGE_MS
+    return not tells_time(made_s) or made_s * 1_000 >= batch.opened_ms.get(day, 0) - DAY_EDGE_MS
 
 
 def _is_of_meal(batch: Batch, day: int, meal_id: int, made_s: int | None) -> bool:
     """Whether what was posted at a meal was made at it."""
-    return made_s is None or (_is_of_day(batch, day, made_s) and batch.tariff.meal_at(made_s * 1_000) == meal_id)
+    return not tells_time(made_s) or (
+        _is_of_day(batch, day, made_s) and batch.tariff.meal_at(made_s * 1_000) == meal_id
+    )
 
 
 def note_hold(batch: Batch, root: Transfer, moved_fen: int) -> None:

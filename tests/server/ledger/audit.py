@@ -119,7 +119,7 @@ def _check_spending(
             transfer = by_seq[entry.seq]
             root = by_seq[[transfer.seq, *_above(transfer, by_seq)][-1]]
             is_late = root.kind in (Kind.UPLOAD, Kind.OFFLINE_SALE) or root.lost_rrn
-            if is_late and root.claimed_at_s * 1000 < opened_ms[root.business_day] - 3_600_000:
+            if is_late and 1_577_836_800_000 <= root.claimed_at_s * 1000 < opened_ms[root.business_day] - 3_600_000:
                 continue
             if (transfer.account_id, root.business_day) == (account_id, spent_day) and root.kind in SPENDING:
                 spent -= entry.amount_fen if entry.account_id in (account_id, OFFLINE_DEBT_ACCOUNT) else 0

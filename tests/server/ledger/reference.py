@@ -186,6 +186,7 @@ class Reference:
             for identity, known in self.originals.items()
             if isinstance(known.asked, Sale | Upload | PreAuth) and (known.payer, known.day) == (payer, self.day)
             if not isinstance(known.asked, Upload)
+            or known.asked.claimed_at_s < 1_577_836_800  # the clock was never set
             or known.asked.claimed_at_s * 1000 >= self.opened_ms.get(known.day, 0) - 3_600_000
             for account, fen in self._moved(identity).items()
             if account in (payer, OFFLINE_DEBT_ACCOUNT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -230,5 +231,75 @@ def test_another_checkpoint_under_way_is_no_fault(path, monkeypatch):
     other.close()
     assert found == [0], "taken note of, and nothing happened"
     sell(ledger)
+    audit.check(store)
+    store.close()
+
+
+def test_a_host_that_is_stopped_after_a_fault_in_the_copying_keeps_its_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "WAL_LIMIT_BYTES", 256 * 1024)
+    folder = tmp_path / "a"
+    folder.mkdir()
+    disk = Disk(folder)
+    begun: list[Callable[[], None]] = []
+
+    def copy_with_fault(copy):
+        begun.append(copy)
+        real_sync, writes = disk.sync, [0]
+
+        def fault(what):
+            if what == "write":
+                writes[0] += 1
+                if writes[0] == 5:  # a customer pays while the first pass is under way
+                    disk._fault = lambda _w: None
+                    apply(ledger, sale(ledger.head_seq + 1_000, 1))
+
+        def sync(name, *, names=False):
+            if name == "ledger.db":
+                disk.do("lose_sync", name)  # the disk fails once, and the pages are marked clean
+                raise apsw.IOError("sync")
+            real_sync(name, names=names)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(disk, "_fault", fault)
+            patch.setattr(disk, "sync", sync)
+            copy()
+        disk.heal()
+        return lambda: None
+
+    store = SqliteStore(folder / "ledger.db", vfs=disk.vfs, copy_log=copy_with_fault)
+    ledger = open_campus(store)
+    while not begun:
+        apply(ledger, *[sale(ledger.head_seq + 1_000 + number, 1) for number in range(8)])
+        store.maintain()
+    head = ledger.head_seq
+    store.close()  # before anybody pays again, and takes note of the fault
+    disk.files.sync_folder()  # the system writes names by itself, seconds later
+    disk.cut_power(tmp_path / "b", random.Random(1), 0.0)
+    disk.close()
+    again = Ledger(SqliteStore(tmp_path / "b" / "ledger.db"), NO_LIMITS)
+    assert again.head_seq == head
+    audit.check(again.store)
+    again.store.close()
+
+
+def test_a_system_without_another_thread_leaves_the_copying_to_the_writer(path):
+    tries = []
+
+    def start(copy: Callable[[], None]) -> Wait:
+        tries.append(copy)
+        if len(tries) == 1:
+            raise RuntimeError("can't start new thread")
+        copy()
+        return lambda: None
+
+    store = SqliteStore(path, copy_log=start)
+    ledger = open_campus(store)
+    while not tries:
+        sell(ledger)
+    sell(ledger)
+    sell(ledger)
+    assert wal_bytes(path) == SMALL_WAL_BYTES, "begun anew, and cut"
+    while len(tries) < 2:
+        sell(ledger)
     audit.check(store)
     store.close()

@@ -124,6 +124,15 @@ def test_what_was_sold_before_the_day_was_opened_counts_for_no_limit_of_it(ledge
     assert decide(ledger, sale(901, 1)).decision == Decision.OVER_DAY_LIMIT
 
 
+def test_a_clock_that_was_never_set_says_nothing_about_the_day(ledger, till):
+    ledger.limits = SaleLimits(0, 500)
+    ledger.open_day(DAY + 1, NOW_MS)
+    decide(ledger, replace(till.sold(1, 400), claimed_at_s=86_400))
+    assert spent(ledger) == (DAY + 1, 400)
+    assert decide(ledger, sale(900, 101)).decision == Decision.OVER_DAY_LIMIT
+    audit.check(ledger.store)
+
+
 def test_a_reversal_gives_back_what_each_has_borne(ledger, till):
     outcomes = apply(ledger, till.sold(1, START_FEN + 700), sale(9, 1))
     assert decisions(outcomes) == [APPROVED, Decision.INSUFFICIENT_FUNDS]

@@ -31,13 +31,15 @@ log = structlog.get_logger("gate")
 QUEUE_PATIENCE_S: Final = 2.0
 """Longest a request waits for its commit to begin: a terminal gives up after ANSWER_TIMEOUT_S, three seconds, and a
 sale booked after that is one to be looked up or reversed."""
-BACKGROUND_PER_COMMIT: Final = 16
+BACKGROUND_PER_COMMIT: Final = 8
 """How many commands that nobody at a till waits for go along with one commit, when others want it too. A thousand
 terminals that come back from an outage bring a day's sales at once: all of them in a commit would make it ten times as
-long, and every sale of the moment would wait for it."""
-BACKGROUND_PAUSE_SHARE: Final = 4
-"""After a commit that carried some of it, none is taken for so many times as long as that took: a fifth of the time at
-most, on any machine. The same after a call that was long."""
+long, and every sale of the moment would wait for it. Sixteen brought no more of them up, and cost those sales more."""
+BACKGROUND_PAUSE_SHARE: Final = 2
+"""After a commit that carried some of it, none is taken for so many times as long as that took: a third of the time at
+most, on any machine."""
+LONG_CALL_PAUSE_SHARE: Final = 4
+"""The same after a call that was long: a fifth of the time, for nothing goes along with it."""
 LONG_CALL_S: Final = 0.02
 """A call that reads much and took longer than this is followed by such a pause. A settlement of some thousand records
 takes less: a canteen's hundred terminals that close at the same minute are done within a second or two, and a sale in
@@ -237,7 +239,7 @@ class Gate:
             started_s = trio.current_time()
             await self._make([call])
             if trio.current_time() - started_s > LONG_CALL_S:
-                self._long_calls_from_s = _pause_after(started_s)
+                self._long_calls_from_s = _pause_after(started_s, LONG_CALL_PAUSE_SHARE)
             return
 
     async def _make(self, calls: list[_Waiting]) -> None:
@@ -263,7 +265,7 @@ class Gate:
             self._note_fault(error)
             outcomes = [FAULT] * len(batch)
         if self._has_background:
-            self._background_from_s = _pause_after(started_s)
+            self._background_from_s = _pause_after(started_s, BACKGROUND_PAUSE_SHARE)
         self._metrics.batch_size.observe(len(batch))
         self._metrics.commit_seconds.observe(trio.current_time() - started_s)
         for waiting, result in zip(batch, outcomes, strict=True):
@@ -331,10 +333,11 @@ class Gate:
             return FAULT
 
 
-def _pause_after(started_s: float) -> float:
-    """Until when those who cannot wait have the ledger for themselves, after work that began then and ends now."""
+def _pause_after(started_s: float, share: float) -> float:
+    """Until when those who cannot wait have the ledger for themselves, after work that began then and ends now: `share`
+    times as long as that took."""
     now_s = trio.current_time()
-    return now_s + min(BACKGROUND_PAUSE_SHARE * (now_s - started_s), BACKGROUND_PAUSE_MAX_S)
+    return now_s + min(share * (now_s - started_s), BACKGROUND_PAUSE_MAX_S)
 
 
 def _capture_all(functions: list[Callable[[], Any]]) -> list[outcome.Outcome[Any]]:

@@ -15,6 +15,7 @@ from server.gate import (
     BUSY,
     FAULT,
     FAULT_LINE_EVERY_S,
+    LONG_CALL_PAUSE_SHARE,
     LONG_CALL_S,
     PROBE_EVERY_S,
     QUEUE_PATIENCE_S,
@@ -689,7 +690,7 @@ async def test_between_two_long_calls_there_is_time_for_those_who_cannot_wait(nu
             sold_s.append(round(trio.current_time() - asked_s, 3))
         await rig.gate.call(int)
         assert trio.current_time() - began_s < 0.6, "a short call does not wait for the long ones"
-    pause_s = BACKGROUND_PAUSE_SHARE * 0.1
+    pause_s = LONG_CALL_PAUSE_SHARE * 0.1
     second_s = 0.15 + 4 * 0.1 + 0.1  # after what was asked for in the pause
     assert looked_s == [pytest.approx(at_s) for at_s in (0.1, second_s, second_s + pause_s + 0.1)]
     assert sold_s == [pytest.approx(0.1)] * 3, "each finds the ledger free"

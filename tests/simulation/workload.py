@@ -154,7 +154,7 @@ class Workload:
     ) -> None:
         """What was paid by telephone is taken back by telephone, too: with the code of now, or the old one."""
         name, entry_mode = kind.name.lower(), EntryMode.CARD
-        if original is not None and self._is_not_back(till, original):
+        if original is not None and self._is_not_back(of or till, original):
             return
         self.world.counts[f"wanted {name}"] += 1
         if len(payer) == CODE_SIZE:
@@ -162,13 +162,20 @@ class Workload:
         if not till.follow_up(kind, amount_fen, payer, original, of, entry_mode=entry_mode, pin=pin):
             self.world.counts["customers not served"] += 1
 
-    def _is_not_back(self, till: Device, original: Record) -> bool:
-        """Whether this till has followed it up already, and a restored host may not know. Who does so once more before
+    def _is_not_back(self, seller: Device, original: Record) -> bool:
+        """Whether a till has followed it up already, and a restored host may not know. Who does so once more before
         the first one is back leaves that one waiting: it is on the settlement's list, and for people to sort out."""
-        if not self.office.era or (self.host.is_up and self.simulation.has_uploaded(till)):
+        if not self.office.era:
             return False
-        known = till.image.records.values()
-        return any((one.original_batch, one.original_stan) == original.identity for one in known)
+        about = (seller.terminal_id, *original.identity)
+        for device in self.simulation.devices:
+            if self.host.is_up and self.simulation.has_uploaded(device):
+                continue
+            for one in (*device.image.records.values(), *device.image.archived.values()):
+                named = (one.original_terminal or device.terminal_id, one.original_batch, one.original_stan)
+                if named == about:
+                    return True
+        return False
 
     def _pick(self, rng: Random, records: list[Record]) -> Record | None:
         """One of the newest; now and then any."""

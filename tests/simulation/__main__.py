@@ -7,11 +7,9 @@ the shortest list of faults that still shows it, and the command that shows it a
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ import msgspec
 
 from tests.rigs import counters
 from tests.rigs.command import at_least
+from tests.simulation.process import prepare
 from tests.simulation.report import Summary, failure_lines
 from tests.simulation.shrink import shrink_result
 from tests.simulation.simulator import Options, Result, simulate
@@ -30,8 +29,6 @@ from tests.simulation.simulator import Options, Result, simulate
 ROOT: Final = Path(__file__).resolve().parents[2]
 TWICE_EVERY: Final = 100
 """One seed in so many is run again in two other processes with other hash seeds (I22)."""
-GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""A run makes many objects and few cycles."""
 SHRINK_MAX: Final = 3
 """Failures that are shrunk; the others are only named."""
 
@@ -54,13 +51,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--record", action="store_true", help="add the counts to docs/reliability.json")
     parser.add_argument("--json", type=Path, help="write the summary to this file")
     return parser.parse_args(arguments)
-
-
-def prepare() -> None:
-    """Of each process that runs seeds. Ctrl-C at once: as an exception it would be one more thing that a simulated
-    host has to survive."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def results(seeds: range, options: Options, jobs: int) -> Iterator[Result]:

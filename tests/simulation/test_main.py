@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +12,8 @@ from tests.rigs import counters
 from tests.simulation import __main__ as command
 from tests.simulation.model import Model
 
+PATIENCE_S = 300.0
+"""A pool whose processes cannot start starts them again for ever."""
 TINY = ["--terminals", "2", "--minutes", "0.2"]
 
 
@@ -32,6 +36,14 @@ def test_clean_seeds_are_counted(capsys, tmp_path):
     assert summary["seeds"] == 3
     assert summary["violations"] == []
     assert summary["sales"] == summary["counts"]["sales begun"] > 0
+
+
+def test_the_command_runs_seeds_in_several_processes():
+    """As `make sim` does it: a process of its own, since children of a package's `__main__` see less of it."""
+    words = [sys.executable, "-m", "tests.simulation", "--seeds", "2", "--jobs", "2", "--no-shrink", *TINY]
+    done = subprocess.run(words, cwd=command.ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "violations: 0 in 0 seeds" in done.stdout
 
 
 def test_a_seed_is_replayed_with_part_of_its_faults(capsys):

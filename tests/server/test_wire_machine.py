@@ -61,7 +61,8 @@ STATES = {
 
 def charged(said: Said) -> dict[str, int]:
     """What was taken in the end: without discounts and rates of points, the amount."""
-    return {"charged_fen": said.amount_fen if said.decision == Decision.APPROVED else 0, "points": 0}
+    charged_fen = said.amount_fen if said.decision == Decision.APPROVED else 0
+    return {"charged_fen": charged_fen, "points": 0, "points_balance": 0}
 
 
 tills = st.integers(0, 1)

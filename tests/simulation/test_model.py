@@ -13,6 +13,7 @@ from protocol.messages import (
 )
 from terminal_emulator.record import Record, RecordState, Saf
 from terminal_emulator.storage import MemoryStorage
+from tests.simulation import rules
 from tests.simulation.final import request_of, reversal_of
 from tests.simulation.model import Model
 from tests.simulation.office import Settled
@@ -228,7 +229,8 @@ def test_what_was_sold_without_a_host(counter):
     assert model.books.balances[SHOP] == 1_000
 
 
-def test_what_was_sold_before_the_day_was_opened_counts_for_no_limit(counter):
+def test_what_was_sold_before_the_day_was_opened_counts_for_no_limit(counter, monkeypatch):
+    monkeypatch.setattr(rules, "CLOCK_SET_S", 0)
     counter.office.day_limit_fen = 500
     counter.office.days, counter.office.opened_ms = [(1, 20260831)], {20260831: 3_600_000 + 7_001}
     counter.upload(1, 400, charged=400, points=4, left=4)

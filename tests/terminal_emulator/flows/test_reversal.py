@@ -174,7 +174,7 @@ def refund_request(till):
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("61", "超出单笔限额"),
+        ("61", "超过剩余金额"),
         ("F7", "密码未经验证"),
     ],  # F7: the first copy never came
 )

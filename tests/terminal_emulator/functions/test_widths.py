@@ -159,7 +159,7 @@ def walk(name: str, language: str, seed: int):
     chance = random.Random(seed)
     till = full_till(language, chance)
     if chance.randrange(2):
-        till.keep(replace(till.sign_on, is_on=True, verifier=bytes(32)))
+        till.keep(replace(till.sign_on, is_on=True, verifier=bytes(32), key_version=1))
     dialog = FUNCTIONS[name].dialog(till)
     reply = None
     try:

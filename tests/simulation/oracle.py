@@ -448,9 +448,13 @@ class Oracle:
             self._wrong("I8", who, identity, f"reversed before, now {state.name}")
 
     def _content_asked(self, case: Case, asked: QueryRequest) -> Content:
-        """A query names no operator: the sale it means is the one stored with the rest."""
+        """A query names neither operator nor kind: it means what is stored with the rest. If two differ in no more, as
+        when a memory gone back in time sells the same again, it is about the one that was decided."""
+        wanted = (asked.amount_fen, asked.payer, asked.claimed_at_s)
+        if case.content is not None and case.content[:3] == wanted:
+            return case.content
         for content in case.asked:
-            if content[:3] == (asked.amount_fen, asked.payer, asked.claimed_at_s):
+            if content[:3] == wanted:
                 return content
         return content_of(asked, 0)
 

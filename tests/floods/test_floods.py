@@ -103,7 +103,7 @@ def test_without_a_name_all_floods_are_meant():
 def test_a_short_flood_and_a_small_storm_break_nothing(tmp_path, capsys):
     """A3, N5: half handshakes from 500 addresses; then kill -9, and everybody comes back at once."""
     out = tmp_path / "floods.json"
-    words = "--flood handshakes --flood storm --pairs 1 --seconds 1.2 --rate 50 --storm-terminals 200"
+    words = "--flood handshakes --flood storm --pairs 1 --seconds 4 --rate 50 --storm-terminals 200"
     code = main([*words.split(), "--json", str(out)])
     assert code == 0, capsys.readouterr()
     found = json.loads(out.read_bytes())

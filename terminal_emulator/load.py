@@ -295,7 +295,8 @@ class _Load:
         tally.selling_goes_on = False
 
     async def _upload_beside(self, outage: Outage, rate_per_s: float) -> None:
-        """All records go up, and customers keep coming until they are."""
+        """All records go up, and customers keep coming until they are; and then for as long as before, alone again: the
+        ledger has grown meanwhile, and that is not the upload's doing."""
         self.phase = "uploading"
         self._alone = len(self.tally.latencies_s)
         self.tally.count_until_s = inf
@@ -305,6 +306,8 @@ class _Load:
             await self._let_them_come(now_s, now_s + UPLOAD_LOOK_S, rate_per_s)
         outage.end()
         self._beside = len(self.tally.latencies_s)
+        now_s = trio.current_time()
+        await self._let_them_come(now_s, now_s + self.plan.seconds, rate_per_s)
         self.tally.count_until_s = trio.current_time()
 
     async def _let_them_come(self, start_s: float, end_s: float, rate_per_s: float) -> None:
@@ -404,7 +407,8 @@ class _Load:
         if self.outage is None:
             return None
         latencies_s = self.tally.latencies_s
-        return self.outage.figures(latencies_s[: self._alone], latencies_s[self._alone : self._beside])
+        alone_s = latencies_s[: self._alone] + latencies_s[self._beside :]
+        return self.outage.figures(alone_s, latencies_s[self._alone : self._beside])
 
 
 Report = Callable[[LoadProgress], None]

@@ -1,8 +1,8 @@
 """Part of a load: terminals that come back from an outage together, each with many sales made offline.
 
 They sell, offline and through real brains, before anything is measured; then customers come to other terminals for a
-while, alone; then all of these upload at once, beside them. What it costs those who stand at a till is the ratio of the
-two latencies.
+while, alone; then all of these upload at once, beside them; then customers come alone for as long again. What it costs
+those who stand at a till is the ratio of the two latencies.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Outage:
         self._ended_s = trio.current_time()
 
     def figures(self, alone_s: Sequence[float], beside_s: Sequence[float]) -> OutageFigures:
-        """`alone_s`, `beside_s`: what customers waited before and during the upload."""
+        """`alone_s`, `beside_s`: what customers waited before and after the upload, and during it."""
         states = [record.state for terminal in self._terminals for record in terminal.finals]
         seconds = self._ended_s - self._began_s
         accepted, refused = states.count(RecordState.APPROVED), states.count(RecordState.REFUSED)

@@ -110,8 +110,8 @@ def _upload_lines(upload: dict[str, Any]) -> list[str]:
         f"{upload['terminals']:,} terminals come back from an outage with {upload['records']:,} sales each, while",
         f"{upload['offered_per_s']:,.0f} customers/s stand at others: {upload['rate_per_s']:,.0f} uploads/s,",
         f"all in {upload['seconds']:,.0f} s.",
-        f"Customers' p99 was {upload['p99_alone_ms']:.1f} ms before and after it,"
-        f" and {upload['p99_beside_ms']:.1f} ms beside it, while",
+        f"Customers' p99 was {upload['p99_alone_ms']:.1f} ms before and after it,",
+        f"and {upload['p99_beside_ms']:.1f} ms beside it, while",
         f"the ledger grew by all of these sales: a ratio of **{upload['p99_ratio']:.2f}**.",
         "",
     ]

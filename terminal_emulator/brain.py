@@ -18,7 +18,17 @@ from math import inf
 from msgspec.structs import replace
 
 from protocol.limits import ANSWER_TIMEOUT_S
-from protocol.messages import EchoAnswer, EntryMode, Message, MoneyRequest, Ready, Reject, ReversalAnswer, SignOnAnswer
+from protocol.messages import (
+    EchoAnswer,
+    EntryMode,
+    Message,
+    MoneyRequest,
+    ParametersAnswer,
+    Ready,
+    Reject,
+    ReversalAnswer,
+    SignOnAnswer,
+)
 from protocol.messages.fields import PAYER_SIZE
 from protocol.messages.money import TransactionKind
 from protocol.security import saf_key
@@ -305,6 +315,8 @@ class Brain:
             self._note_upload(effects)
         elif isinstance(message, EchoAnswer | SignOnAnswer):
             self._parameters.named(message.config_version, now.monotonic_s)
+        if isinstance(message, ParametersAnswer | SignOnAnswer):
+            self._stop_list.begin(now.monotonic_s)  # whoever asks for what is new means this, too
         self._look_at_job(effects)
 
     def tick(self, now: Now) -> list[Effect]:

@@ -570,3 +570,20 @@ def test_after_a_power_cut_without_a_line_slips_name_the_merchant(tmp_path):
     till.online()
     assert len((tmp_path / "journal").read_bytes()) == before, "what is known already is not written again"
     till.storage.close()
+
+
+@pytest.mark.parametrize("keys", ["f1 0 5 3", "f1 9 1 1 enter 0000 enter"])
+def test_who_fetches_parameters_or_signs_on_gets_the_stop_list_of_now(till, host, keys):
+    """Found by a card that the office had just reported lost, and that bought offline a moment after the key."""
+    connect(till, host)
+    host.stopped = [CARD]
+    host.parameters = {
+        "offline_sale_limit_fen": 5_000,
+        "offline_card_limit_fen": 6_000,
+        "offline_total_limit_fen": 9_000,
+        "offline_count_limit": 4,
+    }
+    till.do(f"{keys} enter", host)
+    till.offline()
+    till.sell()
+    assert (till.screen, states(till)) == ("offline_refused", [])
